@@ -1,0 +1,126 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A Principal is who makes a request. The zero value is an anonymous caller.
+type Principal struct {
+	// ARN names an IAM user, role or account root, or an assumed-role session by its STS ARN.
+	ARN string
+
+	// UserName is the friendly name of an IAM user; empty for all others (aws:username).
+	UserName string
+
+	// UserID is the unique identifier (aws:userid), such as AIDAEXAMPLE.
+	UserID string
+
+	// Account is the account's twelve digits; empty takes it from ARN.
+	Account string
+}
+
+func (p Principal) account() string {
+	if f := strings.SplitN(p.ARN, ":", 6); p.Account == "" && len(f) == 6 {
+		return f[4]
+	}
+	return p.Account
+}
+
+// arn is what aws:PrincipalArn holds: for a role session the ARN of the role it came from. STS leaves the
+// role's path out of the session's ARN, so a caller that knows the path should give the role's ARN.
+func (p Principal) arn() string {
+	f := strings.SplitN(p.ARN, ":", 6)
+	if len(f) < 6 || f[2] != "sts" {
+		return p.ARN
+	}
+	session, ok := strings.CutPrefix(f[5], "assumed-role/")
+	if !ok {
+		return p.ARN
+	}
+	role, _, _ := strings.Cut(session, "/")
+	return "arn:" + f[1] + ":iam::" + f[4] + ":role/" + role
+}
+
+func (p *Principals) set() bool {
+	return p.Everyone || p.AWS != nil || p.Service != nil || p.Federated != nil || p.CanonicalUser != nil
+}
+
+func (p *Principals) everyone() bool { return p.Everyone || slices.Contains(p.AWS, "*") }
+
+// include reports whether a Principal element names the caller: as itself, as the role behind its session
+// or through its account. Services, federated providers and canonical users are names a [Request] cannot
+// carry, so they include nobody. ("AWS JSON policy elements: Principal", IAM User Guide.)
+func (p *Principals) include(who Principal) bool {
+	return p.everyone() || p.listsAccount(who.account()) || p.lists(who.ARN) || p.lists(who.arn())
+}
+
+// exempt reports whether a NotPrincipal element leaves the caller out. AWS checks the account, then the
+// role, then the session, and denies when one of them is not listed, so all must be ("AWS JSON policy
+// elements: NotPrincipal", IAM User Guide).
+func (p *Principals) exempt(who Principal) bool {
+	if p.everyone() {
+		return true
+	}
+	if !p.listsAccount(who.account()) {
+		return false
+	}
+	return strings.HasSuffix(who.ARN, ":root") || p.lists(who.ARN) && p.lists(who.arn())
+}
+
+// An anonymous caller has neither ARN nor account and is never listed.
+func (p *Principals) lists(arn string) bool { return arn != "" && slices.Contains(p.AWS, arn) }
+
+func (p *Principals) listsAccount(id string) bool {
+	return id != "" && slices.ContainsFunc(p.AWS, func(s string) bool {
+		f := strings.SplitN(s, ":", 6)
+		return s == id || len(f) == 6 && f[4] == id && f[5] == "root"
+	})
+}
+
+var (
+	accountID     = regexp.MustCompile(`^\d{12}$`)
+	principalARN  = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::\d{12}:(root|user/.+|role/.+)|sts::\d{12}:(assumed-role/[^/]+/.+|federated-user/.+))$`)
+	serviceName   = regexp.MustCompile(`^[a-z0-9.-]+\.amazonaws\.com(\.cn)?$`)
+	canonicalUser = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	uniqueID      = regexp.MustCompile(`^A(IDA|ROA)[A-Z0-9]+$`)
+)
+
+// add files the principals of one type, refusing the malformed.
+func (p *Principals) add(kind string, values Values) error {
+	switch kind {
+	case "AWS":
+		p.AWS = values
+		return check(values, func(s string) bool {
+			return s == "*" || accountID.MatchString(s) || principalARN.MatchString(s) && !strings.ContainsAny(s, "*?")
+		})
+	case "Service":
+		p.Service = values
+		return check(values, serviceName.MatchString)
+	case "Federated":
+		p.Federated = values
+		return check(values, func(s string) bool { return s != "" && !strings.ContainsAny(s, "*?") })
+	case "CanonicalUser":
+		p.CanonicalUser = values
+		return check(values, canonicalUser.MatchString)
+	}
+	return errors.New("unknown type of principal")
+}
+
+func check(values Values, valid func(string) bool) error {
+	for _, s := range values {
+		switch {
+		case valid(s):
+		case uniqueID.MatchString(s):
+			return fmt.Errorf("%q is what remains of a deleted user or role", s)
+		case len(s) > 1 && strings.ContainsAny(s, "*?"):
+			return fmt.Errorf("%q: a principal cannot hold a wildcard", s)
+		default:
+			return fmt.Errorf("%q is no valid principal", s)
+		}
+	}
+	return nil
+}
