@@ -1,0 +1,191 @@
+// Package api is the control plane: it mints, shows, lists and revokes tokens
+// over HTTP and JSON, for callers with a bearer JWT.
+//
+// Every /v1 route asks for a caller and for what the caller may do before it
+// reads anything else. Errors are problem documents (RFC 9457) with fixed
+// words; what went wrong inside is for the log. The token of a link leaves
+// the gate in exactly one answer, that of the mint.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"s3gate/auth"
+	"s3gate/revocation"
+	"s3gate/tokens"
+)
+
+// Tokens is where tokens live; [tokens.Store] is one. It must be safe for
+// concurrent use.
+type Tokens interface {
+	Mint(ctx context.Context, g tokens.Grant, expires time.Duration) (tokens.Token, tokens.Grant, error)
+	Show(ctx context.Context, id tokens.ID) (tokens.Status, error)
+	List(ctx context.Context, q tokens.Query) (tokens.Page, error)
+}
+
+// Revoker revokes; [revocation.Revoker] is one. When Revoke returns nil the
+// rule holds.
+type Revoker interface {
+	Revoke(ctx context.Context, r revocation.Rule) (revocation.Receipt, error)
+}
+
+// Verifier proves callers; [auth.Verifier] is one.
+type Verifier interface {
+	Verify(authorization string) (auth.Caller, error)
+}
+
+// Config is what a [Handler] is made of. Fields without a default are
+// required.
+type Config struct {
+	Tokens   Tokens
+	Revoker  Revoker
+	Verifier Verifier
+	// Buckets are the aliases that a grant may name.
+	Buckets []string
+	// PublicURL begins links, such as https://files.example.com, without a
+	// slash at the end.
+	PublicURL string
+	// Ready reports why the gate cannot serve, or nil.
+	Ready func(ctx context.Context) error
+	// Metrics answers /metrics; nil means that the route is not there.
+	Metrics http.Handler
+	// MaxBody is the largest request body in bytes; 0 means 64 KiB.
+	MaxBody int64
+	// Logger gets one line for each call; nil discards.
+	Logger *slog.Logger
+}
+
+// Handler answers API requests.
+type Handler struct {
+	cfg Config
+	mux *http.ServeMux
+}
+
+// New returns a Handler.
+func New(cfg Config) *Handler {
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = 64 << 10
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux()}
+	h.mux.HandleFunc("GET /healthz", h.health)
+	h.mux.HandleFunc("GET /readyz", h.ready)
+	if cfg.Metrics != nil {
+		h.mux.Handle("GET /metrics", cfg.Metrics)
+	}
+	h.route("POST /v1/tokens", h.mint)
+	h.route("GET /v1/tokens", h.list)
+	h.route("GET /v1/tokens/{id}", h.show)
+	h.route("DELETE /v1/tokens/{id}", h.revoke)
+	return h
+}
+
+// call is one request of a proven caller.
+type call struct {
+	*http.Request
+	caller auth.Caller
+	w      http.ResponseWriter
+}
+
+// route registers a handler for admins, which until roles are finer is
+// everybody who may call at all.
+func (h *Handler) route(pattern string, serve func(*call) (status int, body any, err error)) {
+	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		caller, err := h.cfg.Verifier.Verify(r.Header.Get("Authorization"))
+		if err != nil {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="s3gate"`)
+			h.fail(w, r, err)
+			return
+		}
+		if !caller.Admin {
+			h.fail(w, r, errForbidden)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)
+		status, body, err := serve(&call{Request: r, caller: caller, w: w})
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		writeJSON(w, status, "application/json", body)
+	})
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begin := time.Now()
+	id := "req_" + ulid.Make().String()
+	w.Header().Set("X-Request-Id", id)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	rec := &recorder{ResponseWriter: w}
+	if _, pattern := h.mux.Handler(r); pattern == "" {
+		h.fail(rec, r, h.unrouted(rec, r))
+	} else {
+		h.mux.ServeHTTP(rec, r)
+	}
+	h.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "api request",
+		slog.String("request", id), slog.String("route", r.Pattern), slog.Int("status", rec.status),
+		slog.Float64("ms", float64(time.Since(begin).Microseconds())/1000))
+}
+
+// unrouted tells an unknown path from a known one with another method.
+func (h *Handler) unrouted(w http.ResponseWriter, r *http.Request) error {
+	probe := &recorder{ResponseWriter: discard{http.Header{}}}
+	h.mux.ServeHTTP(probe, r)
+	if probe.status != http.StatusMethodNotAllowed {
+		return errNoRoute
+	}
+	w.Header().Set("Allow", probe.Header().Get("Allow"))
+	return errMethod
+}
+
+// recorder remembers the status for the log.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// discard takes the mux's own answer, which is not a problem document.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) WriteHeader(int)             {}
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func (h *Handler) health(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ok"})
+}
+
+func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := h.cfg.Ready(ctx); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"s3gate/auth"
+	"s3gate/revocation"
+	"s3gate/tokens"
+)
+
+var (
+	errForbidden = errors.New("caller is not an admin")
+	errNoRoute   = errors.New("no such route")
+	errMethod    = errors.New("method not allowed")
+	errTooLarge  = errors.New("request body too large")
+	errIdent     = errors.New("malformed token ID")
+	// ErrDraining is for Config.Ready of a gate that is shutting down.
+	ErrDraining = errors.New("gate is shutting down")
+)
+
+// Problem is the body of every error (RFC 9457).
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	// Field is the JSON name of the field that is wrong, with dots for nested
+	// fields, and Pointer the same as a JSON pointer (RFC 6901).
+	Field     string `json:"field,omitempty"`
+	Pointer   string `json:"pointer,omitempty"`
+	RequestID string `json:"request_id"`
+}
+
+// causes is the table from errors to answers; the first that matches wins.
+var causes = []struct {
+	err    error
+	status int
+	detail string
+}{
+	{auth.ErrUnauthenticated, http.StatusUnauthorized, "A valid bearer JWT is required."},
+	{errForbidden, http.StatusForbidden, `The bearer JWT lacks the claim "s3gate": "admin".`},
+	{errNoRoute, http.StatusNotFound, "There is no such route."},
+	{errMethod, http.StatusMethodNotAllowed, "This route does not take that method."},
+	{errIdent, http.StatusNotFound, "There is no such token. A token's ID looks like tok_ and 26 characters."},
+	{tokens.ErrUnknown, http.StatusNotFound, "There is no such token."},
+	{tokens.ErrCursor, http.StatusBadRequest, "The cursor is not one that a page has given."},
+	{revocation.ErrRule, http.StatusBadRequest, "The rule names no token."},
+	{tokens.ErrUnproven, http.StatusServiceUnavailable, "Redis cannot be reached. What was asked may or may not have been done; ask again."},
+	{ErrDraining, http.StatusServiceUnavailable, "This gate is shutting down."},
+}
+
+// fail answers with the problem that err is.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := Problem{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "Something went wrong here."}
+	var field *tokens.FieldError
+	if errors.As(err, &field) {
+		p.Status, p.Detail, p.Field = http.StatusBadRequest, field.Error(), field.Field
+		p.Pointer = "/" + strings.ReplaceAll(field.Field, ".", "/")
+	} else if errors.Is(err, errTooLarge) {
+		p.Status = http.StatusRequestEntityTooLarge
+		p.Detail = "The request body is larger than " + strconv.FormatInt(h.cfg.MaxBody, 10) + " bytes."
+	} else {
+		for _, c := range causes {
+			if errors.Is(err, c.err) {
+				p.Status, p.Detail = c.status, c.detail
+				break
+			}
+		}
+	}
+	if p.Status >= 500 {
+		h.cfg.Logger.Warn("api error", "request", w.Header().Get("X-Request-Id"), "err", err)
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	p.Title = http.StatusText(p.Status)
+	p.RequestID = w.Header().Get("X-Request-Id")
+	writeJSON(w, p.Status, "application/problem+json", p)
+}
+
+func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(body) // the client may be gone
+}

@@ -1,0 +1,231 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"s3gate/internal/duration"
+	"s3gate/revocation"
+	"s3gate/tokens"
+)
+
+// mintRequest is the body of POST /v1/tokens. Its fields are those of
+// [tokens.Grant] that a caller may set.
+type mintRequest struct {
+	Operation tokens.Operation  `json:"operation"`
+	Bucket    string            `json:"bucket"`
+	Key       string            `json:"key"`
+	NotBefore string            `json:"not_before"`
+	ExpiresAt string            `json:"expires_at"`
+	ExpiresIn string            `json:"expires_in"`
+	MaxUses   *int64            `json:"max_uses"`
+	Subject   string            `json:"subject"`
+	Labels    map[string]string `json:"labels"`
+	Response  tokens.Response   `json:"response"`
+	Upload    tokens.Upload     `json:"upload"`
+}
+
+// defaultLife is the life of a token whose caller does not say.
+const defaultLife = time.Hour
+
+// grant turns the request into a grant and, if it gives one, a life.
+func (m *mintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
+	g = tokens.Grant{
+		Operation: m.Operation, Bucket: m.Bucket, Key: m.Key, Subject: m.Subject,
+		Labels: m.Labels, Response: m.Response, Upload: m.Upload,
+	}
+	if g.NotBefore, err = parseTime("not_before", m.NotBefore); err != nil {
+		return g, 0, err
+	}
+	if g.ExpiresAt, err = parseTime("expires_at", m.ExpiresAt); err != nil {
+		return g, 0, err
+	}
+	switch {
+	case m.MaxUses != nil:
+		g.MaxUses = *m.MaxUses
+	case m.Operation == tokens.Put:
+		g.MaxUses = 1
+	}
+	life, err = m.life()
+	return g, life, err
+}
+
+func (m *mintRequest) life() (time.Duration, error) {
+	switch {
+	case m.ExpiresIn != "" && m.ExpiresAt != "":
+		return 0, &tokens.FieldError{Field: "expires_in", Problem: "and expires_at exclude each other"}
+	case m.ExpiresAt != "":
+		return 0, nil
+	case m.ExpiresIn == "":
+		return defaultLife, nil
+	}
+	life, err := duration.Parse(m.ExpiresIn)
+	if err != nil {
+		return 0, &tokens.FieldError{Field: "expires_in", Problem: err.Error()}
+	}
+	if life <= 0 {
+		return 0, &tokens.FieldError{Field: "expires_in", Problem: "must be more than nothing, got " + m.ExpiresIn}
+	}
+	return life, nil
+}
+
+func parseTime(field, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.Unix() < 0 {
+		return time.Time{}, &tokens.FieldError{Field: field, Problem: "must be a time such as 2030-01-31T12:00:00Z (RFC 3339)"}
+	}
+	return t, nil
+}
+
+// minted is the answer to a mint: the only place where a token appears.
+type minted struct {
+	Token  string `json:"token"`
+	URL    string `json:"url"`
+	Method string `json:"method"`
+	tokens.Grant
+}
+
+func (h *Handler) mint(c *call) (int, any, error) {
+	var req mintRequest
+	if err := decode(c.Body, &req); err != nil {
+		return 0, nil, err
+	}
+	g, life, err := req.grant()
+	if err != nil {
+		return 0, nil, err
+	}
+	if g.Bucket != "" && !slices.Contains(h.cfg.Buckets, g.Bucket) {
+		return 0, nil, &tokens.FieldError{Field: "bucket", Problem: "is not an alias of this gate"}
+	}
+	g.Issuer, g.IssuedBy = c.caller.Issuer, c.caller.Subject
+	token, g, err := h.cfg.Tokens.Mint(c.Context(), g, life)
+	if err != nil {
+		return 0, nil, err
+	}
+	c.w.Header().Set("Location", "/v1/tokens/"+string(g.ID))
+	return http.StatusCreated, minted{
+		Token: token.Reveal(), URL: h.link(token, &g), Method: method(g.Operation), Grant: g,
+	}, nil
+}
+
+func method(op tokens.Operation) string {
+	if op == tokens.Put {
+		return http.MethodPut
+	}
+	return http.MethodGet
+}
+
+// link is the public URL of a token. That of a download ends in the file's
+// name, so that curl -O and wget do not save under the token.
+func (h *Handler) link(t tokens.Token, g *tokens.Grant) string {
+	link := h.cfg.PublicURL + "/" + t.Reveal()
+	if g.Operation != tokens.Get {
+		return link
+	}
+	name := g.Response.Filename
+	if name == "" {
+		name = g.Key[strings.LastIndexByte(g.Key, '/')+1:]
+	}
+	if name == "" || name != path.Base(name) || strings.Trim(name, ".") == "" {
+		return link // clients would resolve it
+	}
+	return link + "/" + url.PathEscape(name)
+}
+
+func (h *Handler) show(c *call) (int, any, error) {
+	id, err := c.tokenID()
+	if err != nil {
+		return 0, nil, err
+	}
+	status, err := h.cfg.Tokens.Show(c.Context(), id)
+	return http.StatusOK, status, err
+}
+
+func (c *call) tokenID() (tokens.ID, error) {
+	id, err := tokens.ParseID(c.PathValue("id"))
+	if err != nil {
+		return "", errIdent
+	}
+	return id, nil
+}
+
+// page is the answer to GET /v1/tokens.
+type page struct {
+	Tokens []tokens.Status `json:"tokens"`
+	// Next is the cursor of the next page; absent on the last.
+	Next string `json:"next,omitempty"`
+}
+
+const maxPage = 1000
+
+func (h *Handler) list(c *call) (int, any, error) {
+	q, err := listQuery(c.URL.Query())
+	if err != nil {
+		return 0, nil, err
+	}
+	found, err := h.cfg.Tokens.List(c.Context(), q)
+	if err != nil {
+		return 0, nil, err
+	}
+	if found.Tokens == nil {
+		found.Tokens = []tokens.Status{}
+	}
+	return http.StatusOK, page{found.Tokens, found.Next}, nil
+}
+
+// listQuery reads the parameters of a list; one that it does not know is an
+// error, since ignoring a filter would show too much.
+func listQuery(values url.Values) (tokens.Query, error) {
+	var q tokens.Query
+	for name := range values {
+		v := values.Get(name)
+		switch name {
+		case "subject":
+			q.Subject = v
+		case "bucket":
+			q.Bucket = v
+		case "prefix":
+			q.Prefix = v
+		case "cursor":
+			q.Cursor = v
+		case "state":
+			q.State = tokens.State(v)
+			states := []tokens.State{tokens.Active, tokens.Pending, tokens.Used, tokens.Expired, tokens.Revoked}
+			if !slices.Contains(states, q.State) {
+				return q, &tokens.FieldError{Field: name, Problem: "must be active, pending, used, expired or revoked"}
+			}
+		case "limit":
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 1 || n > maxPage {
+				return q, &tokens.FieldError{Field: name, Problem: "must be a number from 1 to " + strconv.Itoa(maxPage)}
+			}
+			q.Limit = n
+		default:
+			return q, &tokens.FieldError{Field: name, Problem: "is not a parameter of this request"}
+		}
+	}
+	return q, nil
+}
+
+const maxReason = 255
+
+func (h *Handler) revoke(c *call) (int, any, error) {
+	id, err := c.tokenID()
+	if err != nil {
+		return 0, nil, err
+	}
+	reason := c.URL.Query().Get("reason")
+	if len(reason) > maxReason {
+		return 0, nil, &tokens.FieldError{Field: "reason", Problem: "is longer than " + strconv.Itoa(maxReason) + " bytes"}
+	}
+	receipt, err := h.cfg.Revoker.Revoke(c.Context(), revocation.Rule{Token: id, Author: c.caller.Subject, Reason: reason})
+	return http.StatusOK, receipt, err
+}

@@ -1,0 +1,238 @@
+// Package client is the Go client of s3gate's API.
+//
+// An application that hands out links needs three lines:
+//
+//	c := client.New("https://gate.internal:8090", jwt)
+//	t, err := c.Mint(ctx, client.MintRequest{Operation: "get", Bucket: "docs", Key: "report.pdf"})
+//	fmt.Println(t.URL)
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Client calls the API of one gate. It is safe for concurrent use.
+type Client struct {
+	base   string
+	bearer string
+	// HTTP sends the requests; New sets one with a timeout of 30 s.
+	HTTP *http.Client
+}
+
+// New returns a client of the API at base, such as https://gate:8090, that
+// authenticates with a bearer JWT.
+func New(base, bearer string) *Client {
+	return &Client{
+		base: strings.TrimSuffix(base, "/"), bearer: bearer,
+		HTTP: &http.Client{Timeout: 30 * time.Second},
+	}
+}
+
+// MintRequest says what a new token is to permit. Zero fields take the gate's
+// defaults: one hour, any number of downloads or one upload.
+type MintRequest struct {
+	Operation string            `json:"operation"` // get or put
+	Bucket    string            `json:"bucket"`    // an alias from the gate's configuration
+	Key       string            `json:"key"`
+	NotBefore *time.Time        `json:"not_before,omitempty"`
+	ExpiresAt *time.Time        `json:"expires_at,omitempty"`
+	ExpiresIn string            `json:"expires_in,omitempty"` // such as 90s, 1h or 30d, instead of ExpiresAt
+	MaxUses   *int64            `json:"max_uses,omitempty"`   // 0 means without limit
+	Subject   string            `json:"subject,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Response  *Response         `json:"response,omitempty"`
+	Upload    *Upload           `json:"upload,omitempty"`
+}
+
+// Response says how a download is presented.
+type Response struct {
+	Filename    string `json:"filename,omitempty"`
+	Disposition string `json:"disposition,omitempty"` // attachment or inline
+	ContentType string `json:"content_type,omitempty"`
+}
+
+// Upload limits what an upload may store.
+type Upload struct {
+	MaxBytes     int64    `json:"max_bytes,omitempty"`
+	ContentTypes []string `json:"content_types,omitempty"`
+	Overwrite    bool     `json:"overwrite,omitempty"`
+}
+
+// Grant is what a token permits.
+type Grant struct {
+	ID        string            `json:"id"`
+	Operation string            `json:"operation"`
+	Bucket    string            `json:"bucket"`
+	Key       string            `json:"key"`
+	NotBefore *time.Time        `json:"not_before,omitempty"`
+	ExpiresAt time.Time         `json:"expires_at"`
+	MaxUses   int64             `json:"max_uses"`
+	Subject   string            `json:"subject,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Response  *Response         `json:"response,omitempty"`
+	Upload    *Upload           `json:"upload,omitempty"`
+	Issuer    string            `json:"issuer,omitempty"`
+	IssuedBy  string            `json:"issued_by,omitempty"`
+	IssuedAt  time.Time         `json:"issued_at"`
+}
+
+// Token is a freshly minted token.
+type Token struct {
+	// Token is the secret; it is not given out again.
+	Token string `json:"token"`
+	// URL is the link, and Method what it answers.
+	URL    string `json:"url"`
+	Method string `json:"method"`
+	Grant
+}
+
+// Status is a grant and what has become of it.
+type Status struct {
+	Grant
+	State      string      `json:"state"` // active, pending, used, expired or revoked
+	Uses       int64       `json:"uses"`
+	InUse      int64       `json:"in_use"`
+	Revocation *Revocation `json:"revocation,omitempty"`
+}
+
+// Revocation says who revoked a token, when and why.
+type Revocation struct {
+	At     time.Time `json:"at"`
+	Author string    `json:"author,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// Receipt is what a revocation can show for itself.
+type Receipt struct {
+	ID             string   `json:"id"`
+	AcknowledgedBy []string `json:"acknowledged_by"` // gates
+	Cut            int      `json:"cut"`             // transfers that were stopped
+	Committing     []string `json:"committing,omitempty"`
+	TookMS         float64  `json:"took_ms"`
+}
+
+// ListQuery selects tokens. Zero fields select all.
+type ListQuery struct {
+	Subject, Bucket, Prefix, State string
+	Limit                          int    // tokens in a page; 0 means the gate's default
+	Cursor                         string // from Page.Next; "" begins
+}
+
+// Page is one page of tokens; Next is empty on the last.
+type Page struct {
+	Tokens []Status `json:"tokens"`
+	Next   string   `json:"next,omitempty"`
+}
+
+// Error is what the API answers instead of success (RFC 9457).
+type Error struct {
+	Status    int    `json:"status"`
+	Title     string `json:"title"`
+	Detail    string `json:"detail"`
+	Field     string `json:"field"`
+	RequestID string `json:"request_id"`
+}
+
+func (e *Error) Error() string {
+	text := e.Detail
+	if text == "" {
+		text = e.Title
+	}
+	return fmt.Sprintf("%s (HTTP %d, request %s)", strings.TrimSuffix(text, "."), e.Status, e.RequestID)
+}
+
+// Mint makes a token.
+func (c *Client) Mint(ctx context.Context, r MintRequest) (*Token, error) {
+	return do[Token](ctx, c, http.MethodPost, "/v1/tokens", r)
+}
+
+// Show returns the status of a token by its ID.
+func (c *Client) Show(ctx context.Context, id string) (*Status, error) {
+	return do[Status](ctx, c, http.MethodGet, "/v1/tokens/"+url.PathEscape(id), nil)
+}
+
+// List returns one page of tokens, the one that expires last first.
+func (c *Client) List(ctx context.Context, q ListQuery) (*Page, error) {
+	v := url.Values{}
+	for name, value := range map[string]string{
+		"subject": q.Subject, "bucket": q.Bucket, "prefix": q.Prefix, "state": q.State, "cursor": q.Cursor,
+	} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return do[Page](ctx, c, http.MethodGet, "/v1/tokens?"+v.Encode(), nil)
+}
+
+// Revoke takes a token's permission back. When it returns without error that
+// holds for every later request, and the receipt says what was stopped.
+func (c *Client) Revoke(ctx context.Context, id, reason string) (*Receipt, error) {
+	path := "/v1/tokens/" + url.PathEscape(id)
+	if reason != "" {
+		path += "?" + url.Values{"reason": {reason}}.Encode()
+	}
+	return do[Receipt](ctx, c, http.MethodDelete, path, nil)
+}
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 16 << 20
+
+func do[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
+	var send io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the request: %w", err)
+		}
+		send = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, send)
+	if err != nil {
+		return nil, fmt.Errorf("calling the API: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.bearer)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.HTTP.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("calling the API: %w", err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("reading the API's answer: %w", err)
+	}
+	if resp.StatusCode/100 != 2 {
+		return nil, readError(resp, raw)
+	}
+	out := new(T)
+	if err := json.Unmarshal(raw, out); err != nil {
+		return nil, fmt.Errorf("reading the API's answer: %w", err)
+	}
+	return out, nil
+}
+
+// ReadError reads the error of a response that is not a success, from the API
+// or from a link that was asked for application/problem+json.
+func ReadError(resp *http.Response) *Error {
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	return readError(resp, raw)
+}
+
+func readError(resp *http.Response, raw []byte) *Error {
+	problem := &Error{Title: resp.Status, RequestID: resp.Header.Get("X-Request-Id")}
+	_ = json.Unmarshal(raw, problem) // whatever answers may not be a gate
+	problem.Status = resp.StatusCode
+	return problem
+}

@@ -1,0 +1,269 @@
+// Package config is the manual of s3gate's settings: one struct, whose
+// comments say what each setting means, and one way to fill it.
+//
+// A setting comes from, in this order: a flag, the environment (S3GATE_ and
+// the setting's path in upper case, dots as underscores), the YAML file, the
+// default. Wherever a setting may stand, its name with _file at the end
+// (_FILE in the environment) may stand instead, for a file that holds the
+// value; one line end is cut off. A setting that does not exist is an error
+// wherever it comes from. Durations are such as 90s, 1h30m or 30d.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"s3gate/auth"
+)
+
+// Config holds every setting of a gate.
+type Config struct {
+	// PublicURL begins links: https://files.example.com. Required.
+	PublicURL string `koanf:"public_url"`
+	// Contact tells people on error pages whom to ask, such as a mail address.
+	Contact string `koanf:"contact"`
+	// Links is the listener that people reach.
+	Links Listener `koanf:"links"`
+	// API is the listener of the control plane. Keep it from the public.
+	API API `koanf:"api"`
+	// Ops serves /metrics; addr "" turns it off, and the API's address puts
+	// it on the API's listener.
+	Ops Ops `koanf:"ops"`
+	// Redis holds tokens and their uses.
+	Redis Redis `koanf:"redis"`
+	// Buckets maps the aliases that callers use to buckets. Required.
+	Buckets map[string]Bucket `koanf:"buckets"`
+	// Tokens bounds what may be minted.
+	Tokens Tokens `koanf:"tokens"`
+	// Upstream bounds connections to S3.
+	Upstream Upstream `koanf:"upstream"`
+	// DrainTimeout is how long running transfers may go on after SIGTERM.
+	// Default 30s.
+	DrainTimeout time.Duration `koanf:"drain_timeout"`
+	// Log says what is logged, to stderr.
+	Log Log `koanf:"log"`
+}
+
+// Listener is an address and, for TLS, a certificate.
+type Listener struct {
+	// Addr is host:port. Default ":8080" for links.
+	Addr string `koanf:"addr"`
+	// Cert and Key are PEM files; both or none. With them the listener speaks
+	// TLS with HTTP/1.1 and HTTP/2, without them plain HTTP/1.1.
+	Cert string `koanf:"cert"`
+	Key  string `koanf:"key"`
+	// MaxHeader is the size of all request headers in bytes. Default 16384.
+	MaxHeader int `koanf:"max_header"`
+	// HeaderTimeout bounds the wait for a request's headers. Default 10s.
+	HeaderTimeout time.Duration `koanf:"header_timeout"`
+	// IdleTimeout bounds the wait for another request. Default 2m.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
+}
+
+// API is the control plane's listener and its callers.
+type API struct {
+	Listener `koanf:",squash"` // default addr 127.0.0.1:8090
+	// MaxBody is the size of a request body in bytes. Default 65536.
+	MaxBody int64 `koanf:"max_body"`
+	// JWT says which bearer tokens are accepted.
+	JWT JWT `koanf:"jwt"`
+}
+
+// JWT says which bearer tokens are accepted.
+type JWT struct {
+	// HS256Key signs them: at least 32 bytes of text. Required.
+	HS256Key string `koanf:"hs256_key"`
+	// PreviousHS256Key is still accepted, so that the key can be rotated.
+	PreviousHS256Key string `koanf:"previous_hs256_key"`
+	// Issuer and Audience must be in the token if they are set.
+	Issuer   string `koanf:"issuer"`
+	Audience string `koanf:"audience"`
+	// Leeway is how far clocks may differ, at most 30s. Default 10s.
+	Leeway time.Duration `koanf:"leeway"`
+}
+
+// Ops is the listener for operators.
+type Ops struct {
+	// Addr is host:port. Default 127.0.0.1:8091.
+	Addr string `koanf:"addr"`
+}
+
+// Redis says how to reach Redis.
+type Redis struct {
+	// Addrs are host:port: one for a standalone server, the sentinels with
+	// Master, or some nodes of a Cluster. Default 127.0.0.1:6379.
+	Addrs []string `koanf:"addrs"`
+	// Master is the name that the sentinels know the primary by.
+	Master string `koanf:"master"`
+	// Cluster says that Addrs belong to a Redis Cluster.
+	Cluster bool `koanf:"cluster"`
+	// Username and Password authenticate.
+	Username string `koanf:"username"`
+	Password string `koanf:"password"`
+	// DB is the database's number, 0 to 15. Default 0.
+	DB int `koanf:"db"`
+	// TLS encrypts the connection and checks the server's certificate.
+	TLS bool `koanf:"tls"`
+	// Timeout bounds one command. Default 2s.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
+// Bucket is a bucket and how to reach it.
+type Bucket struct {
+	// Name is the bucket's real name. Default: the alias.
+	Name string `koanf:"name"`
+	// Region signs requests. Default: that of the AWS SDK's environment, or
+	// us-east-1.
+	Region string `koanf:"region"`
+	// Endpoint is the URL of an S3-compatible store. Default: Amazon S3.
+	Endpoint string `koanf:"endpoint"`
+	// PathStyle puts the bucket's name into the path.
+	PathStyle bool `koanf:"path_style"`
+	// AccessKeyID and SecretAccessKey are static credentials. Default: the
+	// AWS SDK's chain (environment, profile, container, instance role).
+	AccessKeyID     string `koanf:"access_key_id"`
+	SecretAccessKey string `koanf:"secret_access_key"`
+	// Profile is a profile of the AWS SDK's shared configuration.
+	Profile string `koanf:"profile"`
+}
+
+// Tokens bounds what may be minted.
+type Tokens struct {
+	// MaxLife is the longest life of a token. Default 3650d.
+	MaxLife time.Duration `koanf:"max_life"`
+	// MaxUses is the largest number of uses but 0, which means without limit.
+	// Default 1000000.
+	MaxUses int64 `koanf:"max_uses"`
+	// MaxLabels is the number of labels of one token. Default 16.
+	MaxLabels int `koanf:"max_labels"`
+	// MaxText is the length of a subject, label or file name in bytes.
+	// Default 255.
+	MaxText int `koanf:"max_text"`
+	// Retention is how long a token that has expired answers 410 and not 404.
+	// Default 30d.
+	Retention time.Duration `koanf:"retention"`
+	// BusyWait is how long a request waits for a use that another request has
+	// begun and not yet charged. Default 1s.
+	BusyWait time.Duration `koanf:"busy_wait"`
+}
+
+// Upstream bounds connections to S3.
+type Upstream struct {
+	// DialTimeout bounds connecting. Default 10s.
+	DialTimeout time.Duration `koanf:"dial_timeout"`
+	// ResponseTimeout bounds the wait for S3's answer. Default 60s.
+	ResponseTimeout time.Duration `koanf:"response_timeout"`
+	// MaxIdle is the number of idle connections kept. Default 256.
+	MaxIdle int `koanf:"max_idle"`
+}
+
+// Log says what is logged.
+type Log struct {
+	// Level is debug, info, warn or error. Default info.
+	Level string `koanf:"level"`
+	// Format is json or text. Default json.
+	Format string `koanf:"format"`
+}
+
+// Default returns the settings that nobody has changed. Limits that are zero
+// here have their defaults where they apply.
+func Default() *Config {
+	c := &Config{
+		Links: Listener{Addr: ":8080"},
+		API:   API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10},
+		Ops:   Ops{Addr: "127.0.0.1:8091"},
+		Redis: Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second},
+		Tokens: Tokens{
+			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
+			Retention: 30 * 24 * time.Hour, BusyWait: time.Second,
+		},
+		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
+		DrainTimeout: 30 * time.Second,
+		Log:          Log{Level: "info", Format: "json"},
+	}
+	c.API.JWT.Leeway = 10 * time.Second
+	for _, l := range []*Listener{&c.Links, &c.API.Listener} {
+		l.MaxHeader, l.HeaderTimeout, l.IdleTimeout = 16<<10, 10*time.Second, 2*time.Minute
+	}
+	return c
+}
+
+var aliasForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// Validate reports every setting that cannot work, by its name.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(name, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", name, fmt.Sprintf(format, args...)))
+	}
+	if u, err := url.Parse(c.PublicURL); c.PublicURL == "" {
+		bad("public_url", "is required, such as https://files.example.com")
+	} else if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(u.Path, "/") || u.Path != "" {
+		bad("public_url", "must be a URL without path such as https://files.example.com, got %q", c.PublicURL)
+	}
+	c.Links.validate("links", bad)
+	c.API.Listener.validate("api", bad)
+	if n := len(c.API.JWT.HS256Key); n < auth.MinKeyBytes {
+		bad("api.jwt.hs256_key", "must have at least %d bytes, got %d", auth.MinKeyBytes, n)
+	}
+	if n := len(c.API.JWT.PreviousHS256Key); n > 0 && n < auth.MinKeyBytes {
+		bad("api.jwt.previous_hs256_key", "must have at least %d bytes, got %d", auth.MinKeyBytes, n)
+	}
+	if l := c.API.JWT.Leeway; l < 0 || l > auth.MaxLeeway {
+		bad("api.jwt.leeway", "must be 0s to %s, got %s", auth.MaxLeeway, l)
+	}
+	if len(c.Redis.Addrs) == 0 {
+		bad("redis.addrs", "is required")
+	}
+	if c.Redis.Cluster && c.Redis.Master != "" {
+		bad("redis.master", "and redis.cluster exclude each other")
+	}
+	c.validateBuckets(bad)
+	if c.Log.Format != "json" && c.Log.Format != "text" {
+		bad("log.format", "must be json or text, got %q", c.Log.Format)
+	}
+	for name, n := range map[string]int64{
+		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
+		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
+		"tokens.retention": int64(c.Tokens.Retention), "redis.timeout": int64(c.Redis.Timeout),
+	} {
+		if n <= 0 {
+			bad(name, "must be more than 0")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l *Listener) validate(name string, bad func(name, format string, args ...any)) {
+	if l.Addr == "" {
+		bad(name+".addr", "is required")
+	}
+	if (l.Cert == "") != (l.Key == "") {
+		bad(name+".cert", "and %s.key go together: set both or none", name)
+	}
+	if l.MaxHeader <= 0 || l.HeaderTimeout <= 0 || l.IdleTimeout <= 0 {
+		bad(name, "max_header, header_timeout and idle_timeout must be more than 0")
+	}
+}
+
+func (c *Config) validateBuckets(bad func(name, format string, args ...any)) {
+	if len(c.Buckets) == 0 {
+		bad("buckets", "is required: an alias and its bucket")
+	}
+	for alias, b := range c.Buckets {
+		name := "buckets." + alias
+		if !aliasForm.MatchString(alias) {
+			bad(name, "an alias has 1 to 63 of a-z, 0-9 and -, and does not begin with -")
+		}
+		if (b.AccessKeyID == "") != (b.SecretAccessKey == "") {
+			bad(name+".access_key_id", "and secret_access_key go together: set both or none")
+		}
+		if b.AccessKeyID != "" && b.Profile != "" {
+			bad(name+".profile", "and access_key_id exclude each other")
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"s3gate/internal/config"
+)
+
+const minimal = `
+public_url: https://files.example.com
+api:
+  jwt:
+    hs256_key: 0123456789abcdef0123456789abcdef
+buckets:
+  docs:
+    region: eu-central-1
+`
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoadMinimal(t *testing.T) {
+	c, err := config.Load(write(t, "c.yaml", minimal), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.PublicURL = "https://files.example.com"
+	want.API.JWT.HS256Key = "0123456789abcdef0123456789abcdef"
+	want.Buckets = map[string]config.Bucket{"docs": {Name: "docs", Region: "eu-central-1"}}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("Load = %+v\nwant %+v", c, want)
+	}
+}
+
+// A flag beats the environment, which beats the file, which beats the
+// default.
+func TestLoadLayers(t *testing.T) {
+	path := write(t, "c.yaml", minimal+"drain_timeout: 1m\nredis:\n  addrs: [a:1, b:2]\n  timeout: 3s\ntokens:\n  max_life: 30d\n")
+	c, err := config.Load(path, []string{
+		"S3GATE_DRAIN_TIMEOUT=2m", "S3GATE_REDIS_ADDRS=c:3,d:4", "S3GATE_REDIS_TLS=true",
+		"S3GATE_API_MAX_BODY=100000", "S3GATE_BUCKETS_DOCS_PATH_STYLE=true", "S3GATE_BUCKETS_NEW_NAME=new-bucket",
+		"S3GATE_API_URL=ignored", "S3GATE_API_TOKEN=ignored", "HOME=/",
+	}, map[string]any{"drain_timeout": "3m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.DrainTimeout != 3*time.Minute || c.Redis.Timeout != 3*time.Second || c.Tokens.MaxLife != 30*24*time.Hour {
+		t.Errorf("durations: %v %v %v", c.DrainTimeout, c.Redis.Timeout, c.Tokens.MaxLife)
+	}
+	if !reflect.DeepEqual(c.Redis.Addrs, []string{"c:3", "d:4"}) || !c.Redis.TLS || c.API.MaxBody != 100000 {
+		t.Errorf("redis %+v, api %+v", c.Redis, c.API)
+	}
+	if b := c.Buckets["docs"]; !b.PathStyle || b.Region != "eu-central-1" {
+		t.Errorf("bucket docs: %+v", b)
+	}
+	if b := c.Buckets["new"]; b.Name != "new-bucket" {
+		t.Errorf("bucket new: %+v", b)
+	}
+}
+
+func TestLoadSecretsFromFiles(t *testing.T) {
+	key := write(t, "key", "a key that was kept in a file, long enough\n")
+	yaml := strings.Replace(minimal, "hs256_key: 0123456789abcdef0123456789abcdef", "hs256_key_file: "+key, 1)
+	c, err := config.Load(write(t, "c.yaml", yaml), nil, nil)
+	if err != nil || c.API.JWT.HS256Key != "a key that was kept in a file, long enough" {
+		t.Errorf("from YAML: %v", err)
+	}
+	c, err = config.Load(write(t, "c.yaml", minimal), []string{"S3GATE_API_JWT_HS256_KEY_FILE=" + key}, nil)
+	if err != nil || c.API.JWT.HS256Key != "a key that was kept in a file, long enough" {
+		t.Errorf("from the environment: %v", err)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	tests := []struct{ name, yaml, env, want string }{
+		{"typo", minimal + "pubic_url: x\n", "", "pubic_url: there is no such setting; did you mean public_url?"},
+		{"typo below", minimal + "redis:\n  adrs: x\n", "", "redis.adrs: there is no such setting; did you mean redis.addrs?"},
+		{"typo in a bucket", minimal + "    endpont: x\n", "", "buckets.docs.endpont: there is no such setting; did you mean buckets.docs.endpoint?"},
+		{"far from all", minimal + "zzzzzzzz: 1\n", "", "zzzzzzzz: there is no such setting"},
+		{"typo in the environment", minimal, "S3GATE_REDIS_ADRS=x", "S3GATE_REDIS_ADRS names no setting"},
+		{"no YAML", "a: [", "", "reading"},
+		{"bad duration", minimal + "drain_timeout: soon\n", "", `"soon" is not a duration`},
+		{"number for a duration", minimal + "drain_timeout: 30\n", "", "30 is not a duration"},
+		{"text for a number", minimal + "tokens:\n  max_uses: many\n", "", "max_uses"},
+		{"no public_url", strings.Replace(minimal, "public_url: https://files.example.com", "", 1), "", "public_url: is required"},
+		{"public_url with a path", strings.Replace(minimal, ".com", ".com/x", 1), "", "public_url: must be a URL without path"},
+		{"short key", minimal, "S3GATE_API_JWT_HS256_KEY=short", "api.jwt.hs256_key: must have at least 32 bytes, got 5"},
+		{"key twice", minimal + "    secret_access_key: a\n    secret_access_key_file: b\n", "", "secret_access_key: is set together with"},
+		{"no such file", minimal, "S3GATE_REDIS_PASSWORD_FILE=/nonexistent/x", "redis.password_file: open /nonexistent/x"},
+		{"half a certificate", minimal + "links:\n  cert: a.pem\n", "", "links.cert: and links.key go together"},
+		{"half credentials", minimal + "    access_key_id: a\n", "", "buckets.docs.access_key_id: and secret_access_key go together"},
+		{"bad alias", minimal + "  Docs_2:\n    name: x\n", "", "buckets.Docs_2: an alias has"},
+		{"leeway", minimal + "    leeway: 1h\n", "", "there is no such setting"},
+		{"log format", minimal + "log:\n  format: xml\n", "", `log.format: must be json or text, got "xml"`},
+	}
+	for _, tt := range tests {
+		var env []string
+		if tt.env != "" {
+			env = []string{tt.env}
+		}
+		_, err := config.Load(write(t, "c.yaml", tt.yaml), env, nil)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: Load = %v\nwant %q", tt.name, err, tt.want)
+		}
+	}
+}
