@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"cmp"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"s3gate/tokens"
+)
+
+// fail answers with the problem that err is, in the form the client asks
+// for: a page for browsers, problem+json for those who ask for JSON, and
+// S3's XML for the rest.
+func (x *exchange) fail(err error) {
+	x.err = err
+	if x.transfer != nil {
+		err = cmp.Or(x.transfer.Err(), err)
+	}
+	x.hurry()
+	if x.r.Context().Err() != nil && !errors.Is(err, errShortBody) {
+		// The client is gone, or looks it. To return would answer 200.
+		x.abort()
+	}
+	if errors.Is(err, tokens.ErrOperation) {
+		err = &methodError{allow: allowed(x.grant().Operation)}
+	}
+	p := problemOf(err)
+	h := x.w.Header()
+	if p.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retry))
+	}
+	if p.allow != "" {
+		h.Set("Allow", p.allow)
+	}
+	var rng *rangeError
+	if errors.As(err, &rng) && rng.contentRange() != "" {
+		h.Set("Content-Range", rng.contentRange())
+	}
+	contentType, body := x.render(p)
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	x.writeHeader(p.status)
+	if x.r.Method != http.MethodHead {
+		n, _ := x.w.Write(body)
+		x.out += int64(n)
+	}
+}
+
+func allowed(op tokens.Operation) string {
+	if op == tokens.Put {
+		return "PUT, OPTIONS"
+	}
+	return "GET, HEAD, OPTIONS"
+}
+
+func (x *exchange) render(p problem) (contentType string, body []byte) {
+	accept := x.r.Header.Get("Accept")
+	switch {
+	case strings.Contains(accept, "text/html"):
+		return "text/html; charset=utf-8", x.renderPage(p)
+	case strings.Contains(accept, "json"):
+		return "application/problem+json", x.renderJSON(p)
+	}
+	return "application/xml", x.renderXML(p)
+}
+
+// renderJSON follows RFC 9457.
+func (x *exchange) renderJSON(p problem) []byte {
+	body, _ := json.Marshal(struct {
+		Type    string `json:"type"`
+		Title   string `json:"title"`
+		Status  int    `json:"status"`
+		Code    string `json:"code"`
+		Detail  string `json:"detail"`
+		Request string `json:"request_id"`
+	}{"about:blank", http.StatusText(p.status), p.status, p.code, p.message, x.id})
+	return append(body, '\n')
+}
+
+// renderXML follows S3's error documents (Amazon S3 API, "Error responses").
+func (x *exchange) renderXML(p problem) []byte {
+	body, _ := xml.Marshal(struct {
+		XMLName   xml.Name `xml:"Error"`
+		Code      string
+		Message   string
+		RequestID string `xml:"RequestId"`
+	}{Code: p.code, Message: p.message, RequestID: x.id})
+	return append([]byte(xml.Header), append(body, '\n')...)
+}
+
+//go:embed error.html
+var errorPage string
+
+var errorTemplate = template.Must(template.New("error").Parse(errorPage))
+
+func (x *exchange) renderPage(p problem) []byte {
+	var b strings.Builder
+	nonce := rand.Text()
+	x.w.Header().Set("Content-Security-Policy",
+		"default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	err := errorTemplate.Execute(&b, struct {
+		Nonce, Title, Message, Contact, Request string
+	}{nonce, http.StatusText(p.status), p.message, x.h.Contact, x.id})
+	if err != nil {
+		return []byte(p.message) // the template is fixed and tested
+	}
+	return []byte(b.String())
+}

@@ -1,0 +1,210 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"s3gate/s3client"
+	"s3gate/tokens"
+)
+
+// download answers a GET.
+func (x *exchange) download() error {
+	x.register()
+	ctx := x.transfer.Context()
+	use, err := x.h.Tokens.Redeem(ctx, x.token, tokens.Get)
+	x.use = use
+	if err != nil {
+		return err
+	}
+	// Whatever happens before the first byte hands the use back; once it is
+	// committed or kept this does nothing.
+	defer use.Refund(ctx)
+	resp, err := x.fetch(http.MethodGet)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return x.respond(resp)
+}
+
+// head answers a HEAD, which charges nothing.
+func (x *exchange) head() error {
+	use, err := x.h.Tokens.Look(x.r.Context(), x.token, tokens.Get)
+	x.use = use
+	if err != nil {
+		return err
+	}
+	resp, err := x.fetch(http.MethodHead)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return x.refused(resp)
+	}
+	x.copyHeaders(resp)
+	x.writeHeader(http.StatusOK)
+	return nil
+}
+
+// fetch asks S3 for the object, or for its headers.
+func (x *exchange) fetch(method string) (*http.Response, error) {
+	up, err := x.upstream()
+	if err != nil {
+		return nil, err
+	}
+	p, err := planFetch(x.r, x.grant())
+	if err != nil {
+		return nil, err
+	}
+	ctx := x.r.Context()
+	if x.transfer != nil {
+		ctx = x.transfer.Context()
+	}
+	send := func(p *plan) (*http.Response, error) {
+		return up.Do(ctx, &s3client.Request{
+			Method: method, Key: x.grant().Key, Header: p.header, Agent: string(x.grant().ID),
+		})
+	}
+	resp, err := send(p)
+	if err != nil {
+		return nil, err
+	}
+	if p.rangeIsStale(resp) {
+		drainAndClose(resp.Body)
+		p = p.whole()
+		if resp, err = send(p); err != nil {
+			return nil, err
+		}
+	}
+	if resp.StatusCode == http.StatusPartialContent && p.header.Get("Range") == "" {
+		resp.Body.Close()
+		return nil, fmt.Errorf("%w: part of an object that was asked for whole", errUpstream)
+	}
+	return resp, nil
+}
+
+// respond passes S3's answer to a GET on.
+func (x *exchange) respond(resp *http.Response) error {
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusPartialContent:
+	default:
+		return x.refused(resp)
+	}
+	if resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
+		return fmt.Errorf("%w: a body that ends with the connection may have been cut", errUpstream)
+	}
+	// Under If-Range the whole object is due when the condition does not hold,
+	// and never wrong.
+	if x.grant().Limited() && x.r.Header.Get("If-Range") == "" &&
+		!satisfiable(x.r.Header.Get("Range"), resp.ContentLength) {
+		return &rangeError{size: resp.ContentLength}
+	}
+	return x.stream(resp)
+}
+
+// refused handles what is not a success: 304 is passed on, the rest becomes
+// an error.
+func (x *exchange) refused(resp *http.Response) error {
+	switch resp.StatusCode {
+	case http.StatusNotModified:
+		x.copyHeaders(resp)
+		x.w.Header().Del("Content-Length")
+		x.w.Header().Del("Content-Type")
+		x.writeHeader(http.StatusNotModified)
+		return nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		return &rangeError{size: contentRangeSize(resp.Header.Get("Content-Range"))}
+	}
+	return s3client.ReadError(resp)
+}
+
+var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
+// stream charges the use and copies the body. Nothing is sent before the
+// first bytes are at hand, so that a failure until then costs no use and has
+// a status of its own.
+func (x *exchange) stream(resp *http.Response) error {
+	buf := buffers.Get().(*[64 << 10]byte)
+	defer buffers.Put(buf)
+	n, readErr := readSome(resp.Body, buf[:])
+	if readErr != nil && readErr != io.EOF {
+		return fmt.Errorf("%w: %w", s3client.ErrUnreachable, readErr)
+	}
+	ctx := x.transfer.Context()
+	if err := x.use.Charge(ctx); err != nil {
+		return err
+	}
+	// Both are still free: nothing has been given out.
+	if err := cmp.Or(x.transfer.Err(), ctx.Err()); err != nil {
+		return err
+	}
+	// From here on the use is spent, whatever becomes of the bytes; an empty
+	// body is charged by its headers.
+	x.use.Commit(ctx)
+	x.copyHeaders(resp)
+	x.writeHeader(resp.StatusCode)
+	for {
+		if n > 0 {
+			if _, err := x.transfer.Write(x.w, buf[:n]); err != nil {
+				x.err = fmt.Errorf("writing to the client: %w", err)
+				x.abort()
+			}
+		}
+		if readErr != nil {
+			x.endBody(readErr)
+			return nil
+		}
+		n, readErr = resp.Body.Read(buf[:])
+	}
+}
+
+// endBody ends a body that has begun: cleanly if S3's came to its end.
+func (x *exchange) endBody(readErr error) {
+	flushErr := x.transfer.Flush()
+	switch {
+	case readErr != io.EOF:
+		x.err = fmt.Errorf("reading from s3: %w", readErr)
+	case flushErr != nil:
+		x.err = fmt.Errorf("writing to the client: %w", flushErr)
+	default:
+		return
+	}
+	x.abort()
+}
+
+// readSome reads until there is something: bytes, the end, or an error.
+func readSome(r io.Reader, p []byte) (n int, err error) {
+	for n == 0 && err == nil {
+		n, err = r.Read(p)
+	}
+	return n, err
+}
+
+// methodError is a method that the token does not permit.
+type methodError struct{ allow string }
+
+func (e *methodError) Error() string { return "method not allowed" }
+
+// rangeError is a range outside the object; size is -1 if unknown.
+type rangeError struct{ size int64 }
+
+func (e *rangeError) Error() string { return "range not satisfiable" }
+
+func (e *rangeError) contentRange() string {
+	if e.size < 0 {
+		return ""
+	}
+	return "bytes */" + strconv.FormatInt(e.size, 10)
+}
+
+var (
+	errUpstream = errors.New("unexpected answer from s3")
+	errNoBucket = errors.New("bucket alias is not configured")
+)

@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"s3gate/revocation"
+	"s3gate/tokens"
+)
+
+// exchange is one request on its way through the handler.
+type exchange struct {
+	h     *Handler
+	w     http.ResponseWriter
+	r     *http.Request
+	id    string // names the request to client and operator
+	begin time.Time
+
+	token    tokens.Token
+	use      *tokens.Use          // nil until the token was found
+	transfer *revocation.Transfer // nil for a request without a body
+
+	status  int   // what was answered, 0 if nothing
+	in, out int64 // body bytes from and to the client
+	err     error // why it failed, for the log
+	hurried sync.Once
+}
+
+func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
+	return &exchange{h: h, w: w, r: r, id: "req_" + ulid.Make().String(), begin: time.Now()}
+}
+
+// route takes the token out of the path: /{token} or /{token}/{filename},
+// where the file name is only for the client to save under. The path is read
+// as it came, since a link has one form.
+func (x *exchange) route() error {
+	first, _, _ := strings.Cut(strings.TrimPrefix(x.r.URL.EscapedPath(), "/"), "/")
+	token, err := tokens.Parse(first)
+	x.token = token
+	return err
+}
+
+// grant returns what the token permits, the zero Grant before that is known.
+func (x *exchange) grant() *tokens.Grant {
+	if x.use == nil {
+		return &tokens.Grant{}
+	}
+	return &x.use.Grant
+}
+
+// register makes the transfer known before its permission is asked for.
+func (x *exchange) register() {
+	x.transfer = x.h.Transfers.Begin(x.id, x.token.ID(), x.w, x.r)
+}
+
+// bodyGrace is how long a client may go on sending a body that was refused.
+const bodyGrace = 5 * time.Second
+
+// hurry bounds the time for what is left of the client's body. net/http reads
+// a small rest before it answers, and the transport to S3 may still be in a
+// read: a client that stalls must not hold them for ever, and one that still
+// sends has until then to notice.
+func (x *exchange) hurry() {
+	if x.r.ContentLength == 0 {
+		return
+	}
+	x.hurried.Do(func() {
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(bodyGrace))
+	})
+}
+
+// writeHeader sends the status and the headers.
+func (x *exchange) writeHeader(status int) {
+	x.status = status
+	x.w.WriteHeader(status)
+}
+
+// finish ends the transfer, counts, and writes the one line. It runs also
+// when the request was aborted.
+func (x *exchange) finish() {
+	if x.transfer != nil {
+		x.transfer.End()
+		x.out += x.transfer.Bytes()
+	}
+	x.h.Metrics.observe(x)
+	if x.h.Logger == nil {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("request", x.id),
+		slog.String("method", knownMethod(x.r.Method)),
+		slog.Int("status", x.status),
+		slog.Int64("bytes_in", x.in),
+		slog.Int64("bytes_out", x.out),
+		slog.Float64("ms", float64(time.Since(x.begin).Microseconds())/1000),
+	}
+	if !x.token.IsZero() {
+		attrs = append(attrs, slog.String("token", string(x.token.ID())))
+	}
+	if x.use != nil {
+		attrs = append(attrs, slog.String("bucket", x.grant().Bucket))
+	}
+	level := slog.LevelInfo
+	if x.err != nil {
+		attrs = append(attrs, slog.String("err", x.err.Error()))
+		if x.status >= 500 {
+			level = slog.LevelWarn
+		}
+	}
+	x.h.Logger.LogAttrs(x.r.Context(), level, "link request", attrs...)
+}
+
+// knownMethod keeps what clients invent out of logs and metrics.
+func knownMethod(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodOptions, http.MethodPost, http.MethodDelete:
+		return m
+	}
+	return "other"
+}

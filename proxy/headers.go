@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"net/http"
+	"strconv"
+
+	"s3gate/tokens"
+)
+
+// setSafeHeaders sets what every answer carries: it may not be cached, its
+// address may not travel on, and it may run nothing in the gate's origin.
+func (x *exchange) setSafeHeaders() {
+	h := x.w.Header()
+	h.Set("Cache-Control", "private, no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Robots-Tag", "noindex")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("X-Request-Id", x.id)
+	if x.r.Header.Get("Origin") != "" {
+		x.allowOrigin()
+	}
+}
+
+// allowOrigin lets scripts of any origin use a link that they hold: the
+// token in it is the whole permission, cookies play no part.
+func (x *exchange) allowOrigin() {
+	h := x.w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers",
+		"Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Location, Retry-After, X-Request-Id, "+
+			"X-Amz-Version-Id, X-Amz-Checksum-Crc32, X-Amz-Checksum-Crc32c, X-Amz-Checksum-Crc64nvme, X-Amz-Checksum-Sha1, X-Amz-Checksum-Sha256")
+}
+
+// options answers OPTIONS, also a CORS preflight (Fetch standard, "CORS
+// protocol"), without asking anybody.
+func (x *exchange) options() {
+	h := x.w.Header()
+	h.Set("Allow", "GET, HEAD, PUT, OPTIONS")
+	if x.r.Header.Get("Access-Control-Request-Method") != "" {
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, PUT")
+		h.Set("Access-Control-Allow-Headers",
+			"Content-Type, Content-Encoding, Content-Language, Content-MD5, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
+		h.Set("Access-Control-Max-Age", "600")
+	}
+	x.writeHeader(http.StatusNoContent)
+}
+
+// objectHeaders are what a client learns of an object.
+var objectHeaders = []string{
+	"Content-Type", "Content-Range", "Content-Encoding", "Content-Language", "Etag", "Last-Modified",
+}
+
+// copyHeaders takes the allowed headers of S3's answer and adds what the
+// grant says.
+func (x *exchange) copyHeaders(resp *http.Response) {
+	h, g := x.w.Header(), x.grant()
+	for _, name := range objectHeaders {
+		if v := resp.Header.Get(name); v != "" {
+			h.Set(name, v)
+		}
+	}
+	if resp.ContentLength >= 0 {
+		h.Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
+	}
+	if g.Response.ContentType != "" {
+		h.Set("Content-Type", g.Response.ContentType)
+	}
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "application/octet-stream")
+	}
+	h.Set("Accept-Ranges", acceptRanges(g))
+	h.Set("Content-Disposition", contentDisposition(g))
+}
+
+// acceptRanges is none for a limited token, whose use is one whole copy.
+func acceptRanges(g *tokens.Grant) string {
+	if g.Limited() {
+		return "none"
+	}
+	return "bytes"
+}

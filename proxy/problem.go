@@ -1,0 +1,165 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"s3gate/revocation"
+	"s3gate/s3client"
+	"s3gate/tokens"
+)
+
+// problem is an error as the client hears of it: fixed words, apart from the
+// cause, which is for the log.
+type problem struct {
+	status  int
+	code    string // in the manner of S3's error codes
+	message string
+	retry   int    // seconds for Retry-After, 0 for none
+	allow   string // for 405
+}
+
+// Problems that several causes share.
+var (
+	notFound = problem{status: http.StatusNotFound, code: "NotFound",
+		message: "There is nothing at this link. Check that it was copied whole."}
+	revoked = problem{status: http.StatusGone, code: "LinkRevoked",
+		message: "This link was withdrawn. Ask whoever gave it to you for a new one."}
+	unavailable = problem{status: http.StatusServiceUnavailable, code: "ServiceUnavailable",
+		message: "This link cannot be checked right now. Nothing was used up; try again in a moment.", retry: 1}
+	storageTrouble = problem{status: http.StatusBadGateway, code: "StorageError",
+		message: "The storage behind this link did not answer as it should. Nothing was used up; try again later."}
+	storageBusy = problem{status: http.StatusServiceUnavailable, code: "SlowDown",
+		message: "The storage behind this link is busy. Nothing was used up; try again in a moment.", retry: 2}
+	badUpload = problem{status: http.StatusBadRequest, code: "IncompleteBody",
+		message: "The upload did not arrive as announced, so nothing was stored. Send it again."}
+	exists = problem{status: http.StatusPreconditionFailed, code: "PreconditionFailed",
+		message: "The file exists already, and this link does not permit replacing it."}
+)
+
+// causes is the table from errors to problems; the first that matches wins.
+var causes = []struct {
+	err error
+	problem
+}{
+	{tokens.ErrMalformed, notFound},
+	{tokens.ErrUnknown, notFound},
+	{tokens.ErrExpired, problem{status: http.StatusGone, code: "LinkExpired",
+		message: "This link has expired. Ask whoever gave it to you for a new one."}},
+	{tokens.ErrUsed, problem{status: http.StatusGone, code: "LinkUsed",
+		message: "This link has been used as often as it may be. Ask whoever gave it to you for a new one."}},
+	{tokens.ErrRevoked, revoked},
+	{revocation.ErrCut, revoked},
+	{revocation.ErrShutdown, unavailable},
+	{tokens.ErrNotYet, problem{status: http.StatusForbidden, code: "LinkNotYetValid",
+		message: "This link does not work yet. Try again later."}},
+	{tokens.ErrInUse, problem{status: http.StatusConflict, code: "LinkInUse",
+		message: "This link is being used right now. Try again when that is over.", retry: 2}},
+	{tokens.ErrUnproven, unavailable},
+	{s3client.ErrCredentials, unavailable},
+	{errUnknown, problem{status: http.StatusGatewayTimeout, code: "OutcomeUnknown",
+		message: "The storage did not say whether it kept the upload. The link stays in use until that is known."}},
+	{errShortBody, badUpload},
+	{errExists, exists},
+	{errLength, problem{status: http.StatusLengthRequired, code: "MissingContentLength",
+		message: "An upload must say its size in a Content-Length header."}},
+	{errEncoding, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "Send the plain bytes of the file: aws-chunked and STREAMING-… bodies are not taken."}},
+	{errTwoRanges, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "Send one Range header, not several."}},
+	{s3client.ErrUnreachable, storageTrouble},
+	{errUpstream, storageTrouble},
+	{errNoBucket, storageTrouble},
+}
+
+// storageCodes is the table of S3 error codes that do not mean trouble with
+// the storage.
+var storageCodes = map[string]problem{
+	"NoSuchKey":     {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
+	"NoSuchVersion": {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
+	"PreconditionFailed": {status: http.StatusPreconditionFailed, code: "PreconditionFailed",
+		message: "A condition of the request does not hold."},
+	"ConditionalRequestConflict": {status: http.StatusConflict, code: "OperationAborted",
+		message: "Something else is writing the file right now. Try again.", retry: 1},
+	"OperationAborted": {status: http.StatusConflict, code: "OperationAborted",
+		message: "Something else is writing the file right now. Try again.", retry: 1},
+	"InvalidObjectState": {status: http.StatusConflict, code: "InvalidObjectState",
+		message: "The file behind this link is archived and must be restored before it can be fetched."},
+	"EntityTooLarge": {status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
+		message: "The file is larger than the storage takes."},
+	"BadDigest":            {status: http.StatusBadRequest, code: "BadDigest", message: "The upload does not match its checksum, so nothing was stored."},
+	"InvalidDigest":        {status: http.StatusBadRequest, code: "InvalidDigest", message: "The checksum of the upload is malformed."},
+	"IncompleteBody":       badUpload,
+	"RequestTimeout":       badUpload,
+	"SlowDown":             storageBusy,
+	"ServiceUnavailable":   storageBusy,
+	"ExpiredToken":         unavailable,
+	"TokenRefreshRequired": unavailable,
+	"RequestTimeTooSkewed": unavailable,
+}
+
+// problemOf turns an error into what the client hears.
+func problemOf(err error) problem {
+	var (
+		method   *methodError
+		rng      *rangeError
+		large    *tooLargeError
+		media    *typeError
+		answered *s3client.Error
+		timeout  net.Error
+	)
+	switch {
+	case errors.As(err, &method):
+		return problem{status: http.StatusMethodNotAllowed, code: "MethodNotAllowed",
+			message: "This link does not permit that method.", allow: method.allow}
+	case errors.As(err, &rng):
+		return problem{status: http.StatusRequestedRangeNotSatisfiable, code: "InvalidRange",
+			message: "The file has no such range."}
+	case errors.As(err, &large):
+		return problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
+			message: fmt.Sprintf("The upload has %d bytes; this link permits at most %d.", large.size, large.limit)}
+	case errors.As(err, &media):
+		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
+			message: "This link takes only " + strings.Join(media.allowed, ", ") + "; declare it in Content-Type."}
+	case errors.Is(err, s3client.ErrUnreachable) && !errors.Is(err, errUnknown) &&
+		(errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded)):
+		p := storageTrouble
+		p.status = http.StatusGatewayTimeout
+		return p
+	}
+	for _, c := range causes {
+		if errors.Is(err, c.err) {
+			return c.problem
+		}
+	}
+	if errors.As(err, &answered) {
+		return storageProblem(answered)
+	}
+	return problem{status: http.StatusInternalServerError, code: "InternalError",
+		message: "Something went wrong here. Nothing was used up; try again later."}
+}
+
+// storageProblem judges by S3's code, and where there is none, as in answers
+// to HEAD, by its status.
+func storageProblem(e *s3client.Error) problem {
+	if p, ok := storageCodes[e.Code]; ok {
+		return p
+	}
+	switch {
+	case e.Status == http.StatusPreconditionFailed:
+		return storageCodes["PreconditionFailed"]
+	case e.Status == http.StatusNotFound && e.Code == "":
+		return storageCodes["NoSuchKey"]
+	case e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests:
+		return storageBusy
+	case e.Status == http.StatusGatewayTimeout:
+		p := storageTrouble
+		p.status = http.StatusGatewayTimeout
+		return p
+	}
+	return storageTrouble
+}

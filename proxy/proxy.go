@@ -1,0 +1,139 @@
+// Package proxy is the data plane: it answers requests for links.
+//
+// A request carries a token in its path. The [Handler] asks [Tokens] what the
+// token permits, sends the one request that this is, signed, to the bucket,
+// and streams the body straight through. Nothing of the client's request
+// reaches S3 but a short list of headers; nothing of S3's answer reaches the
+// client but another. No body is buffered beyond one copy buffer.
+//
+// The invariants of this package:
+//
+//   - The token is never logged, measured, or repeated in an answer.
+//   - A use of a limited token is charged before its first byte is given out,
+//     and handed back when nothing was.
+//   - A transfer that ends early ends visibly: the connection or stream is
+//     reset, so that no client takes a part for the whole.
+//   - A body that came short, was cut, or broke off is never completed
+//     upstream.
+//   - Errors name no bucket, no key and nothing that S3 said.
+package proxy
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"s3gate/revocation"
+	"s3gate/s3client"
+	"s3gate/tokens"
+)
+
+// Tokens decides what a token permits; [tokens.Store] is one. It must be safe
+// for concurrent use, and its errors are those of package tokens.
+type Tokens interface {
+	// Redeem reserves a use, which the handler settles.
+	Redeem(ctx context.Context, t tokens.Token, op tokens.Operation) (*tokens.Use, error)
+	// Look answers as Redeem would and reserves nothing.
+	Look(ctx context.Context, t tokens.Token, op tokens.Operation) (*tokens.Use, error)
+}
+
+// Upstream sends requests to one bucket; [s3client.Bucket] is one. It must be
+// safe for concurrent use. What S3 answers is a response and not an error.
+type Upstream interface {
+	Do(ctx context.Context, r *s3client.Request) (*http.Response, error)
+}
+
+// Handler answers link requests: GET and HEAD for a token that permits get,
+// PUT for one that permits put, OPTIONS for everybody. Its fields are set
+// before the first request and not changed after.
+type Handler struct {
+	// Tokens decides what is permitted. Required.
+	Tokens Tokens
+	// Buckets are the upstreams by alias. A grant for an alias that is not
+	// here answers 502.
+	Buckets map[string]Upstream
+	// Transfers is where running transfers are registered. Required.
+	Transfers *revocation.Transfers
+	// UploadIdle is how long a client may send nothing of an upload before
+	// it is given up; 0 means 20 s, after which S3 gives up too.
+	UploadIdle time.Duration
+	// Contact tells people on error pages whom to ask, such as a mail
+	// address; "" leaves that out.
+	Contact string
+	// Metrics counts; nil does not.
+	Metrics *Metrics
+	// Logger gets one line for each request, without the token; nil discards.
+	Logger *slog.Logger
+}
+
+// ServeHTTP answers one request. It panics with [http.ErrAbortHandler] when a
+// body that has begun cannot be finished, which makes net/http reset the
+// connection or the stream.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := newExchange(h, w, r)
+	defer x.finish()
+	if err := x.serve(); err != nil {
+		x.fail(err)
+	}
+}
+
+// serve is the story of a request; it returns an error only while nothing
+// has been sent to the client.
+func (x *exchange) serve() error {
+	x.setSafeHeaders()
+	if x.r.Method == http.MethodOptions {
+		// Also where there is no link: a browser shows a script the 404 only
+		// if the preflight succeeded.
+		x.options()
+		return nil
+	}
+	answer := x.answer()
+	if answer == nil {
+		return &methodError{allow: "GET, HEAD, PUT, OPTIONS"}
+	}
+	if err := x.route(); err != nil {
+		return err
+	}
+	return answer()
+}
+
+// answer returns what serves the method, nil for a method that no link
+// permits.
+func (x *exchange) answer() func() error {
+	switch x.r.Method {
+	case http.MethodGet:
+		return x.download
+	case http.MethodHead:
+		return x.head
+	case http.MethodPut:
+		return x.upload
+	}
+	return nil
+}
+
+// upstream returns the bucket that the grant names.
+func (x *exchange) upstream() (Upstream, error) {
+	up, ok := x.h.Buckets[x.grant().Bucket]
+	if !ok {
+		return nil, errNoBucket
+	}
+	return up, nil
+}
+
+// abort ends a response whose body has begun, visibly.
+func (x *exchange) abort() {
+	// To HTTP/1.0 a body of unknown length ends with the connection.
+	if x.transfer != nil && !x.r.ProtoAtLeast(1, 1) {
+		x.transfer.Reset()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// drainAndClose lets the connection to S3 be used again when little is left
+// on it, and closes it otherwise.
+func drainAndClose(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, 4<<10)
+	body.Close()
+}

@@ -1,0 +1,335 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"s3gate/s3client"
+	"s3gate/tokens"
+)
+
+// What is wrong with an upload before a byte of it is read.
+var (
+	errLength    = errors.New("upload without Content-Length")
+	errEncoding  = errors.New("upload in an encoding that is not passed on")
+	errShortBody = errors.New("upload ended early")
+	errExists    = errors.New("object exists")
+	errUnknown   = errors.New("outcome of the upload is unknown")
+)
+
+// tooLargeError is an upload over the limit.
+type tooLargeError struct{ size, limit int64 }
+
+func (e *tooLargeError) Error() string { return "upload too large" }
+
+// typeError is an upload of a media type that the grant does not permit.
+type typeError struct{ allowed []string }
+
+func (e *typeError) Error() string { return "media type not permitted" }
+
+// useMark is the metadata by which an upload whose answer was lost is
+// recognized.
+const useMark = "X-Amz-Meta-S3gate-Use"
+
+// expectAbove is the size in bytes from which it is worth a round trip to
+// hear S3's refusal before the body.
+const expectAbove = 64 << 10
+
+// uploadHeaders may describe what is uploaded. S3 checks Content-MD5.
+var uploadHeaders = []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Md5"}
+
+// upload answers a PUT: one streamed request to S3.
+func (x *exchange) upload() error {
+	if err := checkLength(x.r); err != nil {
+		return err
+	}
+	x.register()
+	ctx := x.transfer.Context()
+	use, err := x.h.Tokens.Redeem(ctx, x.token, tokens.Put)
+	x.use = use
+	if err != nil {
+		return err
+	}
+	defer use.Refund(ctx)
+	up, err := x.upstream()
+	if err != nil {
+		return err
+	}
+	if err := checkUpload(x.r, use.Grant.Upload); err != nil {
+		return err
+	}
+	return x.put(ctx, up)
+}
+
+// checkLength insists on a Content-Length, as S3 does. net/http gives 0 where
+// there is none, and over HTTP/2 also for one that it cannot read and for a
+// body that was announced and never comes.
+func checkLength(r *http.Request) error {
+	switch declared := r.Header.Get("Content-Length"); {
+	case r.ContentLength < 0 || declared == "":
+		return errLength
+	case r.ContentLength == 0 && declared != "0":
+		return errShortBody
+	}
+	return nil
+}
+
+// checkUpload applies the grant's limits to what the client declares.
+func checkUpload(r *http.Request, limits tokens.Upload) error {
+	most := int64(tokens.MaxPutBytes)
+	if limits.MaxBytes > 0 {
+		most = min(most, limits.MaxBytes)
+	}
+	if r.ContentLength > most {
+		return &tooLargeError{r.ContentLength, most}
+	}
+	// What a client of S3 would frame in chunks with signatures of its own, or
+	// copy on the server, must not be stored as if it were the object.
+	encoding := strings.ToLower(strings.Join(r.Header.Values("Content-Encoding"), ","))
+	if strings.Contains(encoding, "aws-chunked") || r.Header.Get("X-Amz-Copy-Source") != "" ||
+		strings.HasPrefix(strings.ToUpper(r.Header.Get("X-Amz-Content-Sha256")), "STREAMING-") {
+		return errEncoding
+	}
+	if len(limits.ContentTypes) > 0 && !typeAllowed(strings.Join(r.Header.Values("Content-Type"), ", "), limits.ContentTypes) {
+		return &typeError{limits.ContentTypes}
+	}
+	return nil
+}
+
+func typeAllowed(declared string, allowed []string) bool {
+	media, _, err := mime.ParseMediaType(declared)
+	if err != nil {
+		return false
+	}
+	kind, _, _ := strings.Cut(media, "/")
+	for _, a := range allowed {
+		if a == media || a == kind+"/*" {
+			return true
+		}
+	}
+	return false
+}
+
+// put sends the body and finds out what became of it.
+func (x *exchange) put(ctx context.Context, up Upstream) error {
+	body := &uploadBody{
+		src: x.r.Body, left: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
+		rc: http.NewResponseController(x.w), idle: cmp.Or(x.h.UploadIdle, 20*time.Second),
+	}
+	defer func() { x.in = body.release() }()
+	if body.left == 0 {
+		// There is no last byte to hold back: ask before the request is sent.
+		if err := x.transfer.Commit(); err != nil {
+			return err
+		}
+		body.sent = true
+	}
+	// After the last byte only S3 can say what became of the upload, so a
+	// client that does not wait for the answer no longer ends the request.
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		if body.giveUp() {
+			stop()
+		}
+	})()
+	resp, err := up.Do(sending, &s3client.Request{
+		Method: http.MethodPut, Key: x.grant().Key, Header: x.putHeader(),
+		Body: body, Size: x.r.ContentLength, Agent: string(x.grant().ID),
+	})
+	return x.conclude(ctx, up, body, resp, err)
+}
+
+// conclude judges by S3's answer and by how far the body came.
+func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, resp *http.Response, err error) error {
+	clientErr, complete := body.state()
+	switch {
+	case err == nil && resp.StatusCode == http.StatusOK:
+		resp.Body.Close()
+		if !complete {
+			return fmt.Errorf("%w: success before the body was sent", errUpstream)
+		}
+		x.use.Commit(ctx)
+		x.stored(resp.Header)
+		return nil
+	case err == nil:
+		err = s3client.ReadError(resp)
+		if resp.StatusCode == http.StatusPreconditionFailed {
+			err = errExists
+		}
+		if resp.StatusCode < 500 || resp.StatusCode == http.StatusServiceUnavailable {
+			return err // S3 says that it has not stored it
+		}
+	case clientErr != nil:
+		return fmt.Errorf("%w: %w", errShortBody, clientErr)
+	}
+	if !complete {
+		return err // S3 never had the last byte
+	}
+	return x.resolve(ctx, up, err)
+}
+
+// resolve finds out whether an upload was stored whose answer was lost.
+func (x *exchange) resolve(ctx context.Context, up Upstream, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.grant().Key, Agent: string(x.grant().ID)})
+	notOurs := false
+	if err == nil {
+		resp.Body.Close()
+		notOurs = resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNotFound
+		if resp.StatusCode == http.StatusOK && resp.Header.Get(useMark) == x.use.Mark() {
+			x.use.Commit(ctx)
+			x.stored(resp.Header)
+			return nil
+		}
+	}
+	// S3 said that it failed, and indeed it is not there. What stands between
+	// may say 502 or 504 while S3 still works.
+	var answered *s3client.Error
+	if notOurs && errors.As(cause, &answered) &&
+		answered.Status != http.StatusBadGateway && answered.Status != http.StatusGatewayTimeout {
+		return cause
+	}
+	// S3 may store it yet. The use stays taken rather than be spent twice.
+	x.use.Keep()
+	return fmt.Errorf("%w: %w", errUnknown, cause)
+}
+
+func (x *exchange) putHeader() http.Header {
+	header := http.Header{}
+	for _, name := range uploadHeaders {
+		if v := x.r.Header.Values(name); len(v) > 0 {
+			header.Set(name, strings.Join(v, ", "))
+		}
+	}
+	header.Set(useMark, x.use.Mark())
+	if !x.grant().Upload.Overwrite {
+		header.Set("If-None-Match", "*")
+	}
+	if x.r.ContentLength > expectAbove {
+		// S3 can then refuse before the body is on its way.
+		header.Set("Expect", "100-continue")
+	}
+	return header
+}
+
+// stored answers a PUT as S3 does.
+func (x *exchange) stored(from http.Header) {
+	header := x.w.Header()
+	for name, values := range from {
+		if putAnswerHeader(name) {
+			header[name] = values
+		}
+	}
+	header.Set("Content-Length", "0")
+	x.writeHeader(http.StatusOK)
+}
+
+func putAnswerHeader(name string) bool {
+	return name == "Etag" || name == "X-Amz-Version-Id" || strings.HasPrefix(name, "X-Amz-Checksum-")
+}
+
+// uploadBody passes the client's body on. Before it gives out the last bytes
+// it asks whether the upload may be completed, and gives none out if not.
+//
+// The transport waits for a read to return before it returns itself, and it
+// may go on reading when it has. So no read may block for ever, and none may
+// give anything out once the handler has lost interest.
+type uploadBody struct {
+	src    io.Reader
+	commit func() error
+	hurry  func()
+	rc     *http.ResponseController
+	idle   time.Duration // how long the client may send nothing
+
+	mu    sync.Mutex
+	armed time.Time // when the client was last given its idle time
+	left  int64     // bytes still to come
+	read  int64
+	err   error // why the client's body ended early
+	sent  bool  // the last bytes were given out
+	done  bool  // nothing more is given out
+}
+
+func (b *uploadBody) Read(p []byte) (int, error) {
+	if err := b.arm(); err != nil {
+		return 0, err
+	}
+	n, err := b.src.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.done {
+		return 0, errShortBody
+	}
+	b.left -= int64(n)
+	b.read += int64(n)
+	if n > 0 && b.left == 0 {
+		if cut := b.commit(); cut != nil {
+			return 0, cut
+		}
+		b.sent = true
+	}
+	if err == io.EOF && b.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && b.left > 0 {
+		b.err = err
+	}
+	return n, err
+}
+
+// arm lets the next read wait for the client for the idle time, or a little
+// less: setting a deadline is not free.
+func (b *uploadBody) arm() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.done {
+		return errShortBody
+	}
+	if now := time.Now(); b.left > 0 && now.Sub(b.armed) > b.idle/4 {
+		b.armed = now
+		_ = b.rc.SetReadDeadline(now.Add(b.idle))
+	}
+	return nil
+}
+
+// giveUp stops the body before its last bytes; it reports whether that was
+// not too late.
+func (b *uploadBody) giveUp() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sent || b.done {
+		return false
+	}
+	b.done = true
+	b.hurry()
+	return true
+}
+
+// Close leaves the client's body to net/http.
+func (b *uploadBody) Close() error { return nil }
+
+// state returns why the client's body ended early, if it did, and whether
+// the last bytes were given out.
+func (b *uploadBody) state() (clientErr error, complete bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err, b.sent
+}
+
+// release ends reading and returns the number of bytes that were read.
+func (b *uploadBody) release() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.done = true
+	return b.read
+}

@@ -1,0 +1,209 @@
+package tokens_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"s3gate/tokens"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// getGrant and putGrant are valid at noon.
+func getGrant() tokens.Grant {
+	return tokens.Grant{Operation: tokens.Get, Bucket: "media", Key: "a/b.mp4", ExpiresAt: noon.Add(time.Hour), MaxUses: 1}
+}
+
+func putGrant() tokens.Grant {
+	g := getGrant()
+	g.Operation = tokens.Put
+	return g
+}
+
+func labels(n int) map[string]string {
+	m := map[string]string{}
+	for i := range n {
+		m[fmt.Sprintf("label%02d", i)] = "v"
+	}
+	return m
+}
+
+func TestValidateNamesTheFieldAndTheLimit(t *testing.T) {
+	long := strings.Repeat("x", 256)
+	get := func(change func(*tokens.Grant)) tokens.Grant { g := getGrant(); change(&g); return g }
+	put := func(change func(*tokens.Grant)) tokens.Grant { g := putGrant(); change(&g); return g }
+	tests := []struct {
+		name  string
+		grant tokens.Grant
+		want  string // "" if valid
+	}{
+		{"valid get", getGrant(), ""},
+		{"valid put", putGrant(), ""},
+
+		{"no operation", get(func(g *tokens.Grant) { g.Operation = "" }), `operation: must be "get" or "put", got ""`},
+		{"other operation", get(func(g *tokens.Grant) { g.Operation = "delete" }), `operation: must be "get" or "put", got "delete"`},
+		{"operation in capitals", get(func(g *tokens.Grant) { g.Operation = "GET" }), `operation: must be "get" or "put", got "GET"`},
+		{"long operation", get(func(g *tokens.Grant) { g.Operation = tokens.Operation(long) }),
+			`operation: must be "get" or "put", got "` + long[:40] + `…"`},
+
+		{"no bucket", get(func(g *tokens.Grant) { g.Bucket = "" }), "bucket: is required: an alias from the gate's configuration"},
+		{"long bucket", get(func(g *tokens.Grant) { g.Bucket = long }), "bucket: is 256 bytes long, at most 255 are allowed"},
+		{"bucket with newline", get(func(g *tokens.Grant) { g.Bucket = "a\nb" }), "bucket: contains the control character U+000A"},
+
+		{"no key", get(func(g *tokens.Grant) { g.Key = "" }), "key: is required"},
+		{"longest key", get(func(g *tokens.Grant) { g.Key = strings.Repeat("k", 1024) }), ""},
+		{"key too long", get(func(g *tokens.Grant) { g.Key = strings.Repeat("k", 1025) }), "key: is 1025 bytes long, at most 1024 are allowed"},
+		{"key too long in bytes", get(func(g *tokens.Grant) { g.Key = strings.Repeat("ä", 513) }), "key: is 1026 bytes long, at most 1024 are allowed"},
+		{"key not UTF-8", get(func(g *tokens.Grant) { g.Key = "a\xff" }), "key: is not valid UTF-8"},
+		{"key with NUL", get(func(g *tokens.Grant) { g.Key = "a\x00b" }), "key: contains a NUL byte"},
+		{"odd key", get(func(g *tokens.Grant) { g.Key = "//../%2F+ \n\x7f😀?#" }), ""},
+
+		{"no expiry", get(func(g *tokens.Grant) { g.ExpiresAt = time.Time{} }), "expires_at: is required"},
+		{"expired", get(func(g *tokens.Grant) { g.ExpiresAt = noon.Add(-time.Minute) }),
+			"expires_at: is in the past: 2026-11-22T11:59:00Z, and it is 2026-11-22T12:00:00Z"},
+		{"expires now", get(func(g *tokens.Grant) { g.ExpiresAt = noon }),
+			"expires_at: is in the past: 2026-11-22T12:00:00Z, and it is 2026-11-22T12:00:00Z"},
+		{"expires in 1 ns", get(func(g *tokens.Grant) { g.ExpiresAt = noon.Add(1) }), ""},
+		{"longest life", get(func(g *tokens.Grant) { g.ExpiresAt = noon.Add(10 * 365 * 24 * time.Hour) }), ""},
+		{"life too long", get(func(g *tokens.Grant) { g.ExpiresAt = noon.Add(10*365*24*time.Hour + time.Second) }),
+			"expires_at: is 87600h0m1s away, at most 87600h0m0s are allowed"},
+		{"year 9999", get(func(g *tokens.Grant) { g.ExpiresAt = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }),
+			"expires_at: is 2562047h47m16.854775807s away, at most 87600h0m0s are allowed"},
+		{"expiry in another zone", get(func(g *tokens.Grant) { g.ExpiresAt = noon.Add(-time.Hour).In(time.FixedZone("", 7200)) }),
+			"expires_at: is in the past: 2026-11-22T11:00:00Z, and it is 2026-11-22T12:00:00Z"},
+
+		{"not before now", get(func(g *tokens.Grant) { g.NotBefore = noon }), ""},
+		{"not before long ago", get(func(g *tokens.Grant) { g.NotBefore = time.Unix(0, 0) }), ""},
+		{"not before 1970", get(func(g *tokens.Grant) { g.NotBefore = time.Unix(-1, 0) }),
+			"not_before: must not be before 1970, got 1969-12-31T23:59:59Z"},
+		{"not before the expiry", get(func(g *tokens.Grant) { g.NotBefore = g.ExpiresAt }),
+			"not_before: must be earlier than expires_at (2026-11-22T13:00:00Z), got 2026-11-22T13:00:00Z"},
+
+		{"unlimited", get(func(g *tokens.Grant) { g.MaxUses = 0 }), ""},
+		{"most uses", get(func(g *tokens.Grant) { g.MaxUses = 1_000_000 }), ""},
+		{"too many uses", get(func(g *tokens.Grant) { g.MaxUses = 1_000_001 }), "max_uses: must be 0 to 1000000, got 1000001"},
+		{"negative uses", get(func(g *tokens.Grant) { g.MaxUses = -1 }), "max_uses: must be 0 to 1000000, got -1"},
+
+		{"subject", get(func(g *tokens.Grant) { g.Subject = long[1:] }), ""},
+		{"long subject", get(func(g *tokens.Grant) { g.Subject = long }), "subject: is 256 bytes long, at most 255 are allowed"},
+		{"subject not UTF-8", get(func(g *tokens.Grant) { g.Subject = "\xc3\x28" }), "subject: is not valid UTF-8"},
+		{"subject with tab", get(func(g *tokens.Grant) { g.Subject = "a\tb" }), "subject: contains the control character U+0009"},
+		{"subject with DEL", get(func(g *tokens.Grant) { g.Subject = "a\x7f" }), "subject: contains the control character U+007F"},
+
+		{"most labels", get(func(g *tokens.Grant) { g.Labels = labels(16) }), ""},
+		{"too many labels", get(func(g *tokens.Grant) { g.Labels = labels(17) }), "labels: has 17 entries, at most 16 are allowed"},
+		{"label without name", get(func(g *tokens.Grant) { g.Labels = map[string]string{"": "v"} }), "labels: has an empty name"},
+		{"label without value", get(func(g *tokens.Grant) { g.Labels = map[string]string{"n": ""} }), ""},
+		{"long label name", get(func(g *tokens.Grant) { g.Labels = map[string]string{long: "v"} }), "labels: is 256 bytes long, at most 255 are allowed"},
+		{"long label value", get(func(g *tokens.Grant) { g.Labels = map[string]string{"n": long} }), "labels.n: is 256 bytes long, at most 255 are allowed"},
+		{"label with newline", get(func(g *tokens.Grant) { g.Labels = map[string]string{"n": "\r\n"} }), "labels.n: contains the control character U+000D"},
+		{"label name with escape", get(func(g *tokens.Grant) { g.Labels = map[string]string{"\x1b[2J": "v"} }), "labels: contains the control character U+001B"},
+
+		{"inline", get(func(g *tokens.Grant) { g.Response.Disposition = "inline" }), ""},
+		{"attachment", get(func(g *tokens.Grant) { g.Response.Disposition = "attachment" }), ""},
+		{"other disposition", get(func(g *tokens.Grant) { g.Response.Disposition = "form-data" }),
+			`response.disposition: must be "attachment" or "inline", got "form-data"`},
+		{"disposition with parameter", get(func(g *tokens.Grant) { g.Response.Disposition = "inline; filename=x" }),
+			`response.disposition: must be "attachment" or "inline", got "inline; filename=x"`},
+		{"type", get(func(g *tokens.Grant) { g.Response.ContentType = "text/plain; charset=utf-8" }), ""},
+		{"no type", get(func(g *tokens.Grant) { g.Response.ContentType = "plain" }),
+			`response.content_type: must be a media type such as image/png, got "plain"`},
+		{"type with line break", get(func(g *tokens.Grant) { g.Response.ContentType = "text/plain\r\nSet-Cookie: a=b" }),
+			"response.content_type: contains the control character U+000D"},
+		{"long type", get(func(g *tokens.Grant) { g.Response.ContentType = "text/" + long }), "response.content_type: is 261 bytes long, at most 255 are allowed"},
+		{"file name", get(func(g *tokens.Grant) { g.Response.Filename = `Übersicht "2".pdf` }), ""},
+		{"file name with line break", get(func(g *tokens.Grant) { g.Response.Filename = "a\nb" }), "response.filename: contains the control character U+000A"},
+		{"file name beside a type", get(func(g *tokens.Grant) { g.Response = tokens.Response{ContentType: "text/plain", Filename: long} }),
+			"response.filename: is 256 bytes long, at most 255 are allowed"},
+		{"response of a put", put(func(g *tokens.Grant) { g.Response.Filename = "x" }), `response: is for operation "get" only`},
+
+		{"upload of a get", get(func(g *tokens.Grant) { g.Upload.Overwrite = true }), `upload: is for operation "put" only`},
+		{"size of a get", get(func(g *tokens.Grant) { g.Upload.MaxBytes = 1 }), `upload: is for operation "put" only`},
+		{"types of a get", get(func(g *tokens.Grant) { g.Upload.ContentTypes = []string{"a/b"} }), `upload: is for operation "put" only`},
+		{"largest put", put(func(g *tokens.Grant) { g.Upload.MaxBytes = 5 << 30 }), ""},
+		{"put too large", put(func(g *tokens.Grant) { g.Upload.MaxBytes = 5<<30 + 1 }), "upload.max_bytes: must be 0 to 5368709120, got 5368709121"},
+		{"negative size", put(func(g *tokens.Grant) { g.Upload.MaxBytes = -1 }), "upload.max_bytes: must be 0 to 5368709120, got -1"},
+		{"types", put(func(g *tokens.Grant) { g.Upload.ContentTypes = []string{"image/*", "video/mp4"} }), ""},
+		{"too many types", put(func(g *tokens.Grant) { g.Upload.ContentTypes = make([]string, 17) }), "upload.content_types: has 17 entries, at most 16 are allowed"},
+	}
+	for _, bad := range []string{"", "image", "image/", "/png", "*/*", "Image/PNG", "image/png; q=1", "image/png ", " image/png", "a/b/c"} {
+		tests = append(tests, struct {
+			name  string
+			grant tokens.Grant
+			want  string
+		}{
+			"upload type " + bad, put(func(g *tokens.Grant) { g.Upload.ContentTypes = []string{"a/b", bad} }),
+			fmt.Sprintf("upload.content_types: must hold lower-case media types such as image/png or image/*, got %q", bad),
+		})
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.grant.Validate(tokens.Limits{}, noon)
+			checkField(t, err, tt.want)
+		})
+	}
+}
+
+// checkField compares a validation error with its full text.
+func checkField(t *testing.T, err error, want string) {
+	t.Helper()
+	if want == "" {
+		if err != nil {
+			t.Errorf("got %q, want it valid", err)
+		}
+		return
+	}
+	if err == nil || err.Error() != want {
+		t.Fatalf("got %v, want %q", err, want)
+	}
+	var field *tokens.FieldError
+	if !errors.As(err, &field) || !strings.HasPrefix(want, field.Field+": ") {
+		t.Errorf("%T does not name the field", err)
+	}
+}
+
+func TestValidateAppliesGivenLimits(t *testing.T) {
+	limits := tokens.Limits{MaxLife: time.Minute, MaxUses: 2, MaxLabels: 1, MaxText: 3}
+	short := func(change func(*tokens.Grant)) tokens.Grant {
+		g := getGrant()
+		g.Bucket, g.ExpiresAt = "m", noon.Add(time.Minute)
+		change(&g)
+		return g
+	}
+	tests := []struct {
+		name  string
+		grant tokens.Grant
+		want  string
+	}{
+		{"within", short(func(g *tokens.Grant) { g.MaxUses, g.Subject, g.Labels = 2, "abc", labels(0) }), ""},
+		{"life", short(func(g *tokens.Grant) { g.ExpiresAt = noon.Add(time.Minute + time.Second) }), "expires_at: is 1m1s away, at most 1m0s are allowed"},
+		{"uses", short(func(g *tokens.Grant) { g.MaxUses = 3 }), "max_uses: must be 0 to 2, got 3"},
+		{"labels", short(func(g *tokens.Grant) { g.Labels = labels(2) }), "labels: has 2 entries, at most 1 are allowed"},
+		{"text", short(func(g *tokens.Grant) { g.Subject = "abcd" }), "subject: is 4 bytes long, at most 3 are allowed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			checkField(t, tt.grant.Validate(limits, noon), tt.want)
+		})
+	}
+}
+
+func TestGrantHasTheNamesOfTheAPI(t *testing.T) {
+	g := putGrant()
+	g.ID, g.IssuedAt = tokens.ID(golden[0].id), noon
+	g.Upload = tokens.Upload{MaxBytes: 5, ContentTypes: []string{"image/*"}, Overwrite: true}
+	got, err := json.Marshal(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"id":"tok_6z5ymzxgxzuch4v4utwuykds5q","operation":"put","bucket":"media","key":"a/b.mp4",` +
+		`"expires_at":"2026-11-22T13:00:00Z","max_uses":1,` +
+		`"upload":{"max_bytes":5,"content_types":["image/*"],"overwrite":true},"issued_at":"2026-11-22T12:00:00Z"}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

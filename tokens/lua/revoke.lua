@@ -1,0 +1,14 @@
+-- Marks a token as revoked. The first reason and author stay.
+-- KEYS record
+-- ARGV call, author, reason
+-- Returns {call, "ok" | "unknown"}
+local call, author, reason = unpack(ARGV)
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return {call, 'unknown'}
+end
+if redis.call('HEXISTS', KEYS[1], 'd') == 0 then
+  local t = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'd', string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)),
+    'w', author, 'y', reason)
+end
+return {call, 'ok'}

@@ -1,0 +1,207 @@
+package tokens
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis is what a [Store] needs of a go-redis client: a standalone, Sentinel
+// or Cluster client serves. It must be safe for concurrent use and stays the
+// caller's to close, after the Store. Without ContextTimeoutEnabled in its
+// options a call may outlast its context by the client's own timeouts. It may
+// repeat commands: none has an effect twice.
+type Redis interface {
+	redis.Scripter
+	Time(ctx context.Context) *redis.TimeCmd
+	ZAdd(ctx context.Context, key string, members ...redis.Z) *redis.IntCmd
+	ZRem(ctx context.Context, key string, members ...any) *redis.IntCmd
+	ZRangeArgs(ctx context.Context, z redis.ZRangeArgs) *redis.StringSliceCmd
+	ZRemRangeByLex(ctx context.Context, key, min, max string) *redis.IntCmd
+	Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) ([]redis.Cmder, error)
+}
+
+// Options configure a [Store]. The zero Options are ready to use.
+type Options struct {
+	// Limits bound what may be minted.
+	Limits Limits
+	// Retention is how long a dead token is remembered after its expiry, so
+	// that it answers "expired" rather than "unknown"; 0 means 30 days.
+	Retention time.Duration
+	// BusyWait is how long a redemption waits for a use that another request
+	// has reserved and not yet charged; 0 means one second, negative not at
+	// all.
+	BusyWait time.Duration
+	// Logger hears of uses that could not be settled; nil discards.
+	Logger *slog.Logger
+}
+
+// Store keeps grants and their uses in Redis. It is safe for concurrent use;
+// any number of stores on one Redis act as one.
+type Store struct {
+	rdb     Redis
+	opts    Options
+	settler *settler
+}
+
+// New returns a store on rdb. It starts one goroutine, which [Store.Close]
+// ends.
+func New(rdb Redis, opts Options) *Store {
+	opts.Limits = opts.Limits.withDefaults()
+	opts.Retention = cmp.Or(opts.Retention, 30*24*time.Hour)
+	opts.BusyWait = cmp.Or(opts.BusyWait, time.Second)
+	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
+	s := &Store{rdb: rdb, opts: opts}
+	s.settler = startSettler(s)
+	return s
+}
+
+// Close tries once more to record uses whose end Redis has not acknowledged,
+// until ctx is done. A use that stays unrecorded stays taken. Call it when no
+// request is under way any more.
+func (s *Store) Close(ctx context.Context) error { return s.settler.close(ctx) }
+
+// Now returns the time of Redis, the only clock that decides when a token
+// begins and ends.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	t, err := s.rdb.Time(ctx).Result()
+	if err != nil {
+		return time.Time{}, unproven(err)
+	}
+	return t.UTC(), nil
+}
+
+// Mint stores a grant and returns the fresh token for it, with the grant as
+// stored: ID and IssuedAt filled, times in UTC to the millisecond. If expires
+// is not zero it replaces g.ExpiresAt by that long from now, by Redis time.
+// Errors: a [*FieldError] for a grant that is not valid, [ErrUnproven].
+//
+// The token is returned here and never again.
+func (s *Store) Mint(ctx context.Context, g Grant, expires time.Duration) (Token, Grant, error) {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return Token{}, Grant{}, err
+	}
+	if expires != 0 {
+		g.ExpiresAt = now.Add(expires)
+	}
+	if err := g.Validate(s.opts.Limits, now); err != nil {
+		return Token{}, Grant{}, err
+	}
+	token := Generate()
+	g.ID = token.ID()
+	g.IssuedAt = millis(now)
+	g.ExpiresAt, g.NotBefore = millis(g.ExpiresAt), millis(g.NotBefore)
+	if err := s.mint(ctx, &g, now); err != nil {
+		return Token{}, Grant{}, err
+	}
+	return token, g, nil
+}
+
+func (s *Store) mint(ctx context.Context, g *Grant, now time.Time) error {
+	// The index comes first: a reader drops an entry without a record, but
+	// nobody would ever find a record without an entry.
+	if err := s.index(ctx, g, now); err != nil {
+		return err
+	}
+	notBefore := any("")
+	if !g.NotBefore.IsZero() {
+		notBefore = g.NotBefore.UnixMilli()
+	}
+	status, _, err := s.run(ctx, mintScript, g.ID, []string{recordKey(g.ID)},
+		encodeGrant(g), opCode(g.Operation), g.ExpiresAt.UnixMilli(), notBefore,
+		g.MaxUses, g.ExpiresAt.Add(s.opts.Retention).UnixMilli())
+	if err != nil {
+		return err
+	}
+	return statusError(status)
+}
+
+func millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// Revoke marks a token as revoked: from its return on, no redemption of the
+// token succeeds, on any gate. Revoking twice is no error and keeps the first
+// author and reason. Errors: [ErrUnknown], [ErrUnproven].
+//
+// Transfers that run are not the store's concern; see package revocation.
+func (s *Store) Revoke(ctx context.Context, id ID, author, reason string) error {
+	status, _, err := s.run(ctx, revokeScript, id, []string{recordKey(id)}, author, reason)
+	if err != nil {
+		return err
+	}
+	return statusError(status)
+}
+
+// State is what has become of a token.
+type State string
+
+// The states, of which the first that applies is given.
+const (
+	Revoked State = "revoked"
+	Expired State = "expired"
+	Used    State = "used"    // every use is charged
+	Pending State = "pending" // NotBefore has not come
+	Active  State = "active"
+)
+
+// Status is a grant together with what has become of it.
+type Status struct {
+	Grant
+	// State is judged by Redis time.
+	State State `json:"state"`
+	// Uses counts the uses of a limited token that are charged, and InUse
+	// those that are taken by a request under way. Both are 0 for a token
+	// without limit.
+	Uses  int64 `json:"uses"`
+	InUse int64 `json:"in_use"`
+	// Revocation is nil unless the token was revoked.
+	Revocation *Revocation `json:"revocation,omitempty"`
+}
+
+// Revocation says who revoked a token, when and why.
+type Revocation struct {
+	At     time.Time `json:"at"`
+	Author string    `json:"author,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// Show returns the status of a token. Errors: [ErrUnknown], [ErrUnproven].
+func (s *Store) Show(ctx context.Context, id ID) (Status, error) {
+	status, r, err := s.run(ctx, showScript, id, showKeys(id))
+	if err != nil {
+		return Status{}, err
+	}
+	if err := statusError(status); err != nil {
+		return Status{}, err
+	}
+	return readStatus(id, r)
+}
+
+func showKeys(id ID) []string { return []string{recordKey(id), reservedKey(id), chargedKey(id)} }
+
+// readStatus reads the answer of show.lua after its status.
+func readStatus(id ID, r reply) (Status, error) {
+	g, err := r.grant(id)
+	if err != nil {
+		return Status{}, err
+	}
+	now := r.time(5)
+	st := Status{Grant: g, State: Active, InUse: r.number(9), Uses: r.number(10)}
+	if at := r.time(6); !at.IsZero() {
+		st.Revocation = &Revocation{At: at, Author: r.text(7), Reason: r.text(8)}
+	}
+	switch {
+	case st.Revocation != nil:
+		st.State = Revoked
+	case !now.Before(g.ExpiresAt):
+		st.State = Expired
+	case g.Limited() && st.Uses >= g.MaxUses:
+		st.State = Used
+	case now.Before(g.NotBefore):
+		st.State = Pending
+	}
+	return st, nil
+}
