@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"s3gate/client"
+	"s3gate/tokens"
+)
+
+// apiFlags adds the flags of commands that call the API.
+func apiFlags(cmd *cobra.Command) {
+	cmd.Flags().String("api-url", "", "the gate's API (default: $S3GATE_API_URL)")
+	cmd.Flags().String("api-token-file", "", "a file with the bearer JWT (default: the JWT itself in $S3GATE_API_TOKEN)")
+}
+
+// newClient returns a client of the API that flags or environment name. The
+// JWT is no flag, since command lines are for everybody to see.
+func newClient(cmd *cobra.Command) (*client.Client, error) {
+	url, _ := cmd.Flags().GetString("api-url")
+	if url == "" {
+		url = os.Getenv("S3GATE_API_URL")
+	}
+	token := os.Getenv("S3GATE_API_TOKEN")
+	if path, _ := cmd.Flags().GetString("api-token-file"); path != "" {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		token = strings.TrimSpace(string(raw))
+	}
+	if url == "" || token == "" {
+		return nil, usagef("say which gate: set S3GATE_API_URL and S3GATE_API_TOKEN, or --api-url and --api-token-file")
+	}
+	return client.New(url, token), nil
+}
+
+var tokenForm = regexp.MustCompile(`s3g_[0-9A-Za-z]{28}`)
+
+// tokenID reads a token's ID out of what a person has at hand: the ID, the
+// token, or a link. The token itself does not leave this machine.
+func tokenID(text string) (string, error) {
+	if id, err := tokens.ParseID(text); err == nil {
+		return string(id), nil
+	}
+	if found := tokenForm.FindString(text); found != "" {
+		if t, err := tokens.Parse(found); err == nil {
+			return string(t.ID()), nil
+		}
+		return "", usagef("the token in the link is mistyped: its checksum does not match")
+	}
+	return "", usagef("expected a token's ID (tok_…), a token (s3g_…) or a link")
+}

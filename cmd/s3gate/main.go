@@ -1,0 +1,117 @@
+// Command s3gate is a reverse proxy in front of Amazon S3 that hands out
+// short, revocable links instead of presigned URLs.
+//
+// Run "s3gate dev" to see it work, and "s3gate help" for the rest.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// Exit codes, which scripts rely on.
+const (
+	exitOK     = 0
+	exitFailed = 1 // what was asked could not be done
+	exitUsage  = 2 // the command line is wrong
+	exitNo     = 3 // the answer is no: a bucket is not locked, a gate not healthy
+)
+
+// errNo ends a command whose answer is no.
+var errNo = errors.New("no")
+
+// usageError is a command line that cannot be carried out.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run carries out one command line and returns the exit code. An interrupt or
+// SIGTERM ends it in order; a second one at once.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second one has its default effect
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errNo):
+		return exitNo
+	case errors.As(err, &usage):
+		fmt.Fprintln(stderr, "s3gate:", err)
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "s3gate:", err)
+	return exitFailed
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "s3gate",
+		Short: "Short, revocable links in front of S3",
+		Long: `s3gate hands out short links to objects in S3. A link can be limited to a number
+of uses, revoked at once, and outlives the credentials behind it; a presigned
+URL that leaks opens nothing, because the bucket refuses them all.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentFlags().Bool("json", false, "print JSON, one object per line")
+	root.AddCommand(newDev(), newServe(), newToken(), newRevoke(), newGet(), newPut(),
+		newBucket(), newAuth(), newHealth(), newVersion())
+	return root
+}
+
+// exactly is cobra.ExactArgs with the usage in the error.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("usage: %s", cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// group makes a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, RunE: func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usagef("%s: there is no command %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+		}
+		return cmd.Help()
+	}}
+	g.AddCommand(commands...)
+	return g
+}
+
+// version is set by the linker for releases.
+var version string
+
+func versionString() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "dev"
+	}
+	return info.Main.Version
+}

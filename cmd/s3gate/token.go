@@ -1,0 +1,276 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"s3gate/client"
+)
+
+func newToken() *cobra.Command {
+	return group("token", "Mint, show and list tokens", newMint(), newShow(), newList())
+}
+
+func newMint() *cobra.Command {
+	var r client.MintRequest
+	var (
+		uses                    int64
+		response                client.Response
+		upload                  client.Upload
+		notBefore, expiresAt    string
+		maxBytes                string
+		labels                  map[string]string
+		contentTypes            []string
+		overwrite, inline, once bool
+	)
+	cmd := &cobra.Command{
+		Use:   "mint get|put BUCKET/KEY",
+		Short: "Mint a token and print its link",
+		Long: `Mint a token and print its link. BUCKET is an alias of the gate; the rest, to the
+last character, is the key. s3://BUCKET/KEY is understood too.`,
+		Example: `  s3gate token mint get docs/report.pdf --expires-in 7d
+  s3gate token mint get docs/report.pdf --once --subject ada@example.com
+  s3gate token mint put inbox/video.mp4 --max-bytes 2GiB --content-type 'video/*'`,
+		Args: exactly(2),
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.ExpiresIn, "expires-in", "", "how long it works, such as 90s, 1h or 30d (default 1h)")
+	f.StringVar(&expiresAt, "expires-at", "", "until when it works, such as 2030-01-31T12:00:00Z")
+	f.StringVar(&notBefore, "not-before", "", "from when it works")
+	f.Int64Var(&uses, "max-uses", 0, "how often it works; 0 means without limit (default: without limit for get, 1 for put)")
+	f.BoolVar(&once, "once", false, "the same as --max-uses 1")
+	f.StringVar(&r.Subject, "subject", "", "for whom it is")
+	f.StringToStringVar(&labels, "label", nil, "name=value, to find and revoke tokens by; may be repeated")
+	f.StringVar(&response.Filename, "filename", "", "the name to save under")
+	f.BoolVar(&inline, "inline", false, "let browsers show the file instead of saving it")
+	f.StringVar(&response.ContentType, "response-type", "", "the media type to answer with")
+	f.StringVar(&maxBytes, "max-bytes", "", "the largest upload, such as 100MiB")
+	f.StringSliceVar(&contentTypes, "content-type", nil, "media types that may be uploaded, such as image/*; may be repeated")
+	f.BoolVar(&overwrite, "overwrite", false, "let the upload replace an object that exists")
+	apiFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		r.Operation = args[0]
+		if r.Bucket, r.Key, err = splitTarget(args[1]); err != nil {
+			return err
+		}
+		if r.NotBefore, err = parseTime("not-before", notBefore); err != nil {
+			return err
+		}
+		if r.ExpiresAt, err = parseTime("expires-at", expiresAt); err != nil {
+			return err
+		}
+		if once {
+			uses = 1
+		}
+		if once || f.Changed("max-uses") {
+			r.MaxUses = &uses
+		}
+		if inline {
+			response.Disposition = "inline"
+		}
+		if response != (client.Response{}) {
+			r.Response = &response
+		}
+		upload.ContentTypes, upload.Overwrite = contentTypes, overwrite
+		if upload.MaxBytes, err = parseBytes(maxBytes); err != nil {
+			return err
+		}
+		if upload.MaxBytes > 0 || overwrite || len(contentTypes) > 0 {
+			r.Upload = &upload
+		}
+		r.Labels = labels
+		return mint(cmd, r)
+	}
+	return cmd
+}
+
+func mint(cmd *cobra.Command, r client.MintRequest) error {
+	c, err := newClient(cmd)
+	if err != nil {
+		return err
+	}
+	token, err := c.Mint(cmd.Context(), r)
+	if err != nil {
+		return err
+	}
+	return newPrinter(cmd).print(token, func(p *printer) {
+		fmt.Fprintln(p.out, token.URL)
+		p.say("%s  %s  until %s", token.ID, usesText(token.MaxUses), token.ExpiresAt.Local().Format(time.DateTime))
+	})
+}
+
+func usesText(n int64) string {
+	switch n {
+	case 0:
+		return "any number of uses"
+	case 1:
+		return "one use"
+	}
+	return strconv.FormatInt(n, 10) + " uses"
+}
+
+// splitTarget reads BUCKET/KEY or s3://BUCKET/KEY.
+func splitTarget(s string) (bucket, key string, err error) {
+	bucket, key, ok := strings.Cut(strings.TrimPrefix(s, "s3://"), "/")
+	if !ok || bucket == "" || key == "" {
+		return "", "", usagef("expected BUCKET/KEY, got %q", s)
+	}
+	return bucket, key, nil
+}
+
+func parseTime(flag, s string) (*time.Time, error) {
+	if s == "" {
+		return nil, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return nil, usagef("--%s must be a time such as 2030-01-31T12:00:00Z, got %q", flag, s)
+	}
+	return &t, nil
+}
+
+// parseBytes reads 1048576, 1MiB or 1MB; "" is 0.
+func parseBytes(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	units := []struct {
+		suffix string
+		factor int64
+	}{
+		{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+		{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1},
+	}
+	for _, u := range units {
+		number, ok := strings.CutSuffix(s, u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+		if err == nil && n >= 0 && n <= (1<<62)/u.factor {
+			return n * u.factor, nil
+		}
+		break
+	}
+	return 0, usagef("expected a size such as 500000, 100MiB or 2GB, got %q", s)
+}
+
+func newShow() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show TOKEN|URL|ID",
+		Short: "Show what a token permits and what has become of it",
+		Args:  exactly(1),
+	}
+	apiFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := tokenID(args[0])
+		if err != nil {
+			return err
+		}
+		c, err := newClient(cmd)
+		if err != nil {
+			return err
+		}
+		s, err := c.Show(cmd.Context(), id)
+		if err != nil {
+			return err
+		}
+		return newPrinter(cmd).print(s, func(p *printer) { showStatus(p, s) })
+	}
+	return cmd
+}
+
+func showStatus(p *printer, s *client.Status) {
+	t := p.table()
+	defer t.Flush()
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(t, "%s\t%s\n", name, value)
+		}
+	}
+	row("id", s.ID)
+	row("state", s.State)
+	row("operation", s.Operation)
+	row("object", s.Bucket+"/"+s.Key)
+	if s.MaxUses > 0 {
+		row("uses", fmt.Sprintf("%d of %d, %d under way", s.Uses, s.MaxUses, s.InUse))
+	} else {
+		row("uses", "without limit")
+	}
+	if s.NotBefore != nil {
+		row("not before", s.NotBefore.Local().Format(time.DateTime))
+	}
+	row("expires", s.ExpiresAt.Local().Format(time.DateTime))
+	row("subject", s.Subject)
+	for name, value := range s.Labels {
+		row("label", name+"="+value)
+	}
+	row("minted", s.IssuedAt.Local().Format(time.DateTime)+" by "+s.IssuedBy)
+	if r := s.Revocation; r != nil {
+		row("revoked", strings.TrimSpace(r.At.Local().Format(time.DateTime)+" by "+r.Author+" "+r.Reason))
+	}
+}
+
+func newList() *cobra.Command {
+	var q client.ListQuery
+	cmd := &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list"},
+		Short:   "List tokens, the one that expires last first",
+		Args:    exactly(0),
+	}
+	f := cmd.Flags()
+	f.StringVar(&q.Subject, "subject", "", "only those for this subject")
+	f.StringVar(&q.Bucket, "bucket", "", "only those of this bucket alias")
+	f.StringVar(&q.Prefix, "prefix", "", "only those whose key begins so")
+	f.StringVar(&q.State, "state", "", "only those that are active, pending, used, expired or revoked")
+	most := f.Int("limit", 1000, "how many at most; 0 means all")
+	apiFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := newClient(cmd)
+		if err != nil {
+			return err
+		}
+		return list(cmd, c, q, *most)
+	}
+	return cmd
+}
+
+func list(cmd *cobra.Command, c *client.Client, q client.ListQuery, most int) error {
+	p := newPrinter(cmd)
+	t := p.table()
+	defer t.Flush()
+	if !p.json {
+		fmt.Fprintln(t, "ID\tSTATE\tOP\tOBJECT\tUSES\tEXPIRES\tSUBJECT")
+	}
+	for n := 0; ; {
+		page, err := c.List(cmd.Context(), q)
+		if err != nil {
+			return err
+		}
+		for _, s := range page.Tokens {
+			if n++; most > 0 && n > most {
+				p.say("there are more; see --limit")
+				return nil
+			}
+			err := p.print(s, func(*printer) {
+				uses := "-"
+				if s.MaxUses > 0 {
+					uses = fmt.Sprintf("%d/%d", s.Uses, s.MaxUses)
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s/%s\t%s\t%s\t%s\n", s.ID, s.State, s.Operation, s.Bucket, s.Key,
+					uses, s.ExpiresAt.Local().Format(time.DateTime), s.Subject)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package devs3
+
+import (
+	"encoding/xml"
+	"errors"
+	"net/http"
+	"unicode/utf8"
+
+	"s3gate/internal/devs3/disk"
+)
+
+const (
+	maxDeleteXML  = 2 << 20 // bytes
+	maxDeleteKeys = 1000
+)
+
+type deletion struct {
+	XMLName xml.Name `xml:"Delete"`
+	Quiet   bool
+	Objects []struct {
+		Key       string
+		VersionID string `xml:"VersionId"`
+		ETag      string
+	} `xml:"Object"`
+}
+
+type deletionResult struct {
+	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ DeleteResult"`
+	Deleted []deletedKey
+	Error   []keptKey
+}
+
+type deletedKey struct{ Key string }
+
+type keptKey struct{ Key, Code, Message string }
+
+// deleteObjects answers DeleteObjects. Every key is a decision of its own: one
+// that is denied, or does not meet its condition, is reported and does not keep
+// the others.
+func (x *exchange) deleteObjects() error {
+	if !x.hasDigest() {
+		return invalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+	}
+	text, err := x.readAll(maxDeleteXML)
+	if err != nil {
+		return err
+	}
+	var in deletion
+	if err := xml.Unmarshal(text, &in); err != nil || len(in.Objects) == 0 || len(in.Objects) > maxDeleteKeys {
+		return errMalformedXML
+	}
+	var out deletionResult
+	for _, o := range in.Objects {
+		err := x.deleteOne(o.Key, o.VersionID, o.ETag)
+		if err != nil {
+			e := x.server.apiErrorOf(err)
+			out.Error = append(out.Error, keptKey{o.Key, e.code, e.message})
+		} else if !in.Quiet {
+			out.Deleted = append(out.Deleted, deletedKey{o.Key})
+		}
+	}
+	x.w.xml(http.StatusOK, out)
+	return nil
+}
+
+// hasDigest reports whether the body came with a digest that the signature
+// covers, as S3 demands where it deletes.
+func (x *exchange) hasDigest() bool {
+	return x.r.Header.Get("Content-Md5") != "" || x.checksum.Algorithm != ""
+}
+
+func (x *exchange) deleteOne(key, version, etag string) error {
+	if key == "" || !utf8.ValidString(key) {
+		return &apiError{code: "UserKeyMustBeSpecified", message: "The bucket POST must contain the specified field name. If it is specified, check the order of the fields."}
+	}
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	action := "s3:DeleteObject"
+	if version != "" {
+		action = "s3:DeleteObjectVersion"
+	}
+	if err := x.permit(action, x.bucket, key); err != nil {
+		return err
+	}
+	if version != "" && version != "null" {
+		return &apiError{code: "NoSuchVersion", message: "The specified version does not exist."}
+	}
+	err := x.server.store.Delete(x.bucket, key, writeCondition{ifMatch: etag}.check)
+	if errors.Is(err, disk.ErrNoKey) {
+		return nil
+	}
+	return err
+}

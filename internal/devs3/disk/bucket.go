@@ -1,0 +1,168 @@
+package disk
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bucket names a bucket and says since when it exists.
+type Bucket struct {
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+}
+
+type bucket struct {
+	Bucket
+	dir     string
+	policy  []byte // nil: none
+	objects map[string]*record
+	keys    []string // of objects, sorted
+}
+
+const (
+	bucketFile = "bucket.json"
+	policyFile = "policy.json"
+)
+
+// bucketDir is where a bucket's documents are. The prefix keeps names that
+// Windows reserves, such as "con", from being file names.
+func (s *Store) bucketDir(name string) string { return filepath.Join(s.bucketsDir(), "b-"+name) }
+
+// CreateBucket makes an empty bucket, or fails with [ErrBucketExists]. The name
+// must be one that S3 allows.
+func (s *Store) CreateBucket(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.buckets[name] != nil {
+		return ErrBucketExists
+	}
+	b := &bucket{Bucket: Bucket{name, time.Now().UTC()}, dir: s.bucketDir(name), objects: map[string]*record{}}
+	if err := os.MkdirAll(filepath.Join(b.dir, objectsDir), 0o700); err != nil {
+		return fmt.Errorf("creating bucket: %w", err)
+	}
+	doc, err := json.Marshal(b.Bucket)
+	if err != nil {
+		return fmt.Errorf("creating bucket: %w", err)
+	}
+	// The document comes last: a directory without it is no bucket.
+	if err := replace(filepath.Join(b.dir, bucketFile), doc); err != nil {
+		return fmt.Errorf("creating bucket: %w", err)
+	}
+	s.buckets[name] = b
+	return nil
+}
+
+// DeleteBucket removes a bucket without objects, its policy and its uploads in
+// progress. It fails with [ErrNoBucket] or [ErrBucketNotEmpty].
+func (s *Store) DeleteBucket(name string) error {
+	if err := s.removeBucket(name); err != nil {
+		return err
+	}
+	s.dropUploads(func(u Upload) bool { return u.Bucket == name })
+	return nil
+}
+
+func (s *Store) removeBucket(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, err := s.bucket(name)
+	if err != nil {
+		return err
+	}
+	if len(b.objects) > 0 {
+		return ErrBucketNotEmpty
+	}
+	if err := os.Remove(filepath.Join(b.dir, bucketFile)); err != nil {
+		return fmt.Errorf("deleting bucket: %w", err)
+	}
+	delete(s.buckets, name)
+	if err := os.RemoveAll(b.dir); err != nil {
+		s.log.Warn("deleting bucket directory", "dir", b.dir, "err", err)
+	}
+	return nil
+}
+
+// Buckets returns all buckets, sorted by name.
+func (s *Store) Buckets() []Bucket {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]Bucket, 0, len(s.buckets))
+	for _, b := range s.buckets {
+		all = append(all, b.Bucket)
+	}
+	slices.SortFunc(all, func(a, b Bucket) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// HasBucket reports whether the bucket exists.
+func (s *Store) HasBucket(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.buckets[name] != nil
+}
+
+// Policy returns the document that [Store.SetPolicy] stored, byte for byte, or
+// nil. It must not be changed.
+func (s *Store) Policy(name string) ([]byte, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	b, err := s.bucket(name)
+	if err != nil {
+		return nil, err
+	}
+	return b.policy, nil
+}
+
+// SetPolicy stores a policy document with a bucket; nil removes it. The store
+// does not look into it.
+func (s *Store) SetPolicy(name string, doc []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, err := s.bucket(name)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(b.dir, policyFile)
+	if doc == nil {
+		err = os.Remove(path)
+		if os.IsNotExist(err) {
+			err = nil
+		}
+	} else {
+		err = replace(path, doc)
+	}
+	if err != nil {
+		return fmt.Errorf("storing policy: %w", err)
+	}
+	b.policy = doc
+	return nil
+}
+
+// bucket needs s.mu.
+func (s *Store) bucket(name string) (*bucket, error) {
+	if b := s.buckets[name]; b != nil {
+		return b, nil
+	}
+	return nil, ErrNoBucket
+}
+
+// add and drop keep keys in step with objects.
+func (b *bucket) add(r *record) {
+	if b.objects[r.Key] == nil {
+		i, _ := slices.BinarySearch(b.keys, r.Key)
+		b.keys = slices.Insert(b.keys, i, r.Key)
+	}
+	b.objects[r.Key] = r
+}
+
+func (b *bucket) drop(key string) {
+	delete(b.objects, key)
+	if i, ok := slices.BinarySearch(b.keys, key); ok {
+		b.keys = slices.Delete(b.keys, i, i+1)
+	}
+}

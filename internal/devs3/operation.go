@@ -1,0 +1,132 @@
+package devs3
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// operation is one call of the S3 API.
+type operation struct {
+	name string
+	// action is what the caller needs permission for, on the bucket or
+	// object named by the path; empty when serve asks by itself.
+	action string
+	// describes: x-amz-checksum-* headers speak of the object, not of the
+	// request's body.
+	describes bool
+	// prepare checks and rewrites what gofakes3 would misunderstand.
+	prepare func(*exchange) error
+	// serve answers in the place of gofakes3.
+	serve func(*exchange) error
+}
+
+// level is what a path names.
+type level int
+
+const (
+	service level = iota
+	bucket
+	object
+)
+
+// route is how the operation is found: by what the path names, the method and
+// the subresource in the query.
+type route struct {
+	level       level
+	method      string
+	subresource string
+}
+
+const opCreateBucket = "CreateBucket"
+
+var (
+	getObject       = operation{name: "GetObject", action: "s3:GetObject", prepare: (*exchange).prepareRead}
+	headObject      = operation{name: "HeadObject", action: "s3:GetObject", prepare: (*exchange).prepareRead}
+	putObject       = operation{name: "PutObject", action: "s3:PutObject", prepare: (*exchange).preparePut}
+	createUpload    = operation{name: "CreateMultipartUpload", action: "s3:PutObject", describes: true, prepare: (*exchange).prepareUpload}
+	uploadPart      = operation{name: "UploadPart", action: "s3:PutObject", prepare: (*exchange).preparePart}
+	completeUpload  = operation{name: "CompleteMultipartUpload", action: "s3:PutObject", describes: true, prepare: (*exchange).prepareComplete}
+	listObjects     = operation{name: "ListObjects", action: "s3:ListBucket", prepare: (*exchange).prepareList}
+	deleteObject    = operation{name: "DeleteObject", action: "s3:DeleteObject", prepare: (*exchange).prepareDelete}
+	getBucketPolicy = operation{name: "GetBucketPolicy", action: "s3:GetBucketPolicy", serve: (*exchange).getPolicy}
+	putBucketPolicy = operation{name: "PutBucketPolicy", action: "s3:PutBucketPolicy", serve: (*exchange).putPolicy}
+	delBucketPolicy = operation{name: "DeleteBucketPolicy", action: "s3:DeleteBucketPolicy", serve: (*exchange).deletePolicy}
+)
+
+var routes = map[route]*operation{
+	{service, "GET", ""}: {name: "ListBuckets", action: "s3:ListAllMyBuckets"},
+
+	{bucket, "PUT", ""}:           {name: opCreateBucket, action: "s3:CreateBucket"},
+	{bucket, "DELETE", ""}:        {name: "DeleteBucket", action: "s3:DeleteBucket"},
+	{bucket, "HEAD", ""}:          {name: "HeadBucket", action: "s3:ListBucket", prepare: (*exchange).nameRegion},
+	{bucket, "GET", ""}:           &listObjects,
+	{bucket, "POST", ""}:          {name: "PostObject", serve: (*exchange).postObject},
+	{bucket, "POST", "delete"}:    {name: "DeleteObjects", serve: (*exchange).deleteObjects},
+	{bucket, "GET", "location"}:   {name: "GetBucketLocation", action: "s3:GetBucketLocation", serve: (*exchange).bucketLocation},
+	{bucket, "GET", "policy"}:     &getBucketPolicy,
+	{bucket, "PUT", "policy"}:     &putBucketPolicy,
+	{bucket, "DELETE", "policy"}:  &delBucketPolicy,
+	{bucket, "GET", "uploads"}:    {name: "ListMultipartUploads", action: "s3:ListBucketMultipartUploads", serve: (*exchange).listUploads},
+	{bucket, "GET", "versioning"}: {name: "GetBucketVersioning", action: "s3:GetBucketVersioning"},
+	{bucket, "GET", "versions"}:   {name: "ListObjectVersions", action: "s3:ListBucketVersions", prepare: (*exchange).prepareList},
+
+	{object, "GET", ""}:            &getObject,
+	{object, "HEAD", ""}:           &headObject,
+	{object, "PUT", ""}:            &putObject,
+	{object, "DELETE", ""}:         &deleteObject,
+	{object, "GET", "tagging"}:     {name: "GetObjectTagging", action: "s3:GetObjectTagging"},
+	{object, "PUT", "tagging"}:     {name: "PutObjectTagging", action: "s3:PutObjectTagging"},
+	{object, "DELETE", "tagging"}:  {name: "DeleteObjectTagging", action: "s3:DeleteObjectTagging"},
+	{object, "POST", "uploads"}:    &createUpload,
+	{object, "PUT", "uploadId"}:    &uploadPart,
+	{object, "POST", "uploadId"}:   &completeUpload,
+	{object, "GET", "uploadId"}:    {name: "ListParts", action: "s3:ListMultipartUploadParts", serve: (*exchange).listParts},
+	{object, "DELETE", "uploadId"}: {name: "AbortMultipartUpload", action: "s3:AbortMultipartUpload"},
+}
+
+// route finds the operation.
+func (x *exchange) route() error {
+	sub, err := x.subresource()
+	if err != nil {
+		return err
+	}
+	at := route{x.level(), x.r.Method, sub}
+	op, ok := routes[at]
+	if !ok {
+		return x.noRoute(at)
+	}
+	x.op = op
+	return nil
+}
+
+func (x *exchange) level() level {
+	switch {
+	case x.bucket == "":
+		return service
+	case x.key == "":
+		return bucket
+	default:
+		return object
+	}
+}
+
+// noRoute tells a method that does not go with the target from a target that
+// is not supported at all.
+func (x *exchange) noRoute(at route) error {
+	if at.method == http.MethodOptions {
+		return errCORS
+	}
+	var allow []string
+	for r := range routes {
+		if r.level == at.level && r.subresource == at.subresource {
+			allow = append(allow, r.method)
+		}
+	}
+	if allow == nil {
+		return errNotImplemented
+	}
+	slices.Sort(allow)
+	x.w.Header().Set("Allow", strings.Join(allow, ", "))
+	return errMethodNotAllowed
+}

@@ -1,0 +1,160 @@
+package devs3
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"s3gate/internal/devs3/disk"
+)
+
+const (
+	maxSingle       = 5 << 30 // bytes in one PUT, part or copy
+	maxUserMetadata = 2 << 10 // bytes of names and values
+	maxPartNumber   = 10_000
+)
+
+// preparePut is for a PUT of an object: its data, or a copy.
+func (x *exchange) preparePut() error {
+	if x.query.Has("partNumber") || x.query.Has("versionId") {
+		return invalidArgument("ResourceType", "This operation does not accept a partNumber or a version-id.")
+	}
+	isCopy, err := x.prepareCopy()
+	if err != nil {
+		return err
+	}
+	if !isCopy {
+		if err := x.requireLength(); err != nil {
+			return err
+		}
+	}
+	return x.prepareWrite()
+}
+
+// prepareWrite is for all that makes an object out of the request.
+func (x *exchange) prepareWrite() error {
+	if err := x.prepareMetadata(); err != nil {
+		return err
+	}
+	var err error
+	if x.condition, err = takeWriteCondition(x.out.Header); err != nil {
+		return err
+	}
+	x.announceChecksum()
+	// Asked here to spare the client the upload, and again in the commit,
+	// where it counts.
+	current, err := x.server.store.Stat(x.bucket, x.key)
+	if err != nil {
+		current = nil
+	}
+	return x.condition.check(current)
+}
+
+// preparePart is for a PUT of a part.
+func (x *exchange) preparePart() error {
+	n, err := strconv.Atoi(x.query.Get("partNumber"))
+	if err != nil || n < 1 || n > maxPartNumber {
+		return invalidArgument("partNumber", "Part number must be an integer between 1 and 10000, inclusive")
+	}
+	upload, err := x.server.store.Upload(x.bucket, x.key, x.query.Get("uploadId"))
+	if err != nil {
+		return err
+	}
+	isCopy, err := x.prepareCopy()
+	if err != nil {
+		return err
+	}
+	if isCopy && upload.Checksum.Algorithm != "" {
+		return errNotImplemented // the part's checksum would have to be computed
+	}
+	if !isCopy {
+		if err := x.requireLength(); err != nil {
+			return err
+		}
+	}
+	if want := upload.Checksum.Algorithm; want != "" && x.checksum.Algorithm != want {
+		return invalidRequest("Checksum Type mismatch occurred, expected checksum Type: " + want + ", actual checksum Type: " + orNull(x.checksum.Algorithm))
+	}
+	x.announceChecksum()
+	return nil
+}
+
+func orNull(s string) string {
+	if s == "" {
+		return "null"
+	}
+	return s
+}
+
+// prepareUpload is for the start of a multipart upload.
+func (x *exchange) prepareUpload() error {
+	h := x.out.Header
+	x.checksum = disk.Checksum{
+		Algorithm: strings.ToLower(h.Get("X-Amz-Checksum-Algorithm")),
+		Type:      strings.ToUpper(h.Get("X-Amz-Checksum-Type")),
+	}
+	if err := checkUploadChecksum(&x.checksum); err != nil {
+		return err
+	}
+	return x.prepareMetadata()
+}
+
+// announceChecksum repeats the checksum in the answer. A trailer's is only
+// known by then.
+func (x *exchange) announceChecksum() {
+	x.w.success = func(h http.Header, status int) (int, []byte) {
+		setChecksum(h, x.checksum)
+		return status, nil
+	}
+}
+
+// requireLength wants to know beforehand how much data comes, as S3 does.
+func (x *exchange) requireLength() error {
+	switch {
+	case x.payload.left > maxSingle:
+		return errEntityTooLarge
+	case x.payload.left >= 0 || x.payload.done:
+		return nil
+	case slices.Contains(x.r.TransferEncoding, "chunked"):
+		return errNotImplemented.with("Header", "Transfer-Encoding")
+	default:
+		return errMissingLength
+	}
+}
+
+// prepareMetadata checks what will be kept with the object.
+func (x *exchange) prepareMetadata() error {
+	h := x.out.Header
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "binary/octet-stream")
+	}
+	size := 0
+	for name, values := range h {
+		switch {
+		case strings.HasPrefix(name, "X-Amz-Grant-"):
+			return errNoACLs
+		case strings.HasPrefix(name, "X-Amz-Meta-"):
+			h.Set(name, strings.Join(values, ","))
+			size += len(name) - len("X-Amz-Meta-") + len(h.Get(name))
+		}
+	}
+	if size > maxUserMetadata {
+		return &apiError{code: "MetadataTooLarge", message: "Your metadata headers exceed the maximum allowed metadata size"}
+	}
+	// What every object here has anyway may be asked for.
+	switch h.Get("X-Amz-Acl") {
+	case "", "private", "bucket-owner-full-control":
+		return nil
+	default:
+		return errNoACLs
+	}
+}
+
+var errNoACLs = &apiError{code: "AccessControlListNotSupported", message: "The bucket does not allow ACLs"}
+
+// prepareDelete is for DELETE of an object.
+func (x *exchange) prepareDelete() error {
+	x.condition.ifMatch = take(x.out.Header, "If-Match")
+	return x.wantNoVersion()
+}

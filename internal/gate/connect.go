@@ -1,0 +1,61 @@
+package gate
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"s3gate/internal/config"
+	"s3gate/s3client"
+)
+
+// newRedis returns a client of what the settings name: one server, a primary
+// behind sentinels, or a Cluster. It connects when it is used.
+func newRedis(c config.Redis) redis.UniversalClient {
+	opts := &redis.UniversalOptions{
+		Addrs: c.Addrs, MasterName: c.Master, IsClusterMode: c.Cluster,
+		Username: c.Username, Password: c.Password, DB: c.DB,
+		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
+		ContextTimeoutEnabled: true,
+		// Every script may be repeated: its nonce makes it the same decision.
+		MaxRetries: 2,
+		MaintNotificationsConfig: &maintnotifications.Config{
+			Mode: maintnotifications.ModeDisabled,
+		},
+	}
+	if c.TLS {
+		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return redis.NewUniversalClient(opts)
+}
+
+// OpenBucket opens a bucket with its own credentials, or with those of the
+// AWS SDK's default chain.
+func OpenBucket(ctx context.Context, b config.Bucket, up config.Upstream, agent string, logger *slog.Logger) (*s3client.Bucket, error) {
+	cfg := s3client.Config{
+		Name: b.Name, Region: b.Region, Endpoint: b.Endpoint, PathStyle: b.PathStyle,
+		UserAgent: agent, Logger: logger,
+		Transport: s3client.NewTransport(s3client.TransportConfig{
+			DialTimeout: up.DialTimeout, ResponseTimeout: up.ResponseTimeout, MaxIdle: up.MaxIdle,
+		}),
+	}
+	if b.AccessKeyID != "" {
+		cfg.Credentials = credentials.NewStaticCredentialsProvider(b.AccessKeyID, b.SecretAccessKey, "")
+		return s3client.Open(ctx, cfg)
+	}
+	sdk, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithSharedConfigProfile(b.Profile))
+	if err != nil {
+		return nil, fmt.Errorf("loading the AWS SDK's configuration: %w", err)
+	}
+	cfg.Credentials = sdk.Credentials
+	if cfg.Region == "" {
+		cfg.Region = sdk.Region
+	}
+	return s3client.Open(ctx, cfg)
+}

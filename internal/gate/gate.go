@@ -1,0 +1,295 @@
+// Package gate puts one s3gate process together from its configuration: the
+// buckets, the token store, the link listener, the API and the operators'
+// listener. It holds wiring and life cycle and no decision of its own.
+//
+// [Open] connects nothing but the listeners; Redis and S3 may come later, and
+// until they do the gate answers 503 and 502.
+package gate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/redis/go-redis/v9"
+
+	"s3gate/api"
+	"s3gate/auth"
+	"s3gate/internal/config"
+	"s3gate/proxy"
+	"s3gate/revocation"
+	"s3gate/s3client"
+	"s3gate/tokens"
+)
+
+// Options are what does not come from the configuration.
+type Options struct {
+	// Logger is where everything is logged; nil discards.
+	Logger *slog.Logger
+	// Version goes into the User-Agent of requests to S3.
+	Version string
+	// PublicURL returns the beginning of links, given the address that the
+	// link listener got; nil means the configuration's.
+	PublicURL func(addr net.Addr) string
+}
+
+// Gate is one running gate.
+type Gate struct {
+	cfg    *config.Config
+	logger *slog.Logger
+
+	rdb       redis.UniversalClient
+	store     *tokens.Store
+	buckets   map[string]*s3client.Bucket
+	transfers *revocation.Transfers
+	draining  atomic.Bool
+
+	links, api, ops *listener // ops may be nil
+	publicURL       string
+	serving         sync.WaitGroup
+	failed          chan error
+}
+
+// Open builds a gate and opens its listeners. [Gate.Start] serves on them and
+// [Gate.Close] ends everything.
+func Open(ctx context.Context, cfg *config.Config, opts Options) (*Gate, error) {
+	g := &Gate{
+		cfg: cfg, logger: opts.Logger, transfers: &revocation.Transfers{},
+		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 3),
+	}
+	if g.logger == nil {
+		g.logger = slog.New(slog.DiscardHandler)
+	}
+	if err := g.open(ctx, opts); err != nil {
+		g.closeAll()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *Gate) open(ctx context.Context, opts Options) error {
+	verifier, err := newVerifier(g.cfg.API.JWT)
+	if err != nil {
+		return err
+	}
+	for alias, b := range g.cfg.Buckets {
+		if g.buckets[alias], err = OpenBucket(ctx, b, g.cfg.Upstream, "s3gate/"+cmp.Or(opts.Version, "dev"), g.logger); err != nil {
+			return fmt.Errorf("buckets.%s: %w", alias, err)
+		}
+	}
+	g.rdb = newRedis(g.cfg.Redis)
+	g.store = tokens.New(g.rdb, tokens.Options{
+		Limits: tokens.Limits{
+			MaxLife: g.cfg.Tokens.MaxLife, MaxUses: g.cfg.Tokens.MaxUses,
+			MaxLabels: g.cfg.Tokens.MaxLabels, MaxText: g.cfg.Tokens.MaxText,
+		},
+		Retention: g.cfg.Tokens.Retention,
+		BusyWait:  cmp.Or(g.cfg.Tokens.BusyWait, -1),
+		Logger:    g.logger,
+	})
+	if err := g.listen(); err != nil {
+		return err
+	}
+	g.publicURL = g.cfg.PublicURL
+	if opts.PublicURL != nil {
+		g.publicURL = opts.PublicURL(g.links.Addr())
+	}
+	g.handle(verifier)
+	return nil
+}
+
+func newVerifier(c config.JWT) (*auth.Verifier, error) {
+	keys := [][]byte{[]byte(c.HS256Key)}
+	if c.PreviousHS256Key != "" {
+		keys = append(keys, []byte(c.PreviousHS256Key))
+	}
+	return auth.New(auth.Config{Keys: keys, Issuer: c.Issuer, Audience: c.Audience, Leeway: c.Leeway})
+}
+
+// listen opens the listeners, so that a port that is taken is an error of
+// Open.
+func (g *Gate) listen() (err error) {
+	if g.links, err = listen("links", g.cfg.Links); err != nil {
+		return err
+	}
+	// The wrapper lies below TLS, so that a transfer can be cut at once.
+	g.links.Listener = revocation.Listen(g.links.Listener)
+	g.links.server.ConnContext = revocation.ConnContext
+	if g.api, err = listen("api", g.cfg.API.Listener); err != nil {
+		return err
+	}
+	if g.cfg.Ops.Addr == "" || g.cfg.Ops.Addr == g.cfg.API.Addr {
+		return nil
+	}
+	g.ops, err = listen("ops", config.Listener{
+		Addr: g.cfg.Ops.Addr, MaxHeader: g.cfg.API.MaxHeader,
+		HeaderTimeout: g.cfg.API.HeaderTimeout, IdleTimeout: g.cfg.API.IdleTimeout,
+	})
+	return err
+}
+
+// handle gives each listener its handler.
+func (g *Gate) handle(verifier *auth.Verifier) {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "s3gate_transfers", Help: "Link requests that are running."},
+			func() float64 { return float64(g.transfers.Len()) }))
+	upstreams := map[string]proxy.Upstream{}
+	var aliases []string
+	for alias, b := range g.buckets {
+		upstreams[alias] = b
+		aliases = append(aliases, alias)
+	}
+	slices.Sort(aliases)
+	g.links.server.Handler = &proxy.Handler{
+		Tokens: g.store, Buckets: upstreams, Transfers: g.transfers,
+		Contact: g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
+	}
+	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	apiConfig := api.Config{
+		Tokens:   g.store,
+		Revoker:  &revocation.Revoker{Gate: gateName(), Tombstones: g.store, Transfers: g.transfers},
+		Verifier: verifier, Buckets: aliases, PublicURL: g.publicURL,
+		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
+	}
+	if g.cfg.Ops.Addr == g.cfg.API.Addr {
+		apiConfig.Metrics = metrics
+	}
+	g.api.server.Handler = api.New(apiConfig)
+	if g.ops != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", metrics)
+		g.ops.server.Handler = mux
+	}
+}
+
+// gateName names this process in receipts: its host and its number.
+func gateName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "gate"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// Ready reports why the gate cannot serve: it is shutting down, or Redis does
+// not answer.
+func (g *Gate) Ready(ctx context.Context) error {
+	if g.draining.Load() {
+		return api.ErrDraining
+	}
+	_, err := g.store.Now(ctx)
+	return err
+}
+
+// Start serves in the background. A listener that fails is reported by Wait.
+func (g *Gate) Start() {
+	for _, l := range g.listeners() {
+		g.serving.Add(1)
+		go func() {
+			defer g.serving.Done()
+			l.server.ErrorLog = slog.NewLogLogger(g.logger.With("listener", l.name).Handler(), slog.LevelDebug)
+			if err := l.serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				g.failed <- fmt.Errorf("%s listener: %w", l.name, err)
+			}
+		}()
+	}
+}
+
+// Wait returns when ctx is done, with nil, or when a listener has failed.
+func (g *Gate) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-g.failed:
+		return err
+	}
+}
+
+// PublicURL begins the links that the gate gives out.
+func (g *Gate) PublicURL() string { return g.publicURL }
+
+// APIURL is the address of the API.
+func (g *Gate) APIURL() string { return g.api.url() }
+
+// Bucket returns the bucket of an alias, nil if there is none.
+func (g *Gate) Bucket(alias string) *s3client.Bucket { return g.buckets[alias] }
+
+// Close drains the gate: readiness fails, the listeners close, running
+// transfers may go on for the configured time and are then cut. It returns
+// when everything has ended.
+func (g *Gate) Close() error {
+	g.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
+	defer cancel()
+	var errs []error
+	// The API goes last: a transfer may have to be revoked while it drains.
+	if err := g.links.server.Shutdown(ctx); err != nil {
+		n := g.transfers.CutAll()
+		g.logger.Warn("drain timeout over", "cut", n)
+		errs = append(errs, g.links.server.Close())
+	}
+	for _, l := range []*listener{g.api, g.ops} {
+		if l != nil {
+			errs = append(errs, l.shutdown())
+		}
+	}
+	g.serving.Wait()
+	g.waitTransfers()
+	return errors.Join(append(errs, g.closeAll())...)
+}
+
+// waitTransfers waits for handlers of connections that were closed under
+// them to hand their uses back.
+func (g *Gate) waitTransfers() {
+	for range 100 {
+		if g.transfers.Len() == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// closeAll releases what Open has opened so far.
+func (g *Gate) closeAll() error {
+	var errs []error
+	for _, l := range g.listeners() {
+		_ = l.server.Close() // also closes the listener, if it was served
+		_ = l.Listener.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if g.store != nil {
+		errs = append(errs, g.store.Close(ctx))
+	}
+	for _, b := range g.buckets {
+		if b != nil {
+			errs = append(errs, b.Close())
+		}
+	}
+	if closer, ok := g.rdb.(io.Closer); ok {
+		errs = append(errs, closer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (g *Gate) listeners() []*listener {
+	return slices.DeleteFunc([]*listener{g.links, g.api, g.ops}, func(l *listener) bool { return l == nil })
+}
+
+// LinksURL is how the link listener is reached from this machine.
+func (g *Gate) LinksURL() string { return g.links.url() }
