@@ -1,0 +1,124 @@
+// Package conformance says, as tests, what s3gate expects of an S3 endpoint.
+//
+// [Run] runs the same suite against the project's own S3 and against real
+// servers, so that what passes on the one is known to hold on the other. Where
+// a server is known to differ, its [Capabilities] say so; a test is never bent
+// to what one server happens to do.
+//
+// Requests are signed by the AWS SDK, never by s3gate.
+package conformance
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"s3gate/internal/s3gatetest"
+)
+
+// Capabilities are where servers differ from S3. The zero value is a server
+// that does nothing beyond what all do.
+type Capabilities struct {
+	// Policies: bucket policies bind signed callers, with all condition keys,
+	// and the endpoint has the identities User and Gate.
+	Policies bool
+	// PathKeys: keys may have empty, "." and ".." elements, and begin with a
+	// slash. MinIO refuses some of them and normalizes others, since keys are
+	// paths on its disks.
+	PathKeys bool
+	// PlusInCopySource and the like are no capabilities: what a key is
+	// escaped to is the same everywhere.
+
+	// Subresources: what is not supported is answered with 501. MinIO answers
+	// some as not configured.
+	Subresources bool
+	// StrictConditions: If-None-Match with an entity tag is refused on PUT.
+	// MinIO supports it.
+	StrictConditions bool
+	// MultiRange: a request for several ranges is answered with the whole
+	// object, as S3 does.
+	MultiRange bool
+	// UncheckedTrailer is set where a body may lack the trailer it announced.
+	UncheckedTrailer bool
+}
+
+// Run tests an endpoint. It creates a bucket and leaves it behind.
+func Run(t *testing.T, e *s3gatetest.Endpoint, caps Capabilities) {
+	transport := &http.Transport{DisableCompression: true, ExpectContinueTimeout: 5 * time.Second}
+	t.Cleanup(transport.CloseIdleConnections)
+	s := &suite{Endpoint: e, caps: caps, bucket: "conformance", http: transport}
+	s.s3 = s.client(e.Admin())
+	if _, err := s.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &s.bucket}); err != nil {
+		t.Fatalf("CreateBucket: %v", err)
+	}
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"Buckets", s.buckets},
+		{"Objects", s.objects},
+		{"Headers", s.headers},
+		{"Keys", s.keys},
+		{"Ranges", s.ranges},
+		{"Conditions", s.conditions},
+		{"ConditionalWrites", s.conditionalWrites},
+		{"PayloadHash", s.payloadHash},
+		{"Digests", s.digests},
+		{"ChunkedTrailer", s.chunkedTrailer},
+		{"SignedChunks", s.signedChunks},
+		{"ShortBody", s.shortBody},
+		{"Multipart", s.multipart},
+		{"MultipartMistakes", s.multipartMistakes},
+		{"MultipartListing", s.multipartListing},
+		{"MultipartChecksums", s.multipartChecksums},
+		{"Copy", s.copies},
+		{"List", s.list},
+		{"ListPaging", s.listPaging},
+		{"DeleteObjects", s.deleteObjects},
+		{"Tagging", s.tagging},
+		{"Unsupported", s.unsupported},
+		{"HeaderSignatures", s.headerSignatures},
+		{"PresignedURLs", s.presignedURLs},
+		{"PresignedPost", s.presignedPost},
+	} {
+		t.Run(test.name, test.run)
+	}
+	if caps.Policies {
+		t.Run("Policies", s.policies)
+	}
+}
+
+// suite is one run against one endpoint.
+type suite struct {
+	*s3gatetest.Endpoint
+	caps   Capabilities
+	bucket string
+	s3     *s3.Client // signs as the administrator
+	http   *http.Transport
+}
+
+// client is an SDK client that signs as somebody.
+func (s *suite) client(who s3gatetest.Identity) *s3.Client {
+	return s3.New(s3.Options{
+		Region:           s.Region,
+		BaseEndpoint:     &s.URL,
+		UsePathStyle:     true,
+		HTTPClient:       &http.Client{Transport: s.http},
+		RetryMaxAttempts: 1,
+		Credentials:      credentials.NewStaticCredentialsProvider(who.AccessKey, who.Secret, ""),
+	})
+}
+
+func (s *suite) credentials(who s3gatetest.Identity) aws.Credentials {
+	if who == (s3gatetest.Identity{}) {
+		who = s.Admin()
+	}
+	return aws.Credentials{AccessKeyID: who.AccessKey, SecretAccessKey: who.Secret}
+}
+
+var background = context.Background()
