@@ -72,6 +72,8 @@ of uses, revoked at once, and outlives the credentials behind it; a presigned
 URL that leaks opens nothing, because the bucket refuses them all.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          onlyGroups,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON, one object per line")
@@ -92,14 +94,22 @@ func exactly(n int) cobra.PositionalArgs {
 
 // group makes a command that only holds others.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
-	g := &cobra.Command{Use: use, Short: short, RunE: func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return usagef("%s: there is no command %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
-		}
-		return cmd.Help()
-	}}
+	g := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: onlyGroups}
 	g.AddCommand(commands...)
 	return g
+}
+
+// onlyGroups is what a command does that only holds others: it explains
+// itself, and that is an error since nothing was asked for.
+func onlyGroups(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("there is no command %q; see %s --help", cmd.CommandPath()+" "+args[0], cmd.CommandPath())
+	}
+	cmd.SetOut(cmd.ErrOrStderr())
+	if err := cmd.Help(); err != nil {
+		return err
+	}
+	return usagef("say what to do")
 }
 
 // version is set by the linker for releases.

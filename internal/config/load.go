@@ -87,7 +87,7 @@ var clientVariables = []string{"S3GATE_API_URL", "S3GATE_API_TOKEN", "S3GATE_CON
 // found by comparing with the settings that exist.
 func fromEnviron(environ []string, k *koanf.Koanf) (map[string]any, error) {
 	out := map[string]any{}
-	known := settingNames()
+	known := Names()
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
 		if !strings.HasPrefix(name, "S3GATE_") || slices.Contains(clientVariables, name) || strings.HasPrefix(name, "S3GATE_TEST_") {
@@ -132,7 +132,7 @@ func settingOf(variable string, known []string) (string, bool) {
 
 // readFiles replaces each setting that names a file by what the file holds.
 func readFiles(k *koanf.Koanf) error {
-	known := settingNames()
+	known := Names()
 	for _, key := range k.Keys() {
 		base, ok := strings.CutSuffix(key, fileSuffix)
 		if !ok || !isSetting(base, known) {
@@ -156,7 +156,7 @@ func readFiles(k *koanf.Koanf) error {
 
 // checkNames refuses settings that do not exist, with the nearest that does.
 func checkNames(keys []string) error {
-	known := settingNames()
+	known := Names()
 	var errs []error
 	for _, key := range keys {
 		if isSetting(key, known) {
@@ -185,8 +185,8 @@ func isSetting(key string, known []string) bool {
 	return len(parts) == 2 && parts[0] == "buckets" || key == "buckets"
 }
 
-// settingNames lists the path of every setting, with * for an alias.
-func settingNames() []string { return leaves(reflect.TypeFor[Config](), "") }
+// Names lists the path of every setting, with * for a bucket's alias.
+func Names() []string { return leaves(reflect.TypeFor[Config](), "") }
 
 func leaves(t reflect.Type, prefix string) []string {
 	var names []string

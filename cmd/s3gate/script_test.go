@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The test binary is the s3gate binary when a script calls it.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"s3gate": main})
+}
+
+// TestScripts drives the binary as its users do. The scripts are in
+// testdata/script; besides the usual commands they have:
+//
+//	ready FILE               wait for a ready file and put it into the environment
+//	exits CODE COMMAND...    run a command that must end with that code
+//	http [-H 'Name: value'] [-d FILE] [-o FILE] METHOD URL STATUS
+//	                         send a request; the body goes to stdout, the headers to stderr
+//	field NAME VARIABLE      read a field of the JSON in stdout
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: false,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir) // nobody's own AWS settings
+			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			env.Setenv("NO_PROXY", "*")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ready": ready,
+			"exits": exits,
+			"http":  request,
+			"field": field,
+		},
+	})
+}
+
+func ready(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: ready FILE")
+	}
+	values := map[string]string{}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		raw, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil {
+			ts.Check(json.Unmarshal(raw, &values))
+			break
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not ready after 30 s: %v", err)
+		}
+	}
+	for name, value := range values {
+		ts.Setenv(strings.ToUpper(name), value)
+		switch name {
+		case "api_url", "api_token":
+			ts.Setenv("S3GATE_"+strings.ToUpper(name), value)
+		case "s3_access_key":
+			ts.Setenv("AWS_ACCESS_KEY_ID", value)
+		case "s3_secret_key":
+			ts.Setenv("AWS_SECRET_ACCESS_KEY", value)
+		}
+	}
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func request(ts *testscript.TestScript, _ bool, args []string) {
+	header, body, output := http.Header{}, []byte(nil), ""
+	for len(args) > 3 {
+		switch args[0] {
+		case "-H":
+			name, value, _ := strings.Cut(args[1], ":")
+			header.Add(name, strings.TrimSpace(value))
+		case "-d":
+			body = []byte(ts.ReadFile(args[1]))
+		case "-o":
+			output = ts.MkAbs(args[1])
+		default:
+			ts.Fatalf("http: unknown flag %s", args[0])
+		}
+		args = args[2:]
+	}
+	if len(args) != 3 {
+		ts.Fatalf("usage: http [-H 'Name: value'] [-d FILE] [-o FILE] METHOD URL STATUS")
+	}
+	req, err := http.NewRequest(args[0], args[1], bytes.NewReader(body))
+	ts.Check(err)
+	req.Header = header
+	transport := &http.Transport{DisableCompression: true}
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if output != "" {
+		ts.Check(os.WriteFile(output, got, 0o600))
+	} else {
+		fmt.Fprintf(ts.Stdout(), "%s\n", got)
+	}
+	fmt.Fprintf(ts.Stderr(), "%s\n", resp.Status)
+	ts.Check(resp.Header.Write(ts.Stderr()))
+	if want := args[2]; want != strconv.Itoa(resp.StatusCode) {
+		ts.Fatalf("%s answered %s, want %s: %s", args[0], resp.Status, want, got)
+	}
+}
+
+func field(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: field NAME VARIABLE")
+	}
+	var object map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &object))
+	value, ok := object[args[0]]
+	if !ok {
+		ts.Fatalf("stdout has no field %s", args[0])
+	}
+	ts.Setenv(args[1], fmt.Sprint(value))
+}
