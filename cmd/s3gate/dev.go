@@ -15,6 +15,7 @@ import (
 	"s3gate/client"
 	"s3gate/internal/config"
 	"s3gate/internal/dev"
+	"s3gate/internal/gate"
 )
 
 func newDev() *cobra.Command {
@@ -48,6 +49,7 @@ this machine only.`,
 		if verbose {
 			o.Logger = newLogger(config.Log{Level: "info", Format: "text"}, cmd.ErrOrStderr())
 		}
+		gate.LogRedis(o.Logger)
 		return runDev(cmd.Context(), o, ready, cmd.OutOrStdout())
 	}
 	return cmd

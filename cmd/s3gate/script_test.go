@@ -65,6 +65,9 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	for name, value := range values {
+		if value == "" {
+			continue // not known, so what was known before stays
+		}
 		ts.Setenv(strings.ToUpper(name), value)
 		switch name {
 		case "api_url", "api_token":

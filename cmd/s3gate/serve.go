@@ -37,6 +37,7 @@ func newServe() *cobra.Command {
 
 // serve runs a gate until ctx is done.
 func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, readyFile string) error {
+	gate.LogRedis(logger)
 	g, err := gate.Open(ctx, cfg, gate.Options{Logger: logger, Version: versionString()})
 	if err != nil {
 		return err

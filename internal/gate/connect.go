@@ -1,13 +1,16 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
@@ -24,7 +27,7 @@ func newRedis(c config.Redis) redis.UniversalClient {
 		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
 		ContextTimeoutEnabled: true,
 		// Every script may be repeated: its nonce makes it the same decision.
-		MaxRetries: 2,
+		MaxRetries: 2, DialerRetries: 2, DialerRetryTimeout: 50 * time.Millisecond,
 		MaintNotificationsConfig: &maintnotifications.Config{
 			Mode: maintnotifications.ModeDisabled,
 		},
@@ -33,6 +36,17 @@ func newRedis(c config.Redis) redis.UniversalClient {
 		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	return redis.NewUniversalClient(opts)
+}
+
+// LogRedis sends what the Redis client has to say to logger, at level debug:
+// commands that fail are reported where they are used. The client has one
+// logger for the whole process, so this is for main.
+func LogRedis(logger *slog.Logger) { redis.SetLogger(redisLogger{logger}) }
+
+type redisLogger struct{ *slog.Logger }
+
+func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
+	l.DebugContext(ctx, "redis client", "text", fmt.Sprintf(format, v...))
 }
 
 // OpenBucket opens a bucket with its own credentials, or with those of the
@@ -54,8 +68,10 @@ func OpenBucket(ctx context.Context, b config.Bucket, up config.Upstream, agent 
 		return nil, fmt.Errorf("loading the AWS SDK's configuration: %w", err)
 	}
 	cfg.Credentials = sdk.Credentials
-	if cfg.Region == "" {
-		cfg.Region = sdk.Region
+	cfg.Region = cmp.Or(cfg.Region, sdk.Region)
+	// AWS_ENDPOINT_URL and its kin, as the SDK understands them.
+	if base := s3.NewFromConfig(sdk).Options().BaseEndpoint; base != nil && cfg.Endpoint == "" {
+		cfg.Endpoint = *base
 	}
 	return s3client.Open(ctx, cfg)
 }
