@@ -30,7 +30,16 @@ func TestMain(m *testing.M) {
 //	http [-H 'Name: value'] [-d FILE] [-o FILE] METHOD URL STATUS
 //	                         send a request; the body goes to stdout, the headers to stderr
 //	field NAME VARIABLE      read a field of the JSON in stdout
+//	stream put SIZE URL      upload that many random bytes, without a file
+//	stream get URL           download, and compare with the last upload
+//	memory mark NAME         remember the memory of a background command
+//	memory grew MIB NAME     fail if its peak has grown by more since (Linux)
 func TestScripts(t *testing.T) {
+	for _, name := range []string{"curl", "wget"} {
+		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not installed, and in CI nothing may be skipped", name)
+		}
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: false,
@@ -41,10 +50,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready,
-			"exits": exits,
-			"http":  request,
-			"field": field,
+			"ready":  ready,
+			"exits":  exits,
+			"http":   request,
+			"field":  field,
+			"stream": (&streams{}).command,
+			"memory": (&meter{}).command,
 		},
 	})
 }
