@@ -39,6 +39,8 @@ type Config struct {
 	Buckets map[string]Bucket `koanf:"buckets"`
 	// Tokens bounds what may be minted.
 	Tokens Tokens `koanf:"tokens"`
+	// Upload bounds uploads through links.
+	Upload Upload `koanf:"upload"`
 	// Upstream bounds connections to S3.
 	Upstream Upstream `koanf:"upstream"`
 	// DrainTimeout is how long running transfers may go on after SIGTERM.
@@ -151,6 +153,13 @@ type Tokens struct {
 	BusyWait time.Duration `koanf:"busy_wait"`
 }
 
+// Upload bounds uploads through links.
+type Upload struct {
+	// IdleTimeout is how long a client may send nothing of its body. Default
+	// 20s, after which S3 gives up too.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
+}
+
 // Upstream bounds connections to S3.
 type Upstream struct {
 	// DialTimeout bounds connecting. Default 10s.
@@ -181,6 +190,7 @@ func Default() *Config {
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
 			Retention: 30 * 24 * time.Hour, BusyWait: time.Second,
 		},
+		Upload:       Upload{IdleTimeout: 20 * time.Second},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
 		Log:          Log{Level: "info", Format: "json"},
@@ -230,6 +240,8 @@ func (c *Config) Validate() error {
 		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
 		"tokens.retention": int64(c.Tokens.Retention), "redis.timeout": int64(c.Redis.Timeout),
+		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upstream.dial_timeout": int64(c.Upstream.DialTimeout),
+		"upstream.response_timeout": int64(c.Upstream.ResponseTimeout), "upstream.max_idle": int64(c.Upstream.MaxIdle),
 	} {
 		if n <= 0 {
 			bad(name, "must be more than 0")

@@ -157,7 +157,8 @@ func (g *Gate) handle(verifier *auth.Verifier) {
 	slices.Sort(aliases)
 	g.links.server.Handler = &proxy.Handler{
 		Tokens: g.store, Buckets: upstreams, Transfers: g.transfers,
-		Contact: g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
+		UploadIdle: g.cfg.Upload.IdleTimeout,
+		Contact:    g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
 	}
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	apiConfig := api.Config{
