@@ -10,7 +10,11 @@ package api
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/url"
+	"path"
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -81,9 +85,9 @@ func New(cfg Config) *Handler {
 		h.mux.Handle("GET /metrics", cfg.Metrics)
 	}
 	h.route("POST /v1/tokens", h.mint)
-	h.route("GET /v1/tokens", h.list)
+	h.route("GET /v1/tokens", h.list, "subject", "bucket", "prefix", "state", "limit", "cursor")
 	h.route("GET /v1/tokens/{id}", h.show)
-	h.route("DELETE /v1/tokens/{id}", h.revoke)
+	h.route("DELETE /v1/tokens/{id}", h.revoke, "reason")
 	return h
 }
 
@@ -91,16 +95,16 @@ func New(cfg Config) *Handler {
 type call struct {
 	*http.Request
 	caller auth.Caller
+	query  url.Values
 	w      http.ResponseWriter
 }
 
 // route registers a handler for admins, which until roles are finer is
-// everybody who may call at all.
-func (h *Handler) route(pattern string, serve func(*call) (status int, body any, err error)) {
+// everybody who may call at all, and names the query parameters that it knows.
+func (h *Handler) route(pattern string, serve func(*call) (status int, body any, err error), params ...string) {
 	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		caller, err := h.cfg.Verifier.Verify(r.Header.Get("Authorization"))
 		if err != nil {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="s3gate"`)
 			h.fail(w, r, err)
 			return
 		}
@@ -108,14 +112,40 @@ func (h *Handler) route(pattern string, serve func(*call) (status int, body any,
 			h.fail(w, r, errForbidden)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)
-		status, body, err := serve(&call{Request: r, caller: caller, w: w})
+		query, err := parseQuery(r.URL.RawQuery, params)
+		if err == nil && r.ContentLength > h.cfg.MaxBody {
+			err = errTooLarge // and nobody has to send it
+		}
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		status, body, err := serve(&call{Request: r, caller: caller, query: query, w: w})
 		if err != nil {
 			h.fail(w, r, err)
 			return
 		}
 		writeJSON(w, status, "application/json", body)
 	})
+}
+
+// parseQuery reads query parameters. One that the route does not know, one
+// that is given twice and one that cannot be read are errors: leaving a filter
+// out would show too much.
+func parseQuery(raw string, known []string) (url.Values, error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, &tokens.FieldError{Field: "query", Problem: "cannot be read"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.Contains(known, name) {
+			return nil, &tokens.FieldError{Field: clip(name), Problem: "is not a parameter of this request"}
+		}
+		if len(query[name]) > 1 {
+			return nil, &tokens.FieldError{Field: name, Problem: "is given twice"}
+		}
+	}
+	return query, nil
 }
 
 // ServeHTTP answers one request.
@@ -125,8 +155,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Request-Id", id)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	// The server's own writer: it stops reading when it hears of the limit.
+	r.Body = http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)
 	rec := &recorder{ResponseWriter: w}
-	if _, pattern := h.mux.Handler(r); pattern == "" {
+	// The mux would redirect a path such as //v1/tokens.
+	if _, pattern := h.mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
 		h.fail(rec, r, h.unrouted(rec, r))
 	} else {
 		h.mux.ServeHTTP(rec, r)

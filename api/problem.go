@@ -29,7 +29,8 @@ type Problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
 	// Field is the JSON name of the field that is wrong, with dots for nested
-	// fields, and Pointer the same as a JSON pointer (RFC 6901).
+	// fields, or the query parameter; it is "body" or "query" for the whole of
+	// those. Pointer is the place in the body as a JSON pointer (RFC 6901).
 	Field     string `json:"field,omitempty"`
 	Pointer   string `json:"pointer,omitempty"`
 	RequestID string `json:"request_id"`
@@ -59,7 +60,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var field *tokens.FieldError
 	if errors.As(err, &field) {
 		p.Status, p.Detail, p.Field = http.StatusBadRequest, field.Error(), field.Field
-		p.Pointer = "/" + strings.ReplaceAll(field.Field, ".", "/")
+		if field.Field != bodyField && r.URL.RawQuery == "" {
+			p.Pointer = pointer(field.Field)
+		}
 	} else if errors.Is(err, errTooLarge) {
 		p.Status = http.StatusRequestEntityTooLarge
 		p.Detail = "The request body is larger than " + strconv.FormatInt(h.cfg.MaxBody, 10) + " bytes."
@@ -71,15 +74,33 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 			}
 		}
 	}
-	if p.Status >= 500 {
-		h.cfg.Logger.Warn("api error", "request", w.Header().Get("X-Request-Id"), "err", err)
+	p.RequestID = w.Header().Get("X-Request-Id")
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="s3gate"`)
+		h.cfg.Logger.Info("api caller refused", "request", p.RequestID, "err", err)
+	case p.Status >= 500:
+		h.cfg.Logger.Warn("api error", "request", p.RequestID, "err", err)
 	}
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
 	p.Title = http.StatusText(p.Status)
-	p.RequestID = w.Header().Get("X-Request-Id")
 	writeJSON(w, p.Status, "application/problem+json", p)
+}
+
+// pointer turns a field's name into a JSON pointer. What follows "labels." is
+// one name, whatever it holds.
+func pointer(field string) string {
+	names := strings.Split(field, ".")
+	if label, ok := strings.CutPrefix(field, "labels."); ok {
+		names = []string{"labels", label}
+	}
+	var p strings.Builder
+	for _, name := range names {
+		p.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
+	}
+	return p.String()
 }
 
 func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {

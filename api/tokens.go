@@ -1,13 +1,15 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"s3gate/internal/duration"
 	"s3gate/revocation"
@@ -68,8 +70,8 @@ func (m *mintRequest) life() (time.Duration, error) {
 	if err != nil {
 		return 0, &tokens.FieldError{Field: "expires_in", Problem: err.Error()}
 	}
-	if life <= 0 {
-		return 0, &tokens.FieldError{Field: "expires_in", Problem: "must be more than nothing, got " + m.ExpiresIn}
+	if life < time.Millisecond {
+		return 0, &tokens.FieldError{Field: "expires_in", Problem: "must be at least 1ms, got " + clip(m.ExpiresIn)}
 	}
 	return life, nil
 }
@@ -108,12 +110,21 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	g.Issuer, g.IssuedBy = c.caller.Issuer, c.caller.Subject
 	token, g, err := h.cfg.Tokens.Mint(c.Context(), g, life)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, blame(err, life)
 	}
 	c.w.Header().Set("Location", "/v1/tokens/"+string(g.ID))
 	return http.StatusCreated, minted{
 		Token: token.Reveal(), URL: h.link(token, &g), Method: method(g.Operation), Grant: g,
 	}, nil
+}
+
+// blame lets an error of the store name the field that the caller gave.
+func blame(err error, life time.Duration) error {
+	var field *tokens.FieldError
+	if errors.As(err, &field) && field.Field == "expires_at" && life > 0 {
+		return &tokens.FieldError{Field: "expires_in", Problem: field.Problem}
+	}
+	return err
 }
 
 func method(op tokens.Operation) string {
@@ -134,7 +145,7 @@ func (h *Handler) link(t tokens.Token, g *tokens.Grant) string {
 	if name == "" {
 		name = g.Key[strings.LastIndexByte(g.Key, '/')+1:]
 	}
-	if name == "" || name != path.Base(name) || strings.Trim(name, ".") == "" {
+	if strings.Contains(name, "/") || strings.Trim(name, ".") == "" {
 		return link // clients would resolve it
 	}
 	return link + "/" + url.PathEscape(name)
@@ -167,7 +178,7 @@ type page struct {
 const maxPage = 1000
 
 func (h *Handler) list(c *call) (int, any, error) {
-	q, err := listQuery(c.URL.Query())
+	q, err := listQuery(c.query)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -181,36 +192,29 @@ func (h *Handler) list(c *call) (int, any, error) {
 	return http.StatusOK, page{found.Tokens, found.Next}, nil
 }
 
-// listQuery reads the parameters of a list; one that it does not know is an
-// error, since ignoring a filter would show too much.
+// listQuery reads the parameters of a list. An empty filter is an error, since
+// somebody's variable was not set, and to show everything is not what they
+// meant.
 func listQuery(values url.Values) (tokens.Query, error) {
-	var q tokens.Query
-	for name := range values {
-		v := values.Get(name)
-		switch name {
-		case "subject":
-			q.Subject = v
-		case "bucket":
-			q.Bucket = v
-		case "prefix":
-			q.Prefix = v
-		case "cursor":
-			q.Cursor = v
-		case "state":
-			q.State = tokens.State(v)
-			states := []tokens.State{tokens.Active, tokens.Pending, tokens.Used, tokens.Expired, tokens.Revoked}
-			if !slices.Contains(states, q.State) {
-				return q, &tokens.FieldError{Field: name, Problem: "must be active, pending, used, expired or revoked"}
-			}
-		case "limit":
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 1 || n > maxPage {
-				return q, &tokens.FieldError{Field: name, Problem: "must be a number from 1 to " + strconv.Itoa(maxPage)}
-			}
-			q.Limit = n
-		default:
-			return q, &tokens.FieldError{Field: name, Problem: "is not a parameter of this request"}
+	q := tokens.Query{
+		Subject: values.Get("subject"), Bucket: values.Get("bucket"), Prefix: values.Get("prefix"),
+		State: tokens.State(values.Get("state")), Cursor: values.Get("cursor"),
+	}
+	for _, name := range []string{"subject", "bucket", "prefix", "state"} {
+		if values.Has(name) && values.Get(name) == "" {
+			return q, &tokens.FieldError{Field: name, Problem: "must not be empty; leave it out to see all"}
 		}
+	}
+	states := []tokens.State{"", tokens.Active, tokens.Pending, tokens.Used, tokens.Expired, tokens.Revoked}
+	if !slices.Contains(states, q.State) {
+		return q, &tokens.FieldError{Field: "state", Problem: "must be active, pending, used, expired or revoked"}
+	}
+	if values.Has("limit") {
+		n, err := strconv.Atoi(values.Get("limit"))
+		if err != nil || n < 1 || n > maxPage {
+			return q, &tokens.FieldError{Field: "limit", Problem: "must be a number from 1 to " + strconv.Itoa(maxPage)}
+		}
+		q.Limit = n
 	}
 	return q, nil
 }
@@ -222,9 +226,12 @@ func (h *Handler) revoke(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	reason := c.URL.Query().Get("reason")
+	reason := c.query.Get("reason")
 	if len(reason) > maxReason {
 		return 0, nil, &tokens.FieldError{Field: "reason", Problem: "is longer than " + strconv.Itoa(maxReason) + " bytes"}
+	}
+	if !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
+		return 0, nil, &tokens.FieldError{Field: "reason", Problem: "must be UTF-8 without control characters"}
 	}
 	receipt, err := h.cfg.Revoker.Revoke(c.Context(), revocation.Rule{Token: id, Author: c.caller.Subject, Reason: reason})
 	return http.StatusOK, receipt, err

@@ -9,22 +9,29 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Client calls the API of one gate. It is safe for concurrent use.
 type Client struct {
 	base   string
 	bearer string
-	// HTTP sends the requests; New sets one with a timeout of 30 s.
+	// HTTP sends the requests; New sets one with a timeout of 30 s that does
+	// not follow redirects, since the API has none and whoever sends one could
+	// have the bearer sent over plain HTTP.
 	HTTP *http.Client
 }
 
@@ -33,9 +40,20 @@ type Client struct {
 func New(base, bearer string) *Client {
 	return &Client{
 		base: strings.TrimSuffix(base, "/"), bearer: bearer,
-		HTTP: &http.Client{Timeout: 30 * time.Second},
+		HTTP: &http.Client{
+			Timeout:       30 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 	}
 }
+
+const redacted = "s3gate API client"
+
+// Format hides the bearer, and what else may be in the URL, from every verb.
+func (c *Client) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+
+// LogValue does the same for logs.
+func (c *Client) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MintRequest says what a new token is to permit. Zero fields take the gate's
 // defaults: one hour, any number of downloads or one upload.
@@ -85,7 +103,8 @@ type Grant struct {
 	IssuedAt  time.Time         `json:"issued_at"`
 }
 
-// Token is a freshly minted token.
+// Token is a freshly minted token. It prints and logs as its ID; its JSON form
+// holds the secret.
 type Token struct {
 	// Token is the secret; it is not given out again.
 	Token string `json:"token"`
@@ -94,6 +113,12 @@ type Token struct {
 	Method string `json:"method"`
 	Grant
 }
+
+// Format writes the ID for every verb.
+func (t Token) Format(f fmt.State, _ rune) { io.WriteString(f, t.ID) }
+
+// LogValue is the ID.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.ID) }
 
 // Status is a grant and what has become of it.
 type Status struct {
@@ -143,16 +168,44 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	text := e.Detail
-	if text == "" {
-		text = e.Title
+	text := strings.TrimSuffix(cmp.Or(e.Detail, e.Title, http.StatusText(e.Status)), ".")
+	if e.RequestID == "" {
+		return fmt.Sprintf("%s (HTTP %d)", text, e.Status)
 	}
-	return fmt.Sprintf("%s (HTTP %d, request %s)", strings.TrimSuffix(text, "."), e.Status, e.RequestID)
+	return fmt.Sprintf("%s (HTTP %d, request %s)", text, e.Status, e.RequestID)
 }
 
-// Mint makes a token.
+// Mint makes a token. Text that is not UTF-8 is an error: JSON cannot carry
+// it, and a key with other bytes would be another key.
 func (c *Client) Mint(ctx context.Context, r MintRequest) (*Token, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	return do[Token](ctx, c, http.MethodPost, "/v1/tokens", r)
+}
+
+// check refuses what encoding/json would replace without a word.
+func (r *MintRequest) check() error {
+	texts := map[string]string{
+		"operation": r.Operation, "bucket": r.Bucket, "key": r.Key, "expires_in": r.ExpiresIn, "subject": r.Subject,
+	}
+	if r.Response != nil {
+		texts["response.filename"] = r.Response.Filename
+		texts["response.disposition"] = r.Response.Disposition
+		texts["response.content_type"] = r.Response.ContentType
+	}
+	if r.Upload != nil {
+		texts["upload.content_types"] = strings.Join(r.Upload.ContentTypes, ",")
+	}
+	for name, value := range r.Labels {
+		texts["labels"] += name + "," + value + ","
+	}
+	for _, field := range slices.Sorted(maps.Keys(texts)) {
+		if !utf8.ValidString(texts[field]) {
+			return fmt.Errorf("%s: is not valid UTF-8", field)
+		}
+	}
+	return nil
 }
 
 // Show returns the status of a token by its ID.

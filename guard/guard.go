@@ -11,6 +11,7 @@ package guard
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"s3gate/policy"
@@ -67,11 +68,23 @@ func (p *Plan) Changes() bool { return !bytes.Equal(p.Before, p.After) }
 // Diff shows a person what would change.
 func (p *Plan) Diff() string { return policy.Diff(p.Before, p.After) }
 
-// Apply makes the change.
+// ErrChanged is returned by [Plan.Apply] when somebody has changed the policy
+// since the plan was made, which would undo what they did.
+var ErrChanged = errors.New("the bucket policy has changed meanwhile")
+
+// Apply makes the change, if the policy is still the one that was planned on.
+// S3 has no conditional write of a policy, so a change by somebody else within
+// the same moment is still lost. Errors: [ErrChanged] and those of s.
 func (p *Plan) Apply(ctx context.Context, s Settings) error {
-	switch {
-	case !p.Changes():
+	if !p.Changes() {
 		return nil
+	}
+	now, err := s.Policy(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !bytes.Equal(now, p.Before):
+		return ErrChanged
 	case p.After == nil:
 		return s.DeletePolicy(ctx)
 	}

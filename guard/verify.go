@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
+	"net/url"
+	"slices"
 	"time"
 
 	"s3gate/s3client"
@@ -40,12 +43,19 @@ type Report struct {
 	// header-signed one allowed.
 	Locked bool    `json:"locked"`
 	Checks []Check `json:"checks"`
+	// Left are the keys of canaries that may be there still: deleting them
+	// failed.
+	Left []string `json:"left,omitempty"`
 }
 
 // CanaryPrefix begins the keys of the objects that Verify makes and removes.
 const CanaryPrefix = ".s3gate-canary/"
 
-const presignTTL = time.Minute
+// presignTTL must exceed the 15 minutes that S3 lets clocks differ for a
+// header-signed request (Amazon S3 API, "Error responses",
+// RequestTimeTooSkewed): with less a slow clock here makes presigned requests
+// expire on their way, which S3 calls AccessDenied and which is no lock.
+const presignTTL = 30 * time.Minute
 
 // Verify tries real requests: it stores a small object under [CanaryPrefix]
 // with a header-signed request, reads it, tries presigned GET, PUT and POST,
@@ -55,14 +65,27 @@ const presignTTL = time.Minute
 // Presigned requests are sent with client, which must not follow redirects;
 // nil means one of its own.
 func Verify(ctx context.Context, s Store, client *http.Client) (Report, error) {
+	return VerifyPrefix(ctx, s, "", client)
+}
+
+// VerifyPrefix is [Verify] for a bucket of which only the keys that begin with
+// prefix are locked: the canaries are under prefix too.
+func VerifyPrefix(ctx context.Context, s Store, prefix string, client *http.Client) (report Report, err error) {
 	if client == nil {
+		// Without a proxy, as in s3client: a policy that admits only some
+		// networks must not look like a lock.
 		client = &http.Client{
+			Transport:     s3client.NewTransport(s3client.TransportConfig{}),
 			Timeout:       30 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
+		defer client.CloseIdleConnections()
 	}
-	v := &verification{store: s, client: client, key: CanaryPrefix + rand.Text(), body: []byte("canary " + rand.Text())}
-	defer v.cleanUp(context.WithoutCancel(ctx))
+	v := &verification{
+		store: s, client: client, key: prefix + CanaryPrefix + rand.Text(), body: []byte("canary " + rand.Text()),
+		stored: map[string]string{},
+	}
+	defer func() { report.Left = v.cleanUp(context.WithoutCancel(ctx)) }()
 	for _, step := range []func(context.Context) error{
 		v.signedPut, v.signedGet, v.presignedGet, v.presignedPut, v.presignedPost,
 	} {
@@ -83,6 +106,9 @@ type verification struct {
 	key    string
 	body   []byte
 	report Report
+	// stored has the keys that may have been written, each with its version if
+	// the bucket keeps versions.
+	stored map[string]string
 }
 
 const (
@@ -92,7 +118,7 @@ const (
 
 // expect judges an answer. Only AccessDenied counts as refused: any other
 // error says nothing of the policy.
-func (v *verification) expect(name, want string, resp *http.Response) {
+func (v *verification) expect(name, want string, resp *http.Response) (got string) {
 	got, note := allowed, ""
 	if resp.StatusCode/100 != 2 {
 		code := s3client.ReadError(resp).Code
@@ -103,30 +129,36 @@ func (v *verification) expect(name, want string, resp *http.Response) {
 	v.report.Checks = append(v.report.Checks, Check{
 		Name: name, Want: want, Got: fmt.Sprintf("%s (%d%s)", got, resp.StatusCode, note), OK: got == want,
 	})
+	return got
 }
 
-func (v *verification) signed(ctx context.Context, method, key string, body []byte) (*http.Response, error) {
-	r := &s3client.Request{Method: method, Key: key}
-	if body != nil {
-		r.Body, r.Size = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+// expectWrite judges the answer to a write of key.
+func (v *verification) expectWrite(name, want, key string, resp *http.Response) {
+	if v.expect(name, want, resp) == refused {
+		delete(v.stored, key)
+		return
 	}
-	return v.store.Do(ctx, r)
+	v.stored[key] = resp.Header.Get("X-Amz-Version-Id")
 }
 
 func (v *verification) signedPut(ctx context.Context) error {
-	resp, err := v.signed(ctx, http.MethodPut, v.key, v.body)
+	v.stored[v.key] = "" // until the answer says more
+	resp, err := v.store.Do(ctx, &s3client.Request{
+		Method: http.MethodPut, Key: v.key,
+		Body: io.NopCloser(bytes.NewReader(v.body)), Size: int64(len(v.body)),
+	})
 	if err != nil {
 		return fmt.Errorf("storing the canary: %w", err)
 	}
 	defer resp.Body.Close()
-	v.expect("header-signed PUT", allowed, resp)
+	v.expectWrite("header-signed PUT", allowed, v.key, resp)
 	return nil
 }
 
 var errCanary = errors.New("the canary came back changed")
 
 func (v *verification) signedGet(ctx context.Context) error {
-	resp, err := v.signed(ctx, http.MethodGet, v.key, nil)
+	resp, err := v.store.Do(ctx, &s3client.Request{Method: http.MethodGet, Key: v.key})
 	if err != nil {
 		return fmt.Errorf("reading the canary: %w", err)
 	}
@@ -146,19 +178,28 @@ func (v *verification) presignedGet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return v.try(ctx, "presigned GET", p, nil, "")
-}
-
-func (v *verification) presignedPut(ctx context.Context) error {
-	p, err := v.store.PresignPut(ctx, v.key+"-put", presignTTL)
+	const name = "presigned GET"
+	resp, err := v.try(ctx, name, p, nil, "")
 	if err != nil {
 		return err
 	}
-	return v.try(ctx, "presigned PUT", p, v.body, "")
+	defer resp.Body.Close()
+	v.expect(name, refused, resp)
+	return nil
+}
+
+func (v *verification) presignedPut(ctx context.Context) error {
+	key := v.key + "-put"
+	p, err := v.store.PresignPut(ctx, key, presignTTL)
+	if err != nil {
+		return err
+	}
+	return v.tryWrite(ctx, "presigned PUT", key, p, v.body, "")
 }
 
 func (v *verification) presignedPost(ctx context.Context) error {
-	p, err := v.store.PresignPost(ctx, v.key+"-post", presignTTL)
+	key := v.key + "-post"
+	p, err := v.store.PresignPost(ctx, key, presignTTL)
 	if err != nil {
 		return err
 	}
@@ -177,14 +218,25 @@ func (v *verification) presignedPost(ctx context.Context) error {
 	if err := m.Close(); err != nil {
 		return fmt.Errorf("writing the form: %w", err)
 	}
-	return v.try(ctx, "presigned POST", p, form.Bytes(), m.FormDataContentType())
+	return v.tryWrite(ctx, "presigned POST", key, p, form.Bytes(), m.FormDataContentType())
+}
+
+func (v *verification) tryWrite(ctx context.Context, name, key string, p *s3client.Presigned, body []byte, contentType string) error {
+	v.stored[key] = "" // until the answer says more
+	resp, err := v.try(ctx, name, p, body, contentType)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	v.expectWrite(name, refused, key, resp)
+	return nil
 }
 
 // try sends a presigned request as somebody would who found it.
-func (v *verification) try(ctx context.Context, name string, p *s3client.Presigned, body []byte, contentType string) error {
+func (v *verification) try(ctx context.Context, name string, p *s3client.Presigned, body []byte, contentType string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, p.Method, p.URL, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("trying a %s: malformed URL", name)
+		return nil, fmt.Errorf("trying a %s: malformed URL", name)
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
@@ -192,21 +244,34 @@ func (v *verification) try(ctx context.Context, name string, p *s3client.Presign
 	resp, err := v.client.Do(req)
 	if err != nil {
 		// The error of net/http holds the URL, and with it the signature.
-		return fmt.Errorf("trying a %s: %w", name, errors.Unwrap(err))
+		return nil, fmt.Errorf("trying a %s: %w", name, errors.Unwrap(err))
 	}
-	defer resp.Body.Close()
-	v.expect(name, refused, resp)
-	return nil
+	return resp, nil
 }
 
-// cleanUp removes whatever may have been stored; what is not there is no
-// error.
-func (v *verification) cleanUp(ctx context.Context) {
+// cleanUp removes what may have been stored and returns what is left of it.
+// What is not there is no error.
+func (v *verification) cleanUp(ctx context.Context) (left []string) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for _, suffix := range []string{"", "-put", "-post"} {
-		if resp, err := v.signed(ctx, http.MethodDelete, v.key+suffix, nil); err == nil {
-			resp.Body.Close()
+	for _, key := range slices.Sorted(maps.Keys(v.stored)) {
+		// Where there are versions, deleting the key alone would keep this one.
+		version := v.stored[key]
+		if version != "" && v.remove(ctx, key, url.Values{"versionId": {version}}) {
+			continue
+		}
+		if !v.remove(ctx, key, nil) {
+			left = append(left, key)
 		}
 	}
+	return left
+}
+
+func (v *verification) remove(ctx context.Context, key string, query url.Values) bool {
+	resp, err := v.store.Do(ctx, &s3client.Request{Method: http.MethodDelete, Key: key, Query: query})
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode/100 == 2
 }
