@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -97,9 +99,33 @@ who is not exempt.`,
 		if err != nil || !done {
 			return err
 		}
-		return verify(cmd, bucket, true)
+		return verifySoon(cmd, bucket, o.Prefix)
 	}
 	return cmd
+}
+
+// verifySoon verifies a lock that was applied just now. A policy may take
+// some seconds to hold everywhere.
+func verifySoon(cmd *cobra.Command, bucket *s3client.Bucket, prefix string) error {
+	ctx := cmd.Context()
+	var report guard.Report
+	for pause := 250 * time.Millisecond; ; pause *= 2 {
+		var err error
+		if report, err = guard.VerifyPrefix(ctx, bucket, prefix, nil); err != nil {
+			return fmt.Errorf("verifying: %w", err)
+		}
+		if report.Locked || pause > 4*time.Second || ctx.Err() != nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	if !report.Locked {
+		newPrinter(cmd).say("The policy was stored, but the store does not apply it to these credentials, or they are exempt.")
+	}
+	return printReport(cmd, report)
 }
 
 func newUnlock() *cobra.Command {
@@ -151,7 +177,11 @@ func applyPlan(cmd *cobra.Command, bucket *s3client.Bucket, plan guard.Plan, yes
 			return false, err
 		}
 	}
-	return true, plan.Apply(cmd.Context(), bucket)
+	err := plan.Apply(cmd.Context(), bucket)
+	if errors.Is(err, guard.ErrChanged) {
+		return false, errors.New("somebody has changed the policy meanwhile; nothing was applied, run this again")
+	}
+	return err == nil, err
 }
 
 // confirm asks on a terminal and refuses to guess elsewhere.
@@ -177,25 +207,26 @@ func newVerify() *cobra.Command {
 		Args:  exactly(1),
 	}
 	bucketFlags(cmd)
+	prefix := cmd.Flags().String("prefix", "", "the keys that are locked, if not all")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		bucket, _, err := openBucket(cmd, args[0])
 		if err != nil {
 			return err
 		}
 		defer bucket.Close()
-		return verify(cmd, bucket, false)
+		report, err := guard.VerifyPrefix(cmd.Context(), bucket, *prefix, nil)
+		if err != nil {
+			return fmt.Errorf("verifying: %w", err)
+		}
+		return printReport(cmd, report)
 	}
 	return cmd
 }
 
-// verify prints what real requests show. It fails when the bucket is not
-// locked; after locking with words on what that means.
-func verify(cmd *cobra.Command, bucket *s3client.Bucket, locking bool) error {
-	report, err := guard.Verify(cmd.Context(), bucket, nil)
-	if err != nil {
-		return fmt.Errorf("verifying: %w", err)
-	}
-	err = newPrinter(cmd).print(report, func(p *printer) {
+// printReport prints what real requests showed. It fails when the bucket is
+// not locked.
+func printReport(cmd *cobra.Command, report guard.Report) error {
+	err := newPrinter(cmd).print(report, func(p *printer) {
 		t := p.table()
 		for _, c := range report.Checks {
 			mark := "ok"
@@ -205,14 +236,14 @@ func verify(cmd *cobra.Command, bucket *s3client.Bucket, locking bool) error {
 			fmt.Fprintf(t, "%s\t%s\t%s\n", mark, c.Name, c.Got)
 		}
 		t.Flush()
+		for _, key := range report.Left {
+			p.say("could not remove the canary %s", key)
+		}
 		if report.Locked {
 			fmt.Fprintln(p.out, "locked: presigned URLs open nothing")
 			return
 		}
 		fmt.Fprintln(p.out, "NOT locked")
-		if locking {
-			p.say("The policy was stored, but the store does not apply it to these credentials, or they are exempt.")
-		}
 	})
 	if err == nil && !report.Locked {
 		err = errNo
