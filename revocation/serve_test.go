@@ -2,7 +2,6 @@ package revocation_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -83,12 +82,11 @@ func serve(t *testing.T, tlsOn, http2 bool, handler http.HandlerFunc) (*httptest
 
 // dialSmall connects with a receive buffer of 64 KiB.
 func dialSmall(ctx context.Context, network, addr string) (net.Conn, error) {
-	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) {
-			syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 64<<10)
-		})
-	}}
-	return d.DialContext(ctx, network, addr)
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.(*net.TCPConn).SetReadBuffer(64 << 10)
 }
 
 // endless writes to the client as token until it may not.
@@ -106,7 +104,9 @@ func endless(transfers *revocation.Transfers, token tokens.ID, ended chan<- erro
 	}
 }
 
-func only(id tokens.ID) func(tokens.ID) bool { return func(other tokens.ID) bool { return other == id } }
+func only(id tokens.ID) func(tokens.ID) bool {
+	return func(other tokens.ID) bool { return other == id }
+}
 
 // eventually waits for what other goroutines are about to do.
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -116,6 +116,19 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// awaitBlocked waits until the gate has stopped writing, because its clients
+// do not read.
+func awaitBlocked(t *testing.T, l *watchedListener) {
+	t.Helper()
+	last, since := int64(0), time.Now()
+	eventually(t, "the writers are blocked", func() bool {
+		if now := l.written.Load(); now != last {
+			last, since = now, time.Now()
+		}
+		return last > 0 && time.Since(since) > 250*time.Millisecond
+	})
 }
 
 // within fails the test if f does not return in time.
@@ -132,5 +145,3 @@ func within(t *testing.T, d time.Duration, what string, f func()) {
 
 // isReset reports whether err shows a client that the transfer broke off.
 func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) }
-
-var _ = tls.VersionTLS13

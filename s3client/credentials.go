@@ -39,7 +39,7 @@ type credentials struct {
 	stop     context.CancelFunc
 	done     chan struct{}
 
-	// Owned by whoever is in flight.
+	// Owned by the question that is in flight.
 	refusal   error
 	refusedAt time.Time
 }
@@ -48,6 +48,11 @@ type credentials struct {
 type lease struct {
 	aws.Credentials
 	renew time.Time
+}
+
+// due reports whether it is time to replace l, as it always is for none.
+func (l *lease) due() bool {
+	return l == nil || !l.renew.IsZero() && !time.Now().Before(l.renew)
 }
 
 func newCredentials(provider aws.CredentialsProvider, logger *slog.Logger) *credentials {
@@ -85,7 +90,7 @@ func (c *credentials) refresh() {
 	tick := time.NewTicker(refreshTick)
 	defer tick.Stop()
 	for {
-		if l := c.current.Load(); l == nil || !l.renew.IsZero() && !time.Now().Before(l.renew) {
+		if c.current.Load().due() {
 			c.ask(c.ctx) // what it got, or why not, it has told
 		}
 		select {
@@ -109,6 +114,9 @@ func (c *credentials) ask(ctx context.Context) (aws.Credentials, error) {
 }
 
 func (c *credentials) renew() (aws.Credentials, error) {
+	if l := c.current.Load(); !l.due() { // somebody was faster
+		return l.Credentials, nil
+	}
 	if c.refusal != nil && time.Since(c.refusedAt) < refusalMemory {
 		return aws.Credentials{}, c.refusal
 	}

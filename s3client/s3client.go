@@ -148,7 +148,8 @@ func hidePassword(endpoint string) string {
 func signedAsS3(properties *smithy.Properties) bool {
 	options, _ := auth.GetAuthOptions(properties)
 	for _, o := range options {
-		if name, _ := smithyhttp.GetSigV4SigningName(&o.SignerProperties); name == "s3" {
+		name, _ := smithyhttp.GetSigV4SigningName(&o.SignerProperties)
+		if o.SchemeID == "sigv4" && name == "s3" {
 			return true
 		}
 	}
@@ -227,7 +228,7 @@ func (b *Bucket) build(r *Request) *http.Request {
 	u := *b.endpoint
 	u.Path += "/" + r.Key
 	u.RawPath = httpbinding.EscapePath(u.Path, false)
-	u.RawQuery = strings.ReplaceAll(r.Query.Encode(), "+", "%20")
+	u.RawQuery = r.Query.Encode() // the signer puts it into the form it signs
 	header := r.Header
 	if header == nil {
 		header = http.Header{}
