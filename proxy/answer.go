@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"crypto/rand"
 	_ "embed"
 	"encoding/json"
@@ -20,11 +19,15 @@ import (
 // S3's XML for the rest.
 func (x *exchange) fail(err error) {
 	x.err = err
-	if x.transfer != nil {
-		err = cmp.Or(x.transfer.Err(), err)
-	}
 	x.hurry()
-	if x.r.Context().Err() != nil && !errors.Is(err, errShortBody) {
+	var stopped error
+	if x.transfer != nil {
+		stopped = x.transfer.Err()
+	}
+	switch {
+	case stopped != nil:
+		err = stopped // the rest only follows from it
+	case x.r.Context().Err() != nil && !errors.Is(err, errShortBody):
 		// The client is gone, or looks it. To return would answer 200.
 		x.abort()
 	}

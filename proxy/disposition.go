@@ -41,10 +41,15 @@ func safeFilename(name string) string {
 		}
 		return r
 	}, name)
-	name = strings.Trim(name, " ")
+	name = shorten(strings.Trim(name, " "))
 	if strings.Trim(name, ".") == "" {
 		return "download"
 	}
+	return name
+}
+
+// shorten keeps a name to what file systems take, with its ending.
+func shorten(name string) string {
 	if len(name) <= maxFilename {
 		return name
 	}

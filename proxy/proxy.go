@@ -122,7 +122,8 @@ func (x *exchange) upstream() (Upstream, error) {
 	return up, nil
 }
 
-// abort ends a response whose body has begun, visibly.
+// abort ends a response visibly: nobody can take what was sent, or nothing, for
+// the whole of it.
 func (x *exchange) abort() {
 	// To HTTP/1.0 a body of unknown length ends with the connection.
 	if x.transfer != nil && !x.r.ProtoAtLeast(1, 1) {

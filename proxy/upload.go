@@ -109,9 +109,9 @@ func typeAllowed(declared string, allowed []string) bool {
 	if err != nil {
 		return false
 	}
-	kind, _, _ := strings.Cut(media, "/")
+	kind, _, typed := strings.Cut(media, "/")
 	for _, a := range allowed {
-		if a == media || a == kind+"/*" {
+		if a == media || typed && a == kind+"/*" {
 			return true
 		}
 	}
@@ -267,22 +267,22 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	n, err := b.src.Read(p)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.done {
-		return 0, errShortBody
-	}
 	b.left -= int64(n)
 	b.read += int64(n)
-	if n > 0 && b.left == 0 {
-		if cut := b.commit(); cut != nil {
-			return 0, cut
-		}
-		b.sent = true
-	}
 	if err == io.EOF && b.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && b.left > 0 {
 		b.err = err
+	}
+	if b.done {
+		return 0, errShortBody
+	}
+	if n > 0 && b.left == 0 {
+		if cut := b.commit(); cut != nil {
+			return 0, cut
+		}
+		b.sent = true
 	}
 	return n, err
 }
