@@ -79,7 +79,7 @@ func (c *chunked) next() error {
 	c.begun = true
 	line, err := c.line()
 	if err != nil {
-		return err
+		return io.ErrUnexpectedEOF
 	}
 	size, extension, _ := strings.Cut(line, ";")
 	if c.left, err = strconv.ParseInt(size, 16, 64); err != nil || c.left < 0 {

@@ -4,9 +4,10 @@
 // It is faithful where s3gate depends on it: SigV4 in headers, query strings
 // and form uploads; payload hashes, checksums and aws-chunked bodies; ranges,
 // conditions and multipart uploads; keys byte for byte; and bucket policies
-// that are evaluated, with the condition keys a real request carries. The
-// signatures are verified by github.com/rclone/gofakes3, which also speaks most
-// of the protocol, and by nothing that s3gate signs with.
+// that are evaluated, with the condition keys a real request carries. Most of
+// the protocol is spoken by github.com/rclone/gofakes3, which also verifies the
+// signatures of requests; those of forms and chunks are verified here. Nothing
+// that s3gate signs with takes part.
 //
 // The invariants: a body becomes an object only if all of it came and it is
 // what the request declared it to be; a reader sees one version whole; what is
@@ -14,8 +15,8 @@
 // else.
 //
 // It has one region, one account, path-style addresses only, and no versions,
-// ACLs, sessions, encryption or CORS. It is no store for production: nothing is
-// fsynced, and the index of all keys is in memory.
+// ACLs, temporary credentials, encryption or CORS. It is no store for
+// production: nothing is fsynced, and the index of all keys is in memory.
 package devs3
 
 import (
@@ -37,7 +38,8 @@ const Account = "000000000000"
 type Config struct {
 	// Dir holds the objects; it is created if need be. What is in it from an
 	// earlier server, however that ended, is served again, except multipart
-	// uploads in progress, which are dropped. One server has it at a time.
+	// uploads in progress, which are dropped. One server has it at a time. It
+	// must not be in use for anything else.
 	Dir string
 	// Region is the only one requests may be signed for; empty means
 	// us-east-1.
@@ -76,7 +78,8 @@ type Server struct {
 }
 
 // Open reads cfg.Dir and returns a server ready to serve. It fails with
-// [disk.ErrInUse] while another server has the directory.
+// [disk.ErrInUse] while another server has the directory, and with
+// [disk.ErrForeign] if something else does.
 func Open(cfg Config) (*Server, error) {
 	log := cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	store, err := disk.Open(cfg.Dir, log)

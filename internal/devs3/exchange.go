@@ -3,11 +3,9 @@ package devs3
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 
 	"s3gate/internal/devs3/disk"
 	"s3gate/policy"
@@ -29,7 +27,7 @@ type exchange struct {
 	facts       policy.Context // for conditions; see context
 
 	out       *http.Request // for gofakes3, which must not see all that came
-	payload   *payload      // out's body; nil when there is none
+	payload   *payload      // out's body, perhaps an empty one
 	read      *snapshot     // the object read: of GET and HEAD, or the source of a copy
 	condition writeCondition
 	checksum  disk.Checksum // which the object written will carry
@@ -46,7 +44,7 @@ type snapshot struct {
 }
 
 func newExchange(s *Server, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{server: s, r: r, id: requestID()}
+	x := &exchange{server: s, r: r, id: rand.Text()[:16]}
 	x.w = newResponse(w, x)
 	return x
 }
@@ -136,10 +134,4 @@ type exchangeKey struct{}
 // exchangeOf returns the exchange that a request of gofakes3 belongs to.
 func exchangeOf(ctx context.Context) *exchange {
 	return ctx.Value(exchangeKey{}).(*exchange)
-}
-
-func requestID() string {
-	var b [8]byte
-	rand.Read(b[:])
-	return strings.ToUpper(hex.EncodeToString(b[:]))
 }

@@ -1,9 +1,7 @@
 package devs3
 
 import (
-	"errors"
 	"io"
-	"mime/multipart"
 	"net/http"
 	"strings"
 )
@@ -44,7 +42,7 @@ func readForm(r *http.Request) (*form, error) {
 			return nil, errNoFile
 		}
 		if err != nil {
-			return nil, formError(err)
+			return nil, fields.explain()
 		}
 		name := strings.ToLower(part.FormName())
 		if name == "file" {
@@ -52,29 +50,15 @@ func readForm(r *http.Request) (*form, error) {
 			f.filename, f.file = part.FileName(), part
 			return f, nil
 		}
-		if err := f.add(name, part); err != nil {
-			return nil, err
+		text, err := io.ReadAll(part)
+		if err != nil {
+			return nil, fields.explain()
 		}
+		if _, twice := f.fields[name]; twice || name == "" {
+			return nil, errMalformedPost
+		}
+		f.fields[name] = string(text)
 	}
-}
-
-func (f *form) add(name string, part *multipart.Part) error {
-	if _, twice := f.fields[name]; twice || name == "" {
-		return errMalformedPost
-	}
-	text, err := io.ReadAll(part)
-	if err != nil {
-		return formError(err)
-	}
-	f.fields[name] = string(text)
-	return nil
-}
-
-func formError(err error) error {
-	if errors.Is(err, errFieldsTooLong) {
-		return errFieldsTooLong
-	}
-	return errMalformedPost
 }
 
 func (f *form) get(name string) string { return f.fields[name] }
@@ -111,6 +95,14 @@ func (f *form) headers() http.Header {
 type capped struct {
 	r    io.Reader
 	left int
+}
+
+// explain tells why the form cannot be read.
+func (c *capped) explain() error {
+	if c.left == 0 {
+		return errFieldsTooLong
+	}
+	return errMalformedPost
 }
 
 func (c *capped) Read(p []byte) (int, error) {

@@ -125,24 +125,3 @@ func (x *exchange) listParts() error {
 	x.w.xml(http.StatusOK, page)
 	return nil
 }
-
-// bucketLocation answers GetBucketLocation, which for gofakes3 is always
-// us-east-1.
-func (x *exchange) bucketLocation() error {
-	type result struct {
-		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ LocationConstraint"`
-		Region  string   `xml:",chardata"`
-	}
-	region := x.server.region
-	if region == "us-east-1" {
-		region = "" // the first region has no constraint
-	}
-	x.w.xml(http.StatusOK, result{Region: region})
-	return nil
-}
-
-// nameRegion is for HeadBucket, which tells the region in a header.
-func (x *exchange) nameRegion() error {
-	x.w.Header().Set("X-Amz-Bucket-Region", x.server.region)
-	return nil
-}

@@ -12,6 +12,8 @@ type operation struct {
 	// action is what the caller needs permission for, on the bucket or
 	// object named by the path; empty when serve asks by itself.
 	action string
+	// versions: the request may name the version "null".
+	versions bool
 	// describes: x-amz-checksum-* headers speak of the object, not of the
 	// request's body.
 	describes bool
@@ -41,14 +43,14 @@ type route struct {
 const opCreateBucket = "CreateBucket"
 
 var (
-	getObject       = operation{name: "GetObject", action: "s3:GetObject", prepare: (*exchange).prepareRead}
-	headObject      = operation{name: "HeadObject", action: "s3:GetObject", prepare: (*exchange).prepareRead}
+	getObject       = operation{name: "GetObject", action: "s3:GetObject", versions: true, prepare: (*exchange).prepareRead}
+	headObject      = operation{name: "HeadObject", action: "s3:GetObject", versions: true, prepare: (*exchange).prepareRead}
 	putObject       = operation{name: "PutObject", action: "s3:PutObject", prepare: (*exchange).preparePut}
 	createUpload    = operation{name: "CreateMultipartUpload", action: "s3:PutObject", describes: true, prepare: (*exchange).prepareUpload}
 	uploadPart      = operation{name: "UploadPart", action: "s3:PutObject", prepare: (*exchange).preparePart}
 	completeUpload  = operation{name: "CompleteMultipartUpload", action: "s3:PutObject", describes: true, prepare: (*exchange).prepareComplete}
 	listObjects     = operation{name: "ListObjects", action: "s3:ListBucket", prepare: (*exchange).prepareList}
-	deleteObject    = operation{name: "DeleteObject", action: "s3:DeleteObject", prepare: (*exchange).prepareDelete}
+	deleteObject    = operation{name: "DeleteObject", action: "s3:DeleteObject", versions: true, prepare: (*exchange).prepareDelete}
 	getBucketPolicy = operation{name: "GetBucketPolicy", action: "s3:GetBucketPolicy", serve: (*exchange).getPolicy}
 	putBucketPolicy = operation{name: "PutBucketPolicy", action: "s3:PutBucketPolicy", serve: (*exchange).putPolicy}
 	delBucketPolicy = operation{name: "DeleteBucketPolicy", action: "s3:DeleteBucketPolicy", serve: (*exchange).deletePolicy}
@@ -57,7 +59,7 @@ var (
 var routes = map[route]*operation{
 	{service, "GET", ""}: {name: "ListBuckets", action: "s3:ListAllMyBuckets"},
 
-	{bucket, "PUT", ""}:           {name: opCreateBucket, action: "s3:CreateBucket"},
+	{bucket, "PUT", ""}:           {name: opCreateBucket, action: "s3:CreateBucket", prepare: (*exchange).prepareBucket},
 	{bucket, "DELETE", ""}:        {name: "DeleteBucket", action: "s3:DeleteBucket"},
 	{bucket, "HEAD", ""}:          {name: "HeadBucket", action: "s3:ListBucket", prepare: (*exchange).nameRegion},
 	{bucket, "GET", ""}:           &listObjects,
@@ -69,15 +71,14 @@ var routes = map[route]*operation{
 	{bucket, "DELETE", "policy"}:  &delBucketPolicy,
 	{bucket, "GET", "uploads"}:    {name: "ListMultipartUploads", action: "s3:ListBucketMultipartUploads", serve: (*exchange).listUploads},
 	{bucket, "GET", "versioning"}: {name: "GetBucketVersioning", action: "s3:GetBucketVersioning"},
-	{bucket, "GET", "versions"}:   {name: "ListObjectVersions", action: "s3:ListBucketVersions", prepare: (*exchange).prepareList},
 
 	{object, "GET", ""}:            &getObject,
 	{object, "HEAD", ""}:           &headObject,
 	{object, "PUT", ""}:            &putObject,
 	{object, "DELETE", ""}:         &deleteObject,
-	{object, "GET", "tagging"}:     {name: "GetObjectTagging", action: "s3:GetObjectTagging"},
-	{object, "PUT", "tagging"}:     {name: "PutObjectTagging", action: "s3:PutObjectTagging"},
-	{object, "DELETE", "tagging"}:  {name: "DeleteObjectTagging", action: "s3:DeleteObjectTagging"},
+	{object, "GET", "tagging"}:     {name: "GetObjectTagging", action: "s3:GetObjectTagging", versions: true},
+	{object, "PUT", "tagging"}:     {name: "PutObjectTagging", action: "s3:PutObjectTagging", versions: true},
+	{object, "DELETE", "tagging"}:  {name: "DeleteObjectTagging", action: "s3:DeleteObjectTagging", versions: true},
 	{object, "POST", "uploads"}:    &createUpload,
 	{object, "PUT", "uploadId"}:    &uploadPart,
 	{object, "POST", "uploadId"}:   &completeUpload,
@@ -97,6 +98,20 @@ func (x *exchange) route() error {
 		return x.noRoute(at)
 	}
 	x.op = op
+	return x.checkVersion()
+}
+
+// checkVersion refuses to name a version: these buckets have had none but
+// "null", which is the object itself.
+func (x *exchange) checkVersion() error {
+	switch {
+	case !x.query.Has("versionId"):
+		return nil
+	case !x.op.versions:
+		return invalidArgument("versionId", "This operation does not accept a version-id.")
+	case x.query.Get("versionId") != "null":
+		return invalidArgument("versionId", "Invalid version id specified")
+	}
 	return nil
 }
 

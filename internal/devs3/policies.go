@@ -68,7 +68,7 @@ func (x *exchange) getPolicy() error {
 }
 
 func (x *exchange) putPolicy() error {
-	text, err := x.readAll(policy.MaxSize + 1)
+	text, err := x.readAll(1 << 20) // Parse has its own, lower limit, and says so
 	if err != nil {
 		return err
 	}
@@ -96,8 +96,8 @@ func (x *exchange) deletePolicy() error {
 
 // readAll reads a body that is not an object's data.
 func (x *exchange) readAll(limit int64) ([]byte, error) {
-	if x.payload == nil {
-		return nil, nil
+	if x.payload.left > limit {
+		return nil, errMessageTooLong
 	}
 	text, err := io.ReadAll(io.LimitReader(x.payload, limit+1))
 	if err != nil {

@@ -12,9 +12,6 @@ import (
 // prepareRead opens the object of a GET or HEAD and settles conditions and
 // range, which gofakes3 judges in another order and without "-N" entity tags.
 func (x *exchange) prepareRead() error {
-	if err := x.wantNoVersion(); err != nil {
-		return err
-	}
 	h := x.out.Header
 	for name := range h {
 		if strings.HasPrefix(name, "X-Amz-Server-Side-Encryption-Customer-") {
@@ -112,15 +109,6 @@ func (x *exchange) checkPartNumber() error {
 	}
 	if n > max(1, len(x.read.Parts)) {
 		return &apiError{code: "InvalidPartNumber", message: "The requested partnumber is not satisfiable"}
-	}
-	return nil
-}
-
-// wantNoVersion refuses to name a version: these buckets have had none but
-// "null", which is the object itself.
-func (x *exchange) wantNoVersion() error {
-	if x.query.Has("versionId") && x.query.Get("versionId") != "null" {
-		return invalidArgument("versionId", "Invalid version id specified")
 	}
 	return nil
 }

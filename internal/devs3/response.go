@@ -123,11 +123,13 @@ func (w *response) fail(err error) {
 	body := e.document(w.x.r.URL.Path, w.x.id)
 	h.Set("Content-Type", "application/xml")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if w.x.r.Method == http.MethodHead {
+		h.Del("Content-Length")
+		body = nil
+	}
 	w.ResponseWriter.WriteHeader(w.status)
 	w.muted = true
-	if w.x.r.Method != http.MethodHead {
-		w.ResponseWriter.Write(body)
-	}
+	w.ResponseWriter.Write(body)
 }
 
 // finish ends the answer: with the error that gofakes3 has found, or with an
@@ -144,6 +146,9 @@ func (w *response) finish() {
 func (w *response) explain() error {
 	if w.cause != nil {
 		return w.cause
+	}
+	if w.x.payload != nil && w.x.payload.err != nil {
+		return w.x.payload.err
 	}
 	var doc struct{ Code, Message string }
 	if err := xml.Unmarshal(w.refused.Bytes(), &doc); err != nil || doc.Code == "" {

@@ -8,7 +8,7 @@ import (
 
 // subresources are the query parameters that name another operation.
 var subresources = []string{
-	"delete", "location", "policy", "tagging", "uploadId", "uploads", "versioning", "versions",
+	"delete", "location", "policy", "tagging", "uploadId", "uploads", "versioning",
 }
 
 // foreignSubresources name operations of S3 that are not supported here.
@@ -17,7 +17,7 @@ var foreignSubresources = []string{
 	"legal-hold", "lifecycle", "logging", "metadataConfiguration", "metadataInventoryTable",
 	"metadataJournalTable", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls",
 	"policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment", "restore",
-	"retention", "select", "session", "torrent", "website", "writeOffsetBytes",
+	"retention", "select", "session", "torrent", "versions", "website", "writeOffsetBytes",
 }
 
 // parameters may stand in a query without a value and name nothing.

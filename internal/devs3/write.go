@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"s3gate/internal/devs3/disk"
 )
@@ -17,8 +18,8 @@ const (
 
 // preparePut is for a PUT of an object: its data, or a copy.
 func (x *exchange) preparePut() error {
-	if x.query.Has("partNumber") || x.query.Has("versionId") {
-		return invalidArgument("ResourceType", "This operation does not accept a partNumber or a version-id.")
+	if x.query.Has("partNumber") {
+		return invalidArgument("partNumber", "This operation does not accept a partNumber without an uploadId.")
 	}
 	isCopy, err := x.prepareCopy()
 	if err != nil {
@@ -97,6 +98,13 @@ func (x *exchange) prepareUpload() error {
 	if err := checkUploadChecksum(&x.checksum); err != nil {
 		return err
 	}
+	x.w.success = func(h http.Header, status int) (int, []byte) {
+		if x.checksum.Algorithm != "" {
+			h.Set("X-Amz-Checksum-Algorithm", strings.ToUpper(x.checksum.Algorithm))
+			h.Set("X-Amz-Checksum-Type", x.checksum.Type)
+		}
+		return status, nil
+	}
 	return x.prepareMetadata()
 }
 
@@ -131,18 +139,27 @@ func (x *exchange) prepareMetadata() error {
 	}
 	size := 0
 	for name, values := range h {
-		switch {
-		case strings.HasPrefix(name, "X-Amz-Grant-"):
-			return errNoACLs
-		case strings.HasPrefix(name, "X-Amz-Meta-"):
+		if !utf8.ValidString(strings.Join(values, "")) {
+			return invalidArgument(name, "Header values that are not UTF-8 are not supported.")
+		}
+		if meta, ok := strings.CutPrefix(name, "X-Amz-Meta-"); ok {
 			h.Set(name, strings.Join(values, ","))
-			size += len(name) - len("X-Amz-Meta-") + len(h.Get(name))
+			size += len(meta) + len(h.Get(name))
 		}
 	}
 	if size > maxUserMetadata {
 		return &apiError{code: "MetadataTooLarge", message: "Your metadata headers exceed the maximum allowed metadata size"}
 	}
-	// What every object here has anyway may be asked for.
+	return checkACL(h)
+}
+
+// checkACL lets only those be asked for that everything here has anyway.
+func checkACL(h http.Header) error {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Amz-Grant-") {
+			return errNoACLs
+		}
+	}
 	switch h.Get("X-Amz-Acl") {
 	case "", "private", "bucket-owner-full-control":
 		return nil
@@ -156,5 +173,5 @@ var errNoACLs = &apiError{code: "AccessControlListNotSupported", message: "The b
 // prepareDelete is for DELETE of an object.
 func (x *exchange) prepareDelete() error {
 	x.condition.ifMatch = take(x.out.Header, "If-Match")
-	return x.wantNoVersion()
+	return nil
 }

@@ -48,8 +48,7 @@ func MinIO(t testing.TB) *Endpoint {
 	return nil
 }
 
-// minioReady waits for the last of what MinIO sets up: signed requests fail
-// with 503 for a moment after the server says it is ready.
+// minioReady asks what a load balancer asks, and whether writes are accepted.
 func (e *Endpoint) minioReady() error {
 	client := http.Client{Timeout: time.Second}
 	for _, path := range []string{"/minio/health/ready", "/minio/health/cluster"} {

@@ -64,19 +64,23 @@ func (s *Store) Complete(bucket, key, id string, a Assembly) (*Object, error) {
 
 // choose looks up the parts wanted. It needs u.mu.
 func (u *upload) choose(wanted []Part) ([]storedPart, error) {
-	var parts []storedPart
-	for i, w := range wanted {
-		if i > 0 && w.Number <= wanted[i-1].Number {
+	for i := 1; i < len(wanted); i++ {
+		if wanted[i].Number <= wanted[i-1].Number {
 			return nil, ErrPartOrder
 		}
+	}
+	var parts []storedPart
+	for _, w := range wanted {
 		p, ok := u.parts[w.Number]
 		if !ok || p.MD5 != w.MD5 {
 			return nil, ErrNoPart
 		}
-		if i < len(wanted)-1 && p.Size < MinPartSize {
+		parts = append(parts, p)
+	}
+	for i, p := range parts {
+		if i < len(parts)-1 && p.Size < MinPartSize {
 			return nil, ErrPartTooSmall
 		}
-		parts = append(parts, p)
 	}
 	if len(parts) == 0 {
 		return nil, ErrNoPart

@@ -21,6 +21,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -31,6 +32,9 @@ import (
 var (
 	// ErrInUse: another store, perhaps of another process, has the directory.
 	ErrInUse = errors.New("directory in use")
+	// ErrForeign: the directory has a data or buckets directory that no store
+	// has made. Opening it would remove what is in there.
+	ErrForeign = errors.New("directory belongs to something else")
 	// ErrNoBucket: there is no such bucket.
 	ErrNoBucket = errors.New("no such bucket")
 	// ErrBucketExists: there is such a bucket already.
@@ -63,24 +67,40 @@ type Store struct {
 
 // Open takes the directory, creating it if need be, removes what interrupted
 // work has left in it, and reads the rest. Until Close no other store can open
-// it: that is [ErrInUse]. Log hears of files that had to be skipped.
+// it: that is [ErrInUse]. A directory that is in use for something else is
+// [ErrForeign]. Log hears of files that had to be skipped.
 func Open(dir string, log *slog.Logger) (*Store, error) {
 	s := &Store{dir: dir, log: log, buckets: map[string]*bucket{}, uploads: map[string]*upload{}}
-	for _, d := range []string{s.dataDir(), s.bucketsDir()} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, fmt.Errorf("creating %s: %w", d, err)
-		}
+	if err := s.claim(); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", dir, err)
 	}
-	lock, err := acquire(filepath.Join(dir, "lock"))
-	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", dir, err)
-	}
-	s.lock = lock
 	if err := s.load(); err != nil {
-		lock.Close()
+		s.lock.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// claim makes the directory ours. The lock's file stays behind, and marks a
+// directory whose litter may be removed.
+func (s *Store) claim() error {
+	path := filepath.Join(s.dir, "devs3.lock")
+	_, err := os.Stat(path)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	for _, d := range []string{s.dataDir(), s.bucketsDir()} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+		files, err := os.ReadDir(d)
+		if err != nil {
+			return err
+		}
+		if fresh && len(files) > 0 {
+			return ErrForeign
+		}
+	}
+	s.lock, err = acquire(path)
+	return err
 }
 
 // Close gives the directory back. Uploads in progress are dropped. The caller

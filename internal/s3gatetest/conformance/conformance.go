@@ -9,7 +9,6 @@
 package conformance
 
 import (
-	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -21,30 +20,34 @@ import (
 	"s3gate/internal/s3gatetest"
 )
 
-// Capabilities are where servers differ from S3. The zero value is a server
-// that does nothing beyond what all do.
+// Capabilities are what some servers do as S3 does and others do not. The zero
+// value asks for what all do.
 type Capabilities struct {
 	// Policies: bucket policies bind signed callers, with all condition keys,
-	// and the endpoint has the identities User and Gate.
+	// and the endpoint has the identities User and Gate. MinIO asks the
+	// policies of its users instead.
 	Policies bool
-	// PathKeys: keys may have empty, "." and ".." elements, and begin with a
-	// slash. MinIO refuses some of them and normalizes others, since keys are
-	// paths on its disks.
+	// PathKeys: keys may have empty, "." and ".." elements, begin with a slash
+	// and be prefixes of others. To MinIO keys are paths on its disks.
 	PathKeys bool
-	// PlusInCopySource and the like are no capabilities: what a key is
-	// escaped to is the same everywhere.
-
-	// Subresources: what is not supported is answered with 501. MinIO answers
-	// some as not configured.
-	Subresources bool
-	// StrictConditions: If-None-Match with an entity tag is refused on PUT.
-	// MinIO supports it.
-	StrictConditions bool
-	// MultiRange: a request for several ranges is answered with the whole
-	// object, as S3 does.
-	MultiRange bool
-	// UncheckedTrailer is set where a body may lack the trailer it announced.
-	UncheckedTrailer bool
+	// NotImplemented: what is not supported is answered with 501. MinIO
+	// answers some subresources as not configured, and others as if they
+	// were not there.
+	NotImplemented bool
+	// TagWrites: If-None-Match with an entity tag is refused on PUT, and
+	// If-Match is honoured on DELETE. MinIO has it the other way round.
+	TagWrites bool
+	// Precedence: an If-None-Match that holds overrules If-Modified-Since.
+	// MinIO asks for both.
+	Precedence bool
+	// RangeDetails: If-Range is honoured, and a range outside of the object is
+	// refused with the object's size in Content-Range.
+	RangeDetails bool
+	// LastChunk: an aws-chunked body without its last chunk is refused. MinIO
+	// stores it once it has the declared length.
+	LastChunk bool
+	// SignedHeaders: an x-amz-* header that is not signed is refused.
+	SignedHeaders bool
 }
 
 // Run tests an endpoint. It creates a bucket and leaves it behind.
@@ -110,7 +113,10 @@ func (s *suite) client(who s3gatetest.Identity) *s3.Client {
 		UsePathStyle:     true,
 		HTTPClient:       &http.Client{Transport: s.http},
 		RetryMaxAttempts: 1,
-		Credentials:      credentials.NewStaticCredentialsProvider(who.AccessKey, who.Secret, ""),
+		// As config.LoadDefaultConfig has it, unlike s3.New.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
+		Credentials:                credentials.NewStaticCredentialsProvider(who.AccessKey, who.Secret, ""),
 	})
 }
 
@@ -120,5 +126,3 @@ func (s *suite) credentials(who s3gatetest.Identity) aws.Credentials {
 	}
 	return aws.Credentials{AccessKeyID: who.AccessKey, SecretAccessKey: who.Secret}
 }
-
-var background = context.Background()

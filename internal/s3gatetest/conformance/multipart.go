@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +72,11 @@ func (s *suite) multipart(t *testing.T) {
 	}
 	want(t, "If-None-Match", s.do(t, request{key: key, header: map[string]string{"If-None-Match": etag}}), 304)
 	want(t, "If-Match without -N", s.do(t, request{key: key, header: map[string]string{"If-Match": strings.Replace(etag, "-4", "", 1)}}), 412)
+	copyIf := func(tag string) answer {
+		return s.do(t, request{method: "PUT", key: "multi/copy", header: map[string]string{"X-Amz-Copy-Source": s.bucket + "/" + key, "X-Amz-Copy-Source-If-Match": tag}})
+	}
+	want(t, "copying If-Match", copyIf(etag), 200)
+	want(t, "copying If-Match without -N", copyIf(strings.Replace(etag, "-4", "", 1)), 412)
 	want(t, "PUT If-Match", s.do(t, request{method: "PUT", key: key, body: strings.NewReader("x"), header: map[string]string{"If-Match": etag}}), 200)
 
 	id = s.begin(t, key)
@@ -90,7 +96,7 @@ func (s *suite) multipartMistakes(t *testing.T) {
 	want(t, "parts out of order", s.complete(t, key, id, nil, small2, small1), 400, "InvalidPartOrder")
 	want(t, "a part that never came", s.complete(t, key, id, nil, types.CompletedPart{PartNumber: aws.Int32(9), ETag: small1.ETag}), 400, "InvalidPart")
 	want(t, "a part with another ETag", s.complete(t, key, id, nil, types.CompletedPart{PartNumber: aws.Int32(1), ETag: small2.ETag}), 400, "InvalidPart")
-	want(t, "no parts", s.complete(t, key, id, nil), 400, "MalformedXML")
+	want(t, "no parts", s.complete(t, key, id, nil), 400, "MalformedXML", "InvalidRequest")
 	want(t, "no XML", s.do(t, request{method: "POST", key: key, query: "uploadId=" + id, body: strings.NewReader("rubbish")}), 400, "MalformedXML")
 	put := func(query string) answer {
 		return s.do(t, request{method: "PUT", key: key, query: query, body: strings.NewReader("x")})
@@ -171,6 +177,12 @@ func (s *suite) multipartChecksums(t *testing.T) {
 					t.Fatal(err)
 				}
 				parts = append(parts, types.CompletedPart{PartNumber: aws.Int32(int32(n + 1)), ETag: p.ETag, ChecksumCRC32: p.ChecksumCRC32, ChecksumSHA256: p.ChecksumSHA256, ChecksumCRC64NVME: p.ChecksumCRC64NVME})
+			}
+			wrong := slices.Clone(parts)
+			wrong[0].ChecksumCRC32, wrong[0].ChecksumSHA256, wrong[0].ChecksumCRC64NVME = parts[1].ChecksumCRC32, parts[1].ChecksumSHA256, parts[1].ChecksumCRC64NVME
+			_, err = s.s3.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: &s.bucket, Key: &key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: wrong}, ChecksumType: tt.kind})
+			if err == nil || !strings.Contains(err.Error(), "InvalidPart") {
+				t.Errorf("with another part's checksum: got %v, want InvalidPart", err)
 			}
 			done, err := s.s3.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: &s.bucket, Key: &key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}, ChecksumType: tt.kind})
 			if err != nil {
