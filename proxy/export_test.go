@@ -1,5 +1,7 @@
 package proxy
 
+import "net/netip"
+
 // What the fuzz tests parse.
 var (
 	ContentDisposition = contentDisposition
@@ -7,3 +9,12 @@ var (
 	Satisfiable        = satisfiable
 	ContentRangeSize   = contentRangeSize
 )
+
+// Miss counts a guess.
+func Miss(g *Guesses, a netip.Addr) { g.missed(a) }
+
+// Exhausted reports whether a network may guess no more.
+func Exhausted(g *Guesses, a netip.Addr) bool { return g.exhausted(a) }
+
+// Networks is the number of networks that are remembered.
+func Networks(g *Guesses) int { return len(g.recent) + len(g.older) }

@@ -20,6 +20,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -56,6 +57,11 @@ type Handler struct {
 	Buckets map[string]Upstream
 	// Transfers is where running transfers are registered. Required.
 	Transfers *revocation.Transfers
+	// Client finds the client's address; the zero value takes the peer's.
+	Client ClientAddress
+	// Guesses limits how often one network may ask for tokens that do not
+	// exist; nil does not.
+	Guesses *Guesses
 	// UploadIdle is how long a client may send nothing of an upload before
 	// it is given up; 0 means 20 s, after which S3 gives up too.
 	UploadIdle time.Duration
@@ -96,7 +102,15 @@ func (x *exchange) serve() error {
 	if err := x.route(); err != nil {
 		return err
 	}
-	return answer()
+	client := x.h.Client.Of(x.r)
+	if x.h.Guesses.exhausted(client) {
+		return errGuessing
+	}
+	err := answer()
+	if errors.Is(err, tokens.ErrUnknown) {
+		x.h.Guesses.missed(client)
+	}
+	return err
 }
 
 // answer returns what serves the method, nil for a method that no link

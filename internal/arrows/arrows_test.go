@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 
 	"internal/duration":   nil,
 	"internal/config":     {"auth", "internal/duration"},
-	"internal/devs3":      {"policy"},
+	"internal/devs3":      {"policy", "internal/devs3/disk"},
 	"internal/devs3/disk": nil,
 	"internal/arrows":     nil,
 	"internal/gate":       {"*"}, // wiring

@@ -12,6 +12,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -33,6 +34,15 @@ type Config struct {
 	// Ops serves /metrics; addr "" turns it off, and the API's address puts
 	// it on the API's listener.
 	Ops Ops `koanf:"ops"`
+	// TrustedProxies are the networks of proxies in front of the link
+	// listener, such as 10.0.0.0/8. Only what they report of a client's address
+	// is believed. Default: none.
+	TrustedProxies []string `koanf:"trusted_proxies"`
+	// ClientHeader is where they report it: X-Forwarded-For or Forwarded.
+	// Default X-Forwarded-For.
+	ClientHeader string `koanf:"client_header"`
+	// Guesses limits requests for tokens that do not exist.
+	Guesses Guesses `koanf:"guesses"`
 	// Redis holds tokens and their uses.
 	Redis Redis `koanf:"redis"`
 	// Buckets maps the aliases that callers use to buckets. Required.
@@ -92,6 +102,15 @@ type JWT struct {
 type Ops struct {
 	// Addr is host:port. Default 127.0.0.1:8091.
 	Addr string `koanf:"addr"`
+}
+
+// Guesses limits how often one network, a /24 of IPv4 or a /64 of IPv6, may
+// ask one gate for tokens that do not exist.
+type Guesses struct {
+	// Burst is how many at once. Default 60; 0 sets no limit.
+	Burst int `koanf:"burst"`
+	// PerSecond is how many after that. Default 1.
+	PerSecond float64 `koanf:"per_second"`
 }
 
 // Redis says how to reach Redis.
@@ -182,10 +201,12 @@ type Log struct {
 // here have their defaults where they apply.
 func Default() *Config {
 	c := &Config{
-		Links: Listener{Addr: ":8080"},
-		API:   API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10},
-		Ops:   Ops{Addr: "127.0.0.1:8091"},
-		Redis: Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second},
+		Links:        Listener{Addr: ":8080"},
+		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10},
+		Ops:          Ops{Addr: "127.0.0.1:8091"},
+		ClientHeader: "X-Forwarded-For",
+		Guesses:      Guesses{Burst: 60, PerSecond: 1},
+		Redis:        Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second},
 		Tokens: Tokens{
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
 			Retention: 30 * 24 * time.Hour, BusyWait: time.Second,
@@ -232,6 +253,15 @@ func (c *Config) Validate() error {
 	if c.Redis.Cluster && c.Redis.Master != "" {
 		bad("redis.master", "and redis.cluster exclude each other")
 	}
+	if _, err := c.Proxies(); err != nil {
+		bad("trusted_proxies", "%v", err)
+	}
+	if h := c.ClientHeader; !strings.EqualFold(h, "X-Forwarded-For") && !strings.EqualFold(h, "Forwarded") {
+		bad("client_header", "must be X-Forwarded-For or Forwarded, got %q", h)
+	}
+	if g := c.Guesses; g.Burst < 0 || g.PerSecond < 0 {
+		bad("guesses", "burst and per_second must not be less than 0")
+	}
 	c.validateBuckets(bad)
 	if c.Log.Format != "json" && c.Log.Format != "text" {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
@@ -248,6 +278,23 @@ func (c *Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Proxies returns TrustedProxies as networks. A single address is a network
+// of its own.
+func (c *Config) Proxies() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		network, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
+			network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a network such as 10.0.0.0/8", text)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
 }
 
 func (l *Listener) validate(name string, bad func(name, format string, args ...any)) {

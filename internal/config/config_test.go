@@ -103,6 +103,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"half credentials", minimal + "    access_key_id: a\n", "", "buckets.docs.access_key_id: and secret_access_key go together"},
 		{"bad alias", minimal + "  Docs_2:\n    name: x\n", "", "buckets.Docs_2: an alias has"},
 		{"leeway", minimal + "    leeway: 1h\n", "", "there is no such setting"},
+		{"no network", minimal + "trusted_proxies: [10.0.0.0/8, lan]\n", "", `trusted_proxies: "lan" is not a network`},
+		{"client header", minimal + "client_header: X-Real-IP\n", "", `client_header: must be X-Forwarded-For or Forwarded, got "X-Real-IP"`},
+		{"guesses", minimal + "guesses:\n  burst: -1\n", "", "guesses: burst and per_second must not be less than 0"},
 		{"log format", minimal + "log:\n  format: xml\n", "", `log.format: must be json or text, got "xml"`},
 	}
 	for _, tt := range tests {

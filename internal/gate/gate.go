@@ -107,8 +107,7 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	if opts.PublicURL != nil {
 		g.publicURL = opts.PublicURL(g.links.Addr())
 	}
-	g.handle(verifier)
-	return nil
+	return g.handle(verifier)
 }
 
 func newVerifier(c config.JWT) (*auth.Verifier, error) {
@@ -142,7 +141,15 @@ func (g *Gate) listen() (err error) {
 }
 
 // handle gives each listener its handler.
-func (g *Gate) handle(verifier *auth.Verifier) {
+func (g *Gate) handle(verifier *auth.Verifier) error {
+	proxies, err := g.cfg.Proxies()
+	if err != nil {
+		return fmt.Errorf("trusted_proxies: %w", err)
+	}
+	var guesses *proxy.Guesses
+	if n := g.cfg.Guesses.Burst; n > 0 {
+		guesses = proxy.NewGuesses(g.cfg.Guesses.PerSecond, n)
+	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -157,6 +164,8 @@ func (g *Gate) handle(verifier *auth.Verifier) {
 	slices.Sort(aliases)
 	g.links.server.Handler = &proxy.Handler{
 		Tokens: g.store, Buckets: upstreams, Transfers: g.transfers,
+		Client:     proxy.ClientAddress{Trusted: proxies, Header: g.cfg.ClientHeader},
+		Guesses:    guesses,
 		UploadIdle: g.cfg.Upload.IdleTimeout,
 		Contact:    g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
 	}
@@ -176,6 +185,7 @@ func (g *Gate) handle(verifier *auth.Verifier) {
 		mux.Handle("GET /metrics", metrics)
 		g.ops.server.Handler = mux
 	}
+	return nil
 }
 
 // gateName names this process in receipts: its host and its number.
