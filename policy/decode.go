@@ -71,6 +71,7 @@ func (s *Statement) complete() error {
 	} {
 		switch {
 		case pair.is && pair.isNo:
+			//lint:ignore ST1005 it begins with the name of the element
 			return fmt.Errorf("Not%s: stands beside %[1]s", pair.name)
 		case !pair.is && !pair.isNo:
 			return fmt.Errorf("%s: missing", pair.name)

@@ -140,6 +140,7 @@ func compile(raw json.RawMessage, variables bool) (*Document, error) {
 	for i, it := range list {
 		s, err := decodeStatement(it.value)
 		if err == nil && s.Sid != "" && sids[s.Sid] {
+			//lint:ignore ST1005 it begins with the name of the element
 			err = errors.New("Sid: used by an earlier statement")
 		}
 		sids[s.Sid] = true

@@ -87,6 +87,7 @@ func newRule(s Statement, variables bool) (rule, error) {
 		for _, key := range slices.Sorted(maps.Keys(s.Condition[op])) {
 			c, err := newCondition(op, key, s.Condition[op][key], variables)
 			if err != nil {
+				//lint:ignore ST1005 it begins with the name of the element
 				return rule{}, fmt.Errorf("Condition: %s: %w", op, err)
 			}
 			r.conditions = append(r.conditions, c)
