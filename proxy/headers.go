@@ -57,7 +57,7 @@ func (x *exchange) copyHeaders(resp *http.Response) {
 	h, g := x.w.Header(), x.grant()
 	for _, name := range objectHeaders {
 		if v := resp.Header.Get(name); v != "" {
-			h.Set(name, v)
+			h[asSent(name)] = []string{v}
 		}
 	}
 	if resp.ContentLength >= 0 {
@@ -71,6 +71,15 @@ func (x *exchange) copyHeaders(resp *http.Response) {
 	}
 	h.Set("Accept-Ranges", acceptRanges(g))
 	h.Set("Content-Disposition", contentDisposition(g))
+}
+
+// asSent spells a header as S3 and RFC 9110 do, for those who compare letter
+// by letter; net/http would write Etag.
+func asSent(name string) string {
+	if name == "Etag" {
+		return "ETag"
+	}
+	return name
 }
 
 // acceptRanges is none for a limited token, whose use is one whole copy.

@@ -227,7 +227,7 @@ func (x *exchange) stored(from http.Header) {
 	header := x.w.Header()
 	for name, values := range from {
 		if putAnswerHeader(name) {
-			header[name] = values
+			header[asSent(name)] = values
 		}
 	}
 	header.Set("Content-Length", "0")

@@ -50,7 +50,7 @@ this machine only.`,
 			o.Logger = newLogger(config.Log{Level: "info", Format: "text"}, cmd.ErrOrStderr())
 		}
 		gate.LogRedis(o.Logger)
-		return runDev(cmd.Context(), o, ready, cmd.OutOrStdout())
+		return runDev(cmd.Context(), o, ready, newPrinter(cmd))
 	}
 	return cmd
 }
@@ -65,12 +65,16 @@ func freeAddr(addr string) string {
 	return addr
 }
 
-func runDev(ctx context.Context, o dev.Options, ready string, out io.Writer) error {
+func runDev(ctx context.Context, o dev.Options, ready string, p *printer) error {
 	env, err := dev.Start(ctx, o)
 	if err != nil {
 		return err
 	}
-	err = present(ctx, env, o, out)
+	if p.json {
+		err = p.print(env.Info, nil)
+	} else {
+		err = present(ctx, env, o, p.out)
+	}
 	if err == nil && ready != "" {
 		if err = writeReady(ready, env.Info); err == nil {
 			defer os.Remove(ready)

@@ -49,7 +49,7 @@ func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, readyFi
 	}
 	if readyFile != "" {
 		err = writeReady(readyFile, map[string]string{
-			"public_url": g.PublicURL(), "api_url": g.APIURL(), "links_url": g.LinksURL(),
+			"public_url": g.PublicURL(), "api_url": g.APIURL(), "links_url": g.LinksURL(), "ops_url": g.OpsURL(),
 		})
 	}
 	if err == nil {

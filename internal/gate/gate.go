@@ -304,3 +304,14 @@ func (g *Gate) listeners() []*listener {
 
 // LinksURL is how the link listener is reached from this machine.
 func (g *Gate) LinksURL() string { return g.links.url() }
+
+// OpsURL is the address of the metrics; "" if they are turned off.
+func (g *Gate) OpsURL() string {
+	switch {
+	case g.ops != nil:
+		return g.ops.url()
+	case g.cfg.Ops.Addr != "":
+		return g.api.url()
+	}
+	return ""
+}
