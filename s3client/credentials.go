@@ -75,7 +75,8 @@ func (c *credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // their place already.
 func (c *credentials) invalidate(refused aws.Credentials) {
 	l := c.current.Load()
-	if l != nil && l.AccessKeyID == refused.AccessKeyID && l.SessionToken == refused.SessionToken {
+	if l != nil && l.AccessKeyID == refused.AccessKeyID && l.SecretAccessKey == refused.SecretAccessKey &&
+		l.SessionToken == refused.SessionToken {
 		c.current.CompareAndSwap(l, nil)
 	}
 }

@@ -321,6 +321,31 @@ func TestExpiredTokenIsRefreshed(t *testing.T) {
 	}
 }
 
+// The transport may still hold the headers of the first request when the
+// second is made.
+func TestSecondTryLeavesTheFirstAlone(t *testing.T) {
+	var first http.Header
+	var signed string
+	p := &provider{give: func(_ context.Context, n int64) (aws.Credentials, error) { return numbered(n, time.Hour), nil }}
+	b := open(t, s3client.Config{
+		Name: "bucket", Credentials: p,
+		Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if first == nil {
+				first, signed = r.Header, r.Header.Get("Authorization")
+				return respond(r, 400, expiredDocument), nil
+			}
+			return respond(r, 200, r.Header.Get("Authorization")), nil
+		}),
+	})
+	resp, again := do(t, b, &s3client.Request{Method: "GET", Key: "k", Header: http.Header{"Range": {"bytes=0-1"}}})
+	if resp.StatusCode != 200 || again == signed {
+		t.Fatalf("answered %d, signed again: %v", resp.StatusCode, again != signed)
+	}
+	if first.Get("Authorization") != signed || first.Get("X-Amz-Security-Token") != "session1" {
+		t.Error("the first request's headers were changed under the transport")
+	}
+}
+
 // Many requests that are refused at once ask for fresh credentials once.
 func TestRefusedCredentialsAreReplacedOnce(t *testing.T) {
 	const n = 20

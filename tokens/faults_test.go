@@ -194,7 +194,7 @@ func TestLostReplyTakesAtMostOneUse(t *testing.T) {
 	wantUses(t, repeating, token, 1, 0)
 	use.Commit(ctx)
 
-	once := newStore(t, newClient(t, r.addr(), -1), tokens.Options{BusyWait: time.Second})
+	once := newStore(t, newClient(t, r.addr(), -1), tokens.Options{BusyWait: 5 * time.Second})
 	token = mint(t, once, 1)
 	loseNext()
 	if _, err := once.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrUnproven) {

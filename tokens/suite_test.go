@@ -2,18 +2,13 @@ package tokens_test
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"s3gate/tokens"
 )
@@ -505,7 +500,7 @@ func testNotBefore(t *testing.T, b *backend) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, _ := mintGrant(t, s, tokens.Grant{NotBefore: now.Add(300 * time.Millisecond), MaxUses: 1}, time.Hour)
+	token, _ := mintGrant(t, s, tokens.Grant{NotBefore: now.Add(600 * time.Millisecond), MaxUses: 1}, time.Hour)
 	if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrNotYet) {
 		t.Errorf("before: %v, want ErrNotYet", err)
 	}
@@ -513,21 +508,21 @@ func testNotBefore(t *testing.T, b *backend) {
 		t.Errorf("state %q, want pending", st.State)
 	}
 	wantUses(t, s, token, 0, 0)
-	b.elapse(310 * time.Millisecond)
+	b.elapse(610 * time.Millisecond)
 	redeem(t, s, token).Commit(ctx)
 }
 
 // testExpiry: a dead token is remembered for the retention, and then no more.
 func testExpiry(t *testing.T, b *backend) {
 	ctx := t.Context()
-	s := b.store(t, tokens.Options{Retention: 300 * time.Millisecond})
-	token, _ := mintGrant(t, s, tokens.Grant{MaxUses: 5}, 300*time.Millisecond)
-	revoked, _ := mintGrant(t, s, tokens.Grant{}, 300*time.Millisecond)
+	s := b.store(t, tokens.Options{Retention: 800 * time.Millisecond})
+	token, _ := mintGrant(t, s, tokens.Grant{MaxUses: 5}, 800*time.Millisecond)
+	revoked, _ := mintGrant(t, s, tokens.Grant{}, 800*time.Millisecond)
 	if err := s.Revoke(ctx, revoked.ID(), "a", "r"); err != nil {
 		t.Fatal(err)
 	}
 	running, waiting := redeem(t, s, token), redeem(t, s, token)
-	b.elapse(310 * time.Millisecond)
+	b.elapse(810 * time.Millisecond)
 	if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrExpired) {
 		t.Errorf("after expiry: %v, want ErrExpired", err)
 	}
@@ -546,7 +541,7 @@ func testExpiry(t *testing.T, b *backend) {
 	}
 	running.Commit(ctx)
 	wantUses(t, s, token, 1, 1)
-	b.elapse(310 * time.Millisecond)
+	b.elapse(810 * time.Millisecond)
 	for _, dead := range []tokens.Token{token, revoked} {
 		if _, err := s.Redeem(ctx, dead, tokens.Get); !errors.Is(err, tokens.ErrUnknown) {
 			t.Errorf("after the retention: %v, want ErrUnknown", err)
@@ -650,461 +645,5 @@ func testRefusalsGiveGrant(t *testing.T, b *backend) {
 	wantUses(t, s, fresh, 0, 0)
 	if use, err := s.Redeem(ctx, tokens.Generate(), tokens.Get); !errors.Is(err, tokens.ErrUnknown) || use != nil {
 		t.Errorf("an unknown token: %+v, %v; want nil, ErrUnknown", use, err)
-	}
-}
-
-// testGrowth: every key of a token ends with its retention, and the marks of
-// refunds much sooner.
-func testGrowth(t *testing.T, b *backend) {
-	ctx := t.Context()
-	rdb := b.client(t)
-	s := b.store(t, tokens.Options{Retention: time.Minute})
-	token, _ := mintGrant(t, s, tokens.Grant{MaxUses: 9}, time.Minute)
-	redeem(t, s, token).Commit(ctx)
-	redeem(t, s, token).Keep()
-	refunded := redeem(t, s, token)
-	refunded.Refund(ctx)
-	late := tokens.NewNonce()
-	if err := s.SendRefund(ctx, token.ID(), late); err != nil {
-		t.Fatal(err)
-	}
-	unheard := tokens.Generate().ID()
-	if err := s.SendCommit(ctx, unheard, late); err != nil {
-		t.Fatal(err)
-	}
-	record, reserved, charged, _ := tokens.Keys(token.ID(), "")
-	_, _, orphaned, _ := tokens.Keys(unheard, "")
-	_, _, _, heldMark := tokens.Keys(token.ID(), refunded.Nonce())
-	_, _, _, lateMark := tokens.Keys(token.ID(), late)
-	most := map[string]time.Duration{
-		record: 2 * time.Minute, reserved: 2 * time.Minute, charged: 2 * time.Minute,
-		orphaned: time.Minute, heldMark: time.Minute, lateMark: 10 * time.Minute,
-	}
-	for _, key := range rdb.Keys(ctx, "s3g:{*").Val() {
-		want, known := most[key]
-		if ttl := rdb.PTTL(ctx, key).Val(); !known || ttl > want || ttl < want-10*time.Second {
-			t.Errorf("%q lives for %s, want %s", key, ttl, want)
-		}
-		delete(most, key)
-	}
-	if len(most) != 0 {
-		t.Errorf("not found: %v", most)
-	}
-}
-
-// testPersisted: a dump restored without times to live must not make charged
-// uses disappear.
-func testPersisted(t *testing.T, b *backend) {
-	ctx := t.Context()
-	s := b.store(t, tokens.Options{})
-	token := mint(t, s, 2)
-	record, _, _, _ := tokens.Keys(token.ID(), "")
-	if err := b.client(t).Persist(ctx, record).Err(); err != nil {
-		t.Fatal(err)
-	}
-	rdb := b.client(t)
-	_, reserved, charged, _ := tokens.Keys(token.ID(), "")
-	wantForever := func(key string) {
-		t.Helper()
-		if ttl := rdb.TTL(ctx, key).Val(); ttl != -1 {
-			t.Errorf("%q has %s to live, want no end", key, ttl)
-		}
-	}
-	first := redeem(t, s, token)
-	wantForever(reserved)
-	if err := first.Charge(ctx); err != nil {
-		t.Fatal(err)
-	}
-	wantForever(charged)
-	redeem(t, s, token).Commit(ctx)
-	wantForever(charged)
-	wantUses(t, s, token, 2, 0)
-}
-
-// testScriptFlush: a Redis that has forgotten the scripts is told them again,
-// and each step has one effect (D6).
-func testScriptFlush(t *testing.T, b *backend) {
-	ctx := t.Context()
-	rdb := b.client(t)
-	s := b.store(t, tokens.Options{})
-	flush := func() {
-		t.Helper()
-		if err := rdb.ScriptFlush(ctx).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	flush()
-	token := mint(t, s, 2)
-	flush()
-	use := redeem(t, s, token)
-	flush()
-	if err := use.Charge(ctx); err != nil {
-		t.Fatal(err)
-	}
-	use.Commit(ctx)
-	other := redeem(t, s, token)
-	flush()
-	other.Refund(ctx)
-	flush()
-	wantUses(t, s, token, 1, 0)
-	flush()
-	if page, err := s.List(ctx, tokens.Query{}); err != nil || len(page.Tokens) != 1 {
-		t.Errorf("listed %+v, %v", page, err)
-	}
-	flush()
-	if err := s.Revoke(ctx, token.ID(), "", ""); err != nil {
-		t.Error(err)
-	}
-}
-
-// testUnreadable: a gate of an older version cannot honour a newer record. It
-// must not keep the use that it reserved before it saw that.
-func testUnreadable(t *testing.T, b *backend) {
-	ctx := t.Context()
-	rdb := b.client(t)
-	s := b.store(t, tokens.Options{})
-	token := mint(t, s, 1)
-	record, _, _, _ := tokens.Keys(token.ID(), "")
-	for _, tt := range []struct{ name, field, value string }{
-		{"newer version", "g", "\x02"},
-		{"unknown field", "g", "\x01\xf8\x06\x01"},
-		{"operation", "o", "d"},
-		{"uses", "m", "one"},
-		{"uses with a fraction", "m", "1.5"},
-	} {
-		good := rdb.HGet(ctx, record, tt.field).Val()
-		rdb.HSet(ctx, record, tt.field, tt.value)
-		use, err := s.Redeem(ctx, token, tokens.Get)
-		if tt.field == "o" {
-			if !errors.Is(err, tokens.ErrUnproven) && !errors.Is(err, tokens.ErrOperation) {
-				t.Errorf("%s: %v, want a refusal", tt.name, err)
-			}
-		} else if !errors.Is(err, tokens.ErrUnproven) || use != nil {
-			t.Errorf("%s: %+v, %v; want nil, ErrUnproven", tt.name, use, err)
-		}
-		rdb.HSet(ctx, record, tt.field, good)
-		eventually(t, tt.name+": the use is free again", func() bool {
-			st, err := s.Show(ctx, token.ID())
-			return err == nil && st.InUse == 0
-		})
-	}
-	redeem(t, s, token).Commit(ctx)
-}
-
-// testDump: who steals a dump of Redis has no token and nothing to make one
-// of (T13).
-func testDump(t *testing.T, b *backend) {
-	ctx := t.Context()
-	s := b.store(t, tokens.Options{})
-	rdb := b.client(t)
-	var secrets []string
-	for _, uses := range []int64{0, 1, 3} {
-		token, _ := mintGrant(t, s, tokens.Grant{
-			MaxUses: uses, Subject: "alice", Labels: map[string]string{"canary": "dump"},
-		}, time.Hour)
-		secrets = append(secrets, token.Reveal()[4:26])
-		for range 2 {
-			if use, err := s.Redeem(ctx, token, tokens.Get); err == nil {
-				use.Commit(ctx)
-			}
-			s.Redeem(ctx, token, tokens.Put)
-			if use, err := s.Redeem(ctx, token, tokens.Get); err == nil {
-				use.Refund(ctx)
-			}
-		}
-		if err := s.Revoke(ctx, token.ID(), "bob", "leaked"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dump := dumpAll(t, rdb)
-	if !strings.Contains(dump, "canary") || len(dump) < 500 {
-		t.Fatalf("this is no dump: %q", dump)
-	}
-	for _, secret := range secrets {
-		if strings.Contains(dump, secret) {
-			t.Errorf("the dump contains %q", secret)
-		}
-	}
-}
-
-// dumpAll returns the text of all keys and values.
-func dumpAll(t *testing.T, rdb *redis.Client) string {
-	t.Helper()
-	ctx := t.Context()
-	var out strings.Builder
-	write := func(values []string, err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.WriteString(strings.Join(values, "\n"))
-	}
-	for _, key := range rdb.Keys(ctx, "*").Val() {
-		out.WriteString("\n" + key + "\n")
-		switch kind := rdb.Type(ctx, key).Val(); kind {
-		case "string":
-			out.WriteString(rdb.Get(ctx, key).Val())
-		case "hash":
-			fields, err := rdb.HGetAll(ctx, key).Result()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for name, value := range fields {
-				out.WriteString(name + "=" + value + "\n")
-			}
-		case "set":
-			write(rdb.SMembers(ctx, key).Result())
-		case "zset":
-			write(rdb.ZRange(ctx, key, 0, -1).Result())
-		default:
-			t.Fatalf("%q is a %s: say here how to read it", key, kind)
-		}
-	}
-	return out.String()
-}
-
-// testSlots: every key but the index carries the ID as its hash tag.
-func testSlots(t *testing.T, b *backend) {
-	ctx := t.Context()
-	s := b.store(t, tokens.Options{})
-	rdb := b.client(t)
-	token := mint(t, s, 5)
-	redeem(t, s, token).Commit(ctx)
-	redeem(t, s, token).Keep()
-	for range 50 { // nonces are any bytes, braces too
-		redeem(t, s, token).Refund(ctx)
-	}
-	tag := "s3g:{" + string(token.ID()) + "}:"
-	keys := rdb.Keys(ctx, "*").Val()
-	if len(keys) != 54 {
-		t.Errorf("%d keys, want 54", len(keys))
-	}
-	for _, key := range keys {
-		if key != "s3g:tokens" && !strings.HasPrefix(key, tag) {
-			t.Errorf("key %q, want it to begin with %q", key, tag)
-		}
-	}
-}
-
-// collect lists all pages and checks that none is larger than limit.
-func collect(t *testing.T, s *tokens.Store, q tokens.Query, between func()) []tokens.ID {
-	t.Helper()
-	var ids []tokens.ID
-	for pages := 0; ; pages++ {
-		page, err := s.List(t.Context(), q)
-		if err != nil {
-			t.Fatalf("listing: %v", err)
-		}
-		if q.Limit > 0 && len(page.Tokens) > q.Limit {
-			t.Errorf("a page of %d, want at most %d", len(page.Tokens), q.Limit)
-		}
-		for _, st := range page.Tokens {
-			ids = append(ids, st.ID)
-		}
-		if q.Cursor = page.Next; q.Cursor == "" {
-			return ids
-		}
-		if pages > 10_000 {
-			t.Fatal("the pages have no end")
-		}
-		if between != nil {
-			between()
-		}
-	}
-}
-
-func testListPages(t *testing.T, b *backend) {
-	s := b.store(t, tokens.Options{})
-	if ids := collect(t, s, tokens.Query{}, nil); len(ids) != 0 {
-		t.Errorf("in an empty Redis: %v", ids)
-	}
-	var want []tokens.ID // the one that expires last first
-	for i := range 7 {
-		token, _ := mintGrant(t, s, tokens.Grant{}, time.Hour+time.Duration(i)*time.Minute)
-		want = append([]tokens.ID{token.ID()}, want...)
-	}
-	for _, limit := range []int{0, 1, 2, 3, 6, 7, 8, 1000} {
-		if got := collect(t, s, tokens.Query{Limit: limit}, nil); !slices.Equal(got, want) {
-			t.Errorf("limit %d: %v, want %v", limit, got, want)
-		}
-	}
-	page, err := s.List(t.Context(), tokens.Query{Limit: 1})
-	if err != nil || len(page.Tokens) != 1 {
-		t.Fatalf("%+v, %v", page, err)
-	}
-	if st, err := s.Show(t.Context(), page.Tokens[0].ID); err != nil || !reflect.DeepEqual(st, page.Tokens[0]) {
-		t.Errorf("listed %+v\nshown  %+v", page.Tokens[0], st)
-	}
-}
-
-func testListWhileMinting(t *testing.T, b *backend) {
-	s := b.store(t, tokens.Options{})
-	var before []tokens.ID
-	for i := range 30 {
-		token, _ := mintGrant(t, s, tokens.Grant{}, time.Hour+time.Duration(i)*time.Second)
-		before = append(before, token.ID())
-	}
-	minted := 0
-	got := collect(t, s, tokens.Query{Limit: 4}, func() {
-		if minted++; minted > 10 {
-			return
-		}
-		for _, life := range []time.Duration{time.Minute, time.Hour + 15*time.Second, 2 * time.Hour} {
-			mintGrant(t, s, tokens.Grant{}, life)
-		}
-	})
-	seen := map[tokens.ID]int{}
-	for _, id := range got {
-		if seen[id]++; seen[id] > 1 {
-			t.Errorf("%s is listed twice", id)
-		}
-	}
-	for _, id := range before {
-		if seen[id] == 0 {
-			t.Errorf("%s is not listed", id)
-		}
-	}
-}
-
-func testListFilters(t *testing.T, b *backend) {
-	ctx := t.Context()
-	s := b.store(t, tokens.Options{})
-	now, err := s.Now(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids := map[tokens.ID]string{}
-	add := func(name string, g tokens.Grant, life time.Duration) tokens.Token {
-		token, _ := mintGrant(t, s, g, life)
-		ids[token.ID()] = name
-		return token
-	}
-	add("active", tokens.Grant{Subject: "alice", Bucket: "media", Key: "a/1", MaxUses: 1}, time.Hour)
-	add("pending", tokens.Grant{Subject: "alice", Bucket: "docs", Key: "a/2", NotBefore: now.Add(time.Minute)}, time.Hour)
-	used := add("used", tokens.Grant{Subject: "bob", Bucket: "media", Key: "a/1/x", MaxUses: 1}, time.Hour)
-	redeem(t, s, used).Commit(ctx)
-	busy := add("busy", tokens.Grant{Subject: "bob", Bucket: "docs", Key: "b/1", MaxUses: 1}, time.Hour)
-	held := redeem(t, s, busy)
-	defer held.Refund(ctx)
-	revoked := add("revoked", tokens.Grant{Subject: "bob", Bucket: "media", Key: "b*", MaxUses: 1}, 50*time.Millisecond)
-	redeem(t, s, revoked).Commit(ctx)
-	if err := s.Revoke(ctx, revoked.ID(), "", ""); err != nil {
-		t.Fatal(err)
-	}
-	add("expired", tokens.Grant{Bucket: "media", Key: "a"}, 50*time.Millisecond)
-	b.elapse(60 * time.Millisecond)
-	tests := []struct {
-		name string
-		q    tokens.Query
-		want []string
-	}{
-		{"all", tokens.Query{}, []string{"active", "busy", "expired", "pending", "revoked", "used"}},
-		{"subject", tokens.Query{Subject: "alice"}, []string{"active", "pending"}},
-		{"subject is the whole", tokens.Query{Subject: "ali"}, nil},
-		{"bucket", tokens.Query{Bucket: "docs"}, []string{"busy", "pending"}},
-		{"prefix", tokens.Query{Prefix: "a/1"}, []string{"active", "used"}},
-		{"prefix is no pattern", tokens.Query{Prefix: "b*"}, []string{"revoked"}},
-		{"active", tokens.Query{State: tokens.Active}, []string{"active", "busy"}},
-		{"pending", tokens.Query{State: tokens.Pending}, []string{"pending"}},
-		{"used", tokens.Query{State: tokens.Used}, []string{"used"}},
-		{"revoked comes first", tokens.Query{State: tokens.Revoked}, []string{"revoked"}},
-		{"expired", tokens.Query{State: tokens.Expired}, []string{"expired"}},
-		{"invented state", tokens.Query{State: "lost"}, nil},
-		{"all of them", tokens.Query{Subject: "bob", Bucket: "media", Prefix: "a/", State: tokens.Used}, []string{"used"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			for _, limit := range []int{0, 1} {
-				q := tt.q
-				q.Limit = limit
-				var got []string
-				for _, id := range collect(t, s, q, nil) {
-					got = append(got, ids[id])
-				}
-				slices.Sort(got)
-				if !slices.Equal(got, tt.want) {
-					t.Errorf("limit %d: %v, want %v", limit, got, tt.want)
-				}
-			}
-		})
-	}
-}
-
-// testListScan: a filter that selects next to nothing costs many cheap pages,
-// not one dear one.
-func testListScan(t *testing.T, b *backend) {
-	ctx := t.Context()
-	s := b.store(t, tokens.Options{})
-	now, err := s.Now(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rare, _ := mintGrant(t, s, tokens.Grant{Subject: "rare"}, time.Minute)
-	for range 130 { // more than are read at once
-		mintGrant(t, s, tokens.Grant{Subject: "common"}, time.Hour)
-	}
-	// And a thousand whose records are not there yet.
-	var members []redis.Z
-	for range 1000 {
-		var m [22]byte
-		rand.Read(m[:])
-		binary.BigEndian.PutUint64(m[:], uint64(now.Add(30*time.Minute).UnixMilli())<<16)
-		members = append(members, redis.Z{Member: string(m[:])})
-	}
-	if err := b.client(t).ZAdd(ctx, "s3g:tokens", members...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	page, err := s.List(ctx, tokens.Query{Subject: "rare"})
-	if err != nil || len(page.Tokens) != 0 || page.Next == "" {
-		t.Errorf("first page has %d tokens, next %q, %v; want none yet", len(page.Tokens), page.Next, err)
-	}
-	rest := collect(t, s, tokens.Query{Subject: "rare", Cursor: page.Next}, nil)
-	if !slices.Equal(rest, []tokens.ID{rare.ID()}) {
-		t.Errorf("found %v, want %s", rest, rare.ID())
-	}
-	if page, err = s.List(ctx, tokens.Query{Subject: "common", Limit: 120}); err != nil || len(page.Tokens) != 120 {
-		t.Errorf("a page of %d, %v; want 120", len(page.Tokens), err)
-	}
-}
-
-func testListOrphans(t *testing.T, b *backend) {
-	ctx := t.Context()
-	s := b.store(t, tokens.Options{Retention: time.Second})
-	rdb := b.client(t)
-	lose := func(life time.Duration) {
-		token, _ := mintGrant(t, s, tokens.Grant{}, life)
-		record, _, _, _ := tokens.Keys(token.ID(), "")
-		if err := rdb.Del(ctx, record).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	lose(50 * time.Millisecond)
-	lose(time.Hour) // as of a mint that is still under way
-	kept, _ := mintGrant(t, s, tokens.Grant{}, 50*time.Millisecond)
-	b.elapse(60 * time.Millisecond)
-	if got := collect(t, s, tokens.Query{}, nil); !slices.Equal(got, []tokens.ID{kept.ID()}) {
-		t.Errorf("listed %v, want %s", got, kept.ID())
-	}
-	if n := rdb.ZCard(ctx, "s3g:tokens").Val(); n != 2 {
-		t.Errorf("the index has %d entries, want the one kept and the one under way", n)
-	}
-	// Minting forgets what is past its retention.
-	b.elapse(1100 * time.Millisecond)
-	mint(t, s, 0)
-	if n := rdb.ZCard(ctx, "s3g:tokens").Val(); n != 2 {
-		t.Errorf("the index has %d entries, want the new one and the one under way", n)
-	}
-}
-
-func testListCursors(t *testing.T, b *backend) {
-	s := b.store(t, tokens.Options{})
-	mint(t, s, 0)
-	for _, cursor := range []string{"x", "!!", "AAAA", strings.Repeat("A", 31), strings.Repeat("A", 1<<20), "+", "("} {
-		if _, err := s.List(t.Context(), tokens.Query{Cursor: cursor}); !errors.Is(err, tokens.ErrCursor) {
-			t.Errorf("cursor of %d bytes: %v, want ErrCursor", len(cursor), err)
-		}
-	}
-	// One that is well-formed but was never given ends somewhere, quietly.
-	if page, err := s.List(t.Context(), tokens.Query{Cursor: strings.Repeat("A", 30)}); err != nil || len(page.Tokens) != 0 {
-		t.Errorf("%+v, %v", page, err)
 	}
 }
