@@ -28,6 +28,8 @@ type mintRequest struct {
 	MaxUses   *int64            `json:"max_uses"`
 	Subject   string            `json:"subject"`
 	Labels    map[string]string `json:"labels"`
+	Clients   []string          `json:"clients"`
+	Bandwidth int64             `json:"bandwidth"`
 	Response  tokens.Response   `json:"response"`
 	Upload    tokens.Upload     `json:"upload"`
 }
@@ -39,7 +41,7 @@ const defaultLife = time.Hour
 func (m *mintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
 	g = tokens.Grant{
 		Operation: m.Operation, Bucket: m.Bucket, Key: m.Key, Subject: m.Subject,
-		Labels: m.Labels, Response: m.Response, Upload: m.Upload,
+		Labels: m.Labels, Clients: m.Clients, Bandwidth: m.Bandwidth, Response: m.Response, Upload: m.Upload,
 	}
 	if g.NotBefore, err = parseTime("not_before", m.NotBefore); err != nil {
 		return g, 0, err

@@ -67,6 +67,8 @@ type MintRequest struct {
 	MaxUses   *int64            `json:"max_uses,omitempty"`   // 0 means without limit
 	Subject   string            `json:"subject,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Clients   []string          `json:"clients,omitempty"`   // networks from which it works
+	Bandwidth int64             `json:"bandwidth,omitempty"` // bytes a second through one gate
 	Response  *Response         `json:"response,omitempty"`
 	Upload    *Upload           `json:"upload,omitempty"`
 }
@@ -96,6 +98,8 @@ type Grant struct {
 	MaxUses   int64             `json:"max_uses"`
 	Subject   string            `json:"subject,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Clients   []string          `json:"clients,omitempty"`   // networks from which it works
+	Bandwidth int64             `json:"bandwidth,omitempty"` // bytes a second through one gate
 	Response  *Response         `json:"response,omitempty"`
 	Upload    *Upload           `json:"upload,omitempty"`
 	Issuer    string            `json:"issuer,omitempty"`

@@ -133,11 +133,14 @@ var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 func (x *exchange) stream(resp *http.Response) error {
 	buf := buffers.Get().(*[64 << 10]byte)
 	defer buffers.Put(buf)
-	n, readErr := readSome(resp.Body, buf[:])
+	ctx := x.transfer.Context()
+	pipe, closePipe := x.h.Bandwidth.open(x.grant())
+	defer closePipe()
+	body := pipe.reader(ctx, resp.Body)
+	n, readErr := readSome(body, buf[:])
 	if readErr != nil && readErr != io.EOF {
 		return fmt.Errorf("%w: %w", s3client.ErrUnreachable, readErr)
 	}
-	ctx := x.transfer.Context()
 	if err := x.use.Charge(ctx); err != nil {
 		return err
 	}
@@ -161,7 +164,7 @@ func (x *exchange) stream(resp *http.Response) error {
 			x.endBody(readErr)
 			return nil
 		}
-		n, readErr = resp.Body.Read(buf[:])
+		n, readErr = body.Read(buf[:])
 	}
 }
 

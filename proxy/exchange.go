@@ -3,6 +3,7 @@ package proxy
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type exchange struct {
 	id    string // names the request to client and operator
 	begin time.Time
 
+	client   netip.Addr // zero if it is not known
 	token    tokens.Token
 	use      *tokens.Use          // nil until the token was found
 	transfer *revocation.Transfer // nil for a request without a body

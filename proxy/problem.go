@@ -59,6 +59,8 @@ var causes = []struct {
 		message: "This link does not work yet. Try again later."}},
 	{tokens.ErrInUse, problem{status: http.StatusConflict, code: "LinkInUse",
 		message: "This link is being used right now. Try again when that is over.", retry: 2}},
+	{errNetwork, problem{status: http.StatusForbidden, code: "AccessDenied",
+		message: "This link does not work from your network. Ask whoever gave it to you."}},
 	{errGuessing, problem{status: http.StatusTooManyRequests, code: "SlowDown",
 		message: "Too many links that do not exist were asked for from this network. Try again later.", retry: 10}},
 	{tokens.ErrUnproven, unavailable},

@@ -59,6 +59,9 @@ type Handler struct {
 	Transfers *revocation.Transfers
 	// Client finds the client's address; the zero value takes the peer's.
 	Client ClientAddress
+	// Bandwidth shares the bandwidth of tokens that limit it; the zero value
+	// is ready to use.
+	Bandwidth Bandwidth
 	// Guesses limits how often one network may ask for tokens that do not
 	// exist; nil does not.
 	Guesses *Guesses
@@ -102,13 +105,13 @@ func (x *exchange) serve() error {
 	if err := x.route(); err != nil {
 		return err
 	}
-	client := x.h.Client.Of(x.r)
-	if x.h.Guesses.exhausted(client) {
+	x.client = x.h.Client.Of(x.r)
+	if x.h.Guesses.exhausted(x.client) {
 		return errGuessing
 	}
 	err := answer()
 	if errors.Is(err, tokens.ErrUnknown) {
-		x.h.Guesses.missed(client)
+		x.h.Guesses.missed(x.client)
 	}
 	return err
 }
@@ -127,8 +130,15 @@ func (x *exchange) answer() func() error {
 	return nil
 }
 
-// upstream returns the bucket that the grant names.
+// errNetwork is a request from where the token does not work.
+var errNetwork = errors.New("token does not work from this network")
+
+// upstream returns the bucket that the grant names, if the client may be
+// served from it.
 func (x *exchange) upstream() (Upstream, error) {
+	if !x.grant().Admits(x.client) {
+		return nil, errNetwork
+	}
 	up, ok := x.h.Buckets[x.grant().Bucket]
 	if !ok {
 		return nil, errNoBucket

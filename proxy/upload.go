@@ -120,8 +120,10 @@ func typeAllowed(declared string, allowed []string) bool {
 
 // put sends the body and finds out what became of it.
 func (x *exchange) put(ctx context.Context, up Upstream) error {
+	pipe, closePipe := x.h.Bandwidth.open(x.grant())
+	defer closePipe()
 	body := &uploadBody{
-		src: x.r.Body, left: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
+		src: pipe.reader(ctx, x.r.Body), left: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
 		rc: http.NewResponseController(x.w), idle: cmp.Or(x.h.UploadIdle, 20*time.Second),
 	}
 	defer func() { x.in = body.release() }()

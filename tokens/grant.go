@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"mime"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +22,9 @@ const (
 )
 
 // Grant is what a token permits, and to whom it was given. The JSON names are
-// the API's. A Grant is a value: copies are independent but for Labels and
-// Upload.ContentTypes, which nobody changes after the grant was minted.
+// the API's. A Grant is a value: copies are independent but for Labels,
+// Clients and Upload.ContentTypes, which nobody changes after the grant was
+// minted.
 type Grant struct {
 	// ID is the token's ID; filled by the store.
 	ID ID `json:"id"`
@@ -44,6 +46,12 @@ type Grant struct {
 	Subject string `json:"subject,omitempty"`
 	// Labels are free names and values to find and revoke tokens by.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Clients are the networks from which the token works, such as
+	// 192.0.2.0/24, or single addresses; empty means from everywhere.
+	Clients []string `json:"clients,omitempty"`
+	// Bandwidth is how many bytes a second all transfers of the token through
+	// one gate get together; 0 sets no limit, else it is at least 1024.
+	Bandwidth int64 `json:"bandwidth,omitempty"`
 	// Response overrides headers of the answer to a get.
 	Response Response `json:"response,omitzero"`
 	// Upload limits what a put may store.
@@ -54,6 +62,27 @@ type Grant struct {
 	Issuer   string    `json:"issuer,omitempty"`
 	IssuedBy string    `json:"issued_by,omitempty"`
 	IssuedAt time.Time `json:"issued_at"`
+}
+
+// Admits reports whether the token works from an address. The zero Addr, of a
+// client whose address is not known, is admitted only if all are. A network
+// that cannot be read admits nobody.
+func (g *Grant) Admits(client netip.Addr) bool {
+	for _, text := range g.Clients {
+		if network, ok := parseNetwork(text); ok && network.Contains(client.Unmap()) {
+			return true
+		}
+	}
+	return len(g.Clients) == 0
+}
+
+// parseNetwork reads a network, or an address as a network of its own.
+func parseNetwork(text string) (netip.Prefix, bool) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		return netip.PrefixFrom(addr, addr.BitLen()), true
+	}
+	network, err := netip.ParsePrefix(text)
+	return network, err == nil
 }
 
 // Response says how the object is presented. Zero fields leave the default.
@@ -143,6 +172,8 @@ func (g *Grant) Validate(limits Limits, now time.Time) error {
 		func() error { return g.validateTimes(l, now) },
 		func() error { return validateRange("max_uses", g.MaxUses, l.MaxUses) },
 		func() error { return g.validateNames(l) },
+		func() error { return g.validateClients(l) },
+		g.validateBandwidth,
 		func() error { return g.Response.validate(l, g.Operation) },
 		func() error { return g.Upload.validate(l, g.Operation) },
 	}
@@ -205,6 +236,32 @@ func (g *Grant) validateNames(l Limits) error {
 		if err := validateText("labels."+clip(name), g.Labels[name], l.MaxText); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (g *Grant) validateClients(l Limits) error {
+	if len(g.Clients) > l.MaxLabels {
+		return fieldErrorf("clients", "has %d entries, at most %d are allowed", len(g.Clients), l.MaxLabels)
+	}
+	for _, text := range g.Clients {
+		network, ok := parseNetwork(text)
+		if !ok || network.Addr().Is4In6() {
+			return fieldErrorf("clients", "must hold networks such as 192.0.2.0/24 or 2001:db8::/32, or addresses, got %q", clip(text))
+		}
+		if network != network.Masked() {
+			return fieldErrorf("clients", "holds %s, whose address is not that of a network; did you mean %s?", network, network.Masked())
+		}
+	}
+	return nil
+}
+
+// minBandwidth keeps a transfer from being slower than time-outs on the way.
+const minBandwidth = 1 << 10
+
+func (g *Grant) validateBandwidth() error {
+	if g.Bandwidth != 0 && g.Bandwidth < minBandwidth {
+		return fieldErrorf("bandwidth", "must be 0 or at least %d bytes a second, got %d", minBandwidth, g.Bandwidth)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,25 @@ func TestValidateNamesTheFieldAndTheLimit(t *testing.T) {
 	}{
 		{"valid get", getGrant(), ""},
 		{"valid put", putGrant(), ""},
+
+		{"clients", get(func(g *tokens.Grant) {
+			g.Clients = []string{"192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "2001:db8::1", "0.0.0.0/0"}
+		}), ""},
+		{"no network", get(func(g *tokens.Grant) { g.Clients = []string{"office"} }),
+			`clients: must hold networks such as 192.0.2.0/24 or 2001:db8::/32, or addresses, got "office"`},
+		{"address with a zone", get(func(g *tokens.Grant) { g.Clients = []string{"fe80::1%eth0"} }),
+			`clients: must hold networks such as 192.0.2.0/24 or 2001:db8::/32, or addresses, got "fe80::1%eth0"`},
+		{"IPv4 in IPv6", get(func(g *tokens.Grant) { g.Clients = []string{"::ffff:192.0.2.0/120"} }),
+			`clients: must hold networks such as 192.0.2.0/24 or 2001:db8::/32, or addresses, got "::ffff:192.0.2.0/120"`},
+		{"not the address of a network", get(func(g *tokens.Grant) { g.Clients = []string{"192.0.2.7/24"} }),
+			"clients: holds 192.0.2.7/24, whose address is not that of a network; did you mean 192.0.2.0/24?"},
+		{"too many clients", get(func(g *tokens.Grant) { g.Clients = make([]string, 17) }),
+			"clients: has 17 entries, at most 16 are allowed"},
+		{"bandwidth", put(func(g *tokens.Grant) { g.Bandwidth = 1024 }), ""},
+		{"little bandwidth", get(func(g *tokens.Grant) { g.Bandwidth = 1023 }),
+			"bandwidth: must be 0 or at least 1024 bytes a second, got 1023"},
+		{"negative bandwidth", get(func(g *tokens.Grant) { g.Bandwidth = -1 }),
+			"bandwidth: must be 0 or at least 1024 bytes a second, got -1"},
 
 		{"no operation", get(func(g *tokens.Grant) { g.Operation = "" }), `operation: must be "get" or "put", got ""`},
 		{"other operation", get(func(g *tokens.Grant) { g.Operation = "delete" }), `operation: must be "get" or "put", got "delete"`},
@@ -205,5 +225,36 @@ func TestGrantHasTheNamesOfTheAPI(t *testing.T) {
 		`"upload":{"max_bytes":5,"content_types":["image/*"],"overwrite":true},"issued_at":"2026-11-22T12:00:00Z"}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestGrantAdmits(t *testing.T) {
+	some := []string{"192.0.2.0/24", "2001:db8::/32", "203.0.113.7"}
+	tests := []struct {
+		name    string
+		clients []string
+		client  string
+		want    bool
+	}{
+		{"everybody", nil, "198.51.100.1", true},
+		{"everybody, also unknown", nil, "", true},
+		{"in a network", some, "192.0.2.200", true},
+		{"in a network, as IPv6", some, "::ffff:192.0.2.200", true},
+		{"in another network", some, "2001:db8:ffff::1", true},
+		{"the address", some, "203.0.113.7", true},
+		{"beside the address", some, "203.0.113.8", false},
+		{"outside", some, "192.0.3.1", false},
+		{"unknown", some, "", false},
+		{"what cannot be read admits nobody", []string{"office"}, "192.0.2.1", false},
+	}
+	for _, tt := range tests {
+		var client netip.Addr
+		if tt.client != "" {
+			client = netip.MustParseAddr(tt.client)
+		}
+		g := tokens.Grant{Clients: tt.clients}
+		if got := g.Admits(client); got != tt.want {
+			t.Errorf("%s: Admits(%s) = %v, want %v", tt.name, tt.client, got, tt.want)
+		}
 	}
 }

@@ -32,6 +32,8 @@ const (
 	fieldIssuer
 	fieldIssuedBy
 	fieldIssuedAt
+	fieldClient
+	fieldBandwidth
 )
 
 var errRecord = errors.New("unreadable token record")
@@ -67,6 +69,10 @@ func encodeGrant(g *Grant) []byte {
 	for _, t := range g.Upload.ContentTypes {
 		text(fieldUploadType, t)
 	}
+	for _, c := range g.Clients {
+		text(fieldClient, c)
+	}
+	number(fieldBandwidth, g.Bandwidth)
 	number(fieldOverwrite, int64(protowire.EncodeBool(g.Upload.Overwrite)))
 	text(fieldIssuer, g.Issuer)
 	text(fieldIssuedBy, g.IssuedBy)
@@ -143,6 +149,8 @@ func (g *Grant) setText(num protowire.Number, v string) error {
 		g.Issuer = v
 	case fieldIssuedBy:
 		g.IssuedBy = v
+	case fieldClient:
+		g.Clients = append(g.Clients, v)
 	default:
 		return fmt.Errorf("%w: unknown field %d", errRecord, num)
 	}
@@ -155,6 +163,8 @@ func (g *Grant) setNumber(num protowire.Number, v int64) error {
 		g.Upload.MaxBytes = v
 	case fieldOverwrite:
 		g.Upload.Overwrite = v != 0
+	case fieldBandwidth:
+		g.Bandwidth = v
 	case fieldIssuedAt:
 		g.IssuedAt = time.UnixMilli(v).UTC()
 	default:

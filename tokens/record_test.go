@@ -51,6 +51,10 @@ func grants() *rapid.Generator[tokens.Grant] {
 		if n := rapid.IntRange(0, 3).Draw(t, "types"); n > 0 {
 			g.Upload.ContentTypes = rapid.SliceOfN(rapid.StringN(1, 20, -1), n, n).Draw(t, "content_types")
 		}
+		if n := rapid.IntRange(0, 3).Draw(t, "networks"); n > 0 {
+			g.Clients = rapid.SliceOfN(rapid.StringN(1, 20, -1), n, n).Draw(t, "clients")
+		}
+		g.Bandwidth = rapid.Int64().Draw(t, "bandwidth")
 		if n := rapid.IntRange(0, 3).Draw(t, "labels"); n > 0 {
 			g.Labels = rapid.MapOfN(rapid.String(), text, n, n).Draw(t, "label")
 		}
@@ -155,7 +159,7 @@ func TestDecodeRefusesWhatItCannotHonour(t *testing.T) {
 		{"empty", nil, "not version 1"},
 		{"version 0", append([]byte{0}, good[1:]...), "not version 1"},
 		{"version 2", append([]byte{2}, good[1:]...), "not version 1"},
-		{"unknown text", protowire.AppendString(protowire.AppendTag(bytes.Clone(good), 14, protowire.BytesType), "x"), "unknown field 14"},
+		{"unknown text", protowire.AppendString(protowire.AppendTag(bytes.Clone(good), 99, protowire.BytesType), "x"), "unknown field 99"},
 		{"unknown number", protowire.AppendVarint(protowire.AppendTag(bytes.Clone(good), 99, protowire.VarintType), 1), "unknown field 99"},
 		{"text as number", protowire.AppendVarint(protowire.AppendTag(bytes.Clone(good), 1, protowire.VarintType), 1), "unknown field 1"},
 		{"number as text", protowire.AppendString(protowire.AppendTag(bytes.Clone(good), 8, protowire.BytesType), "1"), "unknown field 8"},

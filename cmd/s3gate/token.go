@@ -22,7 +22,7 @@ func newMint() *cobra.Command {
 		response                client.Response
 		upload                  client.Upload
 		notBefore, expiresAt    string
-		maxBytes                string
+		maxBytes, bandwidth     string
 		labels                  map[string]string
 		contentTypes            []string
 		overwrite, inline, once bool
@@ -45,6 +45,8 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 	f.BoolVar(&once, "once", false, "the same as --max-uses 1")
 	f.StringVar(&r.Subject, "subject", "", "for whom it is")
 	f.StringToStringVar(&labels, "label", nil, "name=value, to find and revoke tokens by; may be repeated")
+	f.StringSliceVar(&r.Clients, "client", nil, "a network from which it works, such as 192.0.2.0/24; may be repeated")
+	f.StringVar(&bandwidth, "bandwidth", "", "how much a second its transfers get together, such as 2MiB")
 	f.StringVar(&response.Filename, "filename", "", "the name to save under")
 	f.BoolVar(&inline, "inline", false, "let browsers show the file instead of saving it")
 	f.StringVar(&response.ContentType, "response-type", "", "the media type to answer with")
@@ -77,6 +79,9 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 		}
 		upload.ContentTypes, upload.Overwrite = contentTypes, overwrite
 		if upload.MaxBytes, err = parseBytes(maxBytes); err != nil {
+			return err
+		}
+		if r.Bandwidth, err = parseBytes(bandwidth); err != nil {
 			return err
 		}
 		if upload.MaxBytes > 0 || overwrite || len(contentTypes) > 0 {
@@ -206,6 +211,10 @@ func showStatus(p *printer, s *client.Status) {
 	}
 	row("expires", s.ExpiresAt.Local().Format(time.DateTime))
 	row("subject", s.Subject)
+	row("clients", strings.Join(s.Clients, ", "))
+	if s.Bandwidth > 0 {
+		row("bandwidth", fmt.Sprintf("%d bytes a second", s.Bandwidth))
+	}
 	for name, value := range s.Labels {
 		row("label", name+"="+value)
 	}
