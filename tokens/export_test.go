@@ -32,7 +32,7 @@ func (u *Use) Nonce() string { return u.nonce }
 // SendRedeem, SendCharge, SendCommit and SendRefund send one command and have
 // no other effect.
 func (s *Store) SendRedeem(ctx context.Context, id ID, nonce string) error {
-	status, _, err := s.run(ctx, redeemScript, id, useKeys(id, nonce), opGet, nonce)
+	status, _, err := s.run(ctx, redeemScript, id, useKeys(id, nonce), opGet, nonce, s.opts.ReserveTimeout.Milliseconds())
 	return errors.Join(err, statusErrorIf(err, status))
 }
 

@@ -360,7 +360,7 @@ func TestStrangeRepliesProveNothing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rdb := &stub{run: func(_ []string, args []any) (any, error) {
-				if len(args) > 3 { // the settlement
+				if len(args) > 4 { // the settlement
 					return []any{args[0], "ok"}, nil
 				}
 				return tt.reply(args[0].(string))
@@ -388,7 +388,7 @@ func TestOneStuckSettlementDoesNotHoldUpOthers(t *testing.T) {
 	stuck := tokens.Generate()
 	rdb := &stub{run: func(keys []string, args []any) (any, error) {
 		isStuck := strings.Contains(keys[0], string(stuck.ID()))
-		if len(args) <= 3 { // the redemption
+		if len(args) <= 4 { // the redemption
 			return []any{args[0], "ok", "g", "\x01", "1800000000000", "", "1"}, nil
 		}
 		if away.Load() && isStuck || !isStuck && !settledOnce(&mu, settled, keys[0]) {
@@ -542,7 +542,7 @@ func TestSettlingIsBounded(t *testing.T) {
 type waiting struct{ stub }
 
 func (w *waiting) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	if len(args) > 3 {
+	if len(args) > 4 { // a settlement
 		<-ctx.Done()
 		return redis.NewCmdResult(nil, ctx.Err())
 	}

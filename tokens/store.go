@@ -31,6 +31,11 @@ type Options struct {
 	// Retention is how long a dead token is remembered after its expiry, so
 	// that it answers "expired" rather than "unknown"; 0 means 30 days.
 	Retention time.Duration
+	// ReserveTimeout is how long a download may hold a use without charging
+	// it, before another may take the use: so that a gate that dies between
+	// the two does not keep it. It should be longer than S3 takes to answer.
+	// 0 means two minutes.
+	ReserveTimeout time.Duration
 	// BusyWait is how long a redemption waits for a use that another request
 	// has reserved and not yet charged; 0 means one second, negative not at
 	// all.
@@ -52,6 +57,7 @@ type Store struct {
 func New(rdb Redis, opts Options) *Store {
 	opts.Limits = opts.Limits.withDefaults()
 	opts.Retention = cmp.Or(opts.Retention, 30*24*time.Hour)
+	opts.ReserveTimeout = cmp.Or(opts.ReserveTimeout, 2*time.Minute)
 	opts.BusyWait = cmp.Or(opts.BusyWait, time.Second)
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	s := &Store{rdb: rdb, opts: opts}

@@ -33,6 +33,7 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"committing an unknown nonce charges it", testUnknownCommit},
 		{"a lost reservation is not charged twice", testLostReservation},
 		{"busy is waited for", testBusy},
+		{"a reservation lapses", testLapse},
 		{"not before", testNotBefore},
 		{"expiry and retention", testExpiry},
 		{"revoking", testRevoke},
@@ -490,6 +491,56 @@ func testBusy(t *testing.T, b *backend) {
 	time.AfterFunc(50*time.Millisecond, func() { next.Commit(context.Background()) })
 	if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrUsed) {
 		t.Errorf("once it was charged: %v, want ErrUsed", err)
+	}
+}
+
+// A download that was reserved and never charged, as by a gate that died
+// between the two, loses its use after a while, and can then not be charged
+// any more. An upload keeps it: it may have been stored.
+func testLapse(t *testing.T, b *backend) {
+	s := b.store(t, tokens.Options{ReserveTimeout: 300 * time.Millisecond, BusyWait: -1})
+	g := typicalGrant()
+	g.ExpiresAt, g.MaxUses = time.Time{}, 1
+	token, _, err := s.Mint(t.Context(), g, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := s.Redeem(t.Context(), token, tokens.Get)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Redeem(t.Context(), token, tokens.Get); !errors.Is(err, tokens.ErrInUse) {
+		t.Errorf("at once: %v, want ErrInUse", err)
+	}
+	b.elapse(400 * time.Millisecond)
+	heir, err := s.Redeem(t.Context(), token, tokens.Get)
+	if err != nil {
+		t.Fatalf("after the time: %v", err)
+	}
+	if err := dead.Charge(t.Context()); !errors.Is(err, tokens.ErrUsed) {
+		t.Errorf("charging what has lapsed: %v, want ErrUsed", err)
+	}
+	dead.Refund(t.Context())
+	if err := heir.Charge(t.Context()); err != nil {
+		t.Errorf("charging what was taken over: %v", err)
+	}
+	b.elapse(400 * time.Millisecond)
+	if _, err := s.Redeem(t.Context(), token, tokens.Get); !errors.Is(err, tokens.ErrUsed) {
+		t.Errorf("what is charged does not lapse: %v, want ErrUsed", err)
+	}
+
+	g = putGrant()
+	g.ExpiresAt, g.MaxUses = time.Time{}, 1
+	token, _, err = s.Mint(t.Context(), g, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Redeem(t.Context(), token, tokens.Put); err != nil {
+		t.Fatal(err)
+	}
+	b.elapse(400 * time.Millisecond)
+	if _, err := s.Redeem(t.Context(), token, tokens.Put); !errors.Is(err, tokens.ErrInUse) {
+		t.Errorf("an upload's reservation: %v, want ErrInUse", err)
 	}
 }
 

@@ -64,7 +64,8 @@ func (s *Store) redeem(ctx context.Context, id ID, op Operation, nonce string) (
 // the reservation may stand; it is handed back, since nothing was given out
 // for it.
 func (s *Store) tryRedeem(ctx context.Context, id ID, op Operation, nonce string) (*Use, error) {
-	status, r, err := s.run(ctx, redeemScript, id, useKeys(id, nonce), opCode(op), nonce)
+	status, r, err := s.run(ctx, redeemScript, id, useKeys(id, nonce), opCode(op), nonce,
+		s.opts.ReserveTimeout.Milliseconds())
 	if err == nil {
 		err = statusError(status)
 	}

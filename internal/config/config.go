@@ -167,6 +167,10 @@ type Tokens struct {
 	// Retention is how long a token that has expired answers 410 and not 404.
 	// Default 30d.
 	Retention time.Duration `koanf:"retention"`
+	// ReserveTimeout is how long a download may hold a use without charging
+	// it, as one does whose gate has died; longer than S3 may take to answer.
+	// Default 2m.
+	ReserveTimeout time.Duration `koanf:"reserve_timeout"`
 	// BusyWait is how long a request waits for a use that another request has
 	// begun and not yet charged. Default 1s.
 	BusyWait time.Duration `koanf:"busy_wait"`
@@ -209,7 +213,7 @@ func Default() *Config {
 		Redis:        Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second},
 		Tokens: Tokens{
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
-			Retention: 30 * 24 * time.Hour, BusyWait: time.Second,
+			Retention: 30 * 24 * time.Hour, BusyWait: time.Second, ReserveTimeout: 2 * time.Minute,
 		},
 		Upload:       Upload{IdleTimeout: 20 * time.Second},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
@@ -269,7 +273,7 @@ func (c *Config) Validate() error {
 	for name, n := range map[string]int64{
 		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
-		"tokens.retention": int64(c.Tokens.Retention), "redis.timeout": int64(c.Redis.Timeout),
+		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout),
 		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upstream.dial_timeout": int64(c.Upstream.DialTimeout),
 		"upstream.response_timeout": int64(c.Upstream.ResponseTimeout), "upstream.max_idle": int64(c.Upstream.MaxIdle),
 	} {

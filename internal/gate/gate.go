@@ -96,9 +96,10 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 			MaxLife: g.cfg.Tokens.MaxLife, MaxUses: g.cfg.Tokens.MaxUses,
 			MaxLabels: g.cfg.Tokens.MaxLabels, MaxText: g.cfg.Tokens.MaxText,
 		},
-		Retention: g.cfg.Tokens.Retention,
-		BusyWait:  cmp.Or(g.cfg.Tokens.BusyWait, -1),
-		Logger:    g.logger,
+		Retention:      g.cfg.Tokens.Retention,
+		ReserveTimeout: g.cfg.Tokens.ReserveTimeout,
+		BusyWait:       cmp.Or(g.cfg.Tokens.BusyWait, -1),
+		Logger:         g.logger,
 	})
 	if err := g.listen(); err != nil {
 		return err

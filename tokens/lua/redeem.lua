@@ -1,11 +1,12 @@
 -- Decides whether a token permits an operation now, and reserves a use.
 -- KEYS record, reserved (hash nonce -> ms), charged (set of nonces), cancelled
--- ARGV call, operation, nonce ("" looks without reserving)
+-- ARGV call, operation, nonce ("" looks without reserving), ms after which the
+--      reservation of a download lapses
 -- Returns {call, status, operation, grant, expires, not-before, max uses}; all
 -- after the status only if the token is known.
 -- The same nonce gets the same answer however often it asks, so a replayed
 -- command reserves one use.
-local call, op, nonce = unpack(ARGV)
+local call, op, nonce, lapse = unpack(ARGV)
 local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd')
 if not r[1] then
   return {call, 'unknown'}
@@ -40,6 +41,19 @@ if nonce ~= '' then
   end
 end
 local reserved = redis.call('HLEN', KEYS[2])
+-- A download gives nothing out before it is charged, and is not charged once
+-- its use has gone to somebody else. So a reservation whose gate has died may
+-- go. An upload may be stored already: its reservation stays.
+if op == 'g' and reserved > 0 and reserved <= 1000
+    and reserved + redis.call('SCARD', KEYS[3]) >= max then
+  local held = redis.call('HGETALL', KEYS[2])
+  for i = 1, #held, 2 do
+    if now - tonumber(held[i + 1]) > tonumber(lapse) then
+      redis.call('HDEL', KEYS[2], held[i])
+      reserved = reserved - 1
+    end
+  end
+end
 if reserved + redis.call('SCARD', KEYS[3]) >= max then
   if reserved > 0 then
     return answer('busy')
