@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"crypto/rand"
 	_ "embed"
 	"encoding/json"
@@ -103,14 +104,27 @@ var errorPage string
 
 var errorTemplate = template.Must(template.New("error").Parse(errorPage))
 
+// headings say on a page what happened in words that people use; for other
+// codes the status's own text does.
+var headings = map[string]string{
+	"LinkUsed":        "This link has been used",
+	"LinkExpired":     "This link has expired",
+	"LinkRevoked":     "This link was withdrawn",
+	"LinkInUse":       "This link is in use",
+	"LinkNotYetValid": "This link does not work yet",
+	"NotFound":        "Nothing here",
+	"AccessDenied":    "Not from this network",
+}
+
 func (x *exchange) renderPage(p problem) []byte {
 	var b strings.Builder
 	nonce := rand.Text()
 	x.w.Header().Set("Content-Security-Policy",
 		"default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	err := errorTemplate.Execute(&b, struct {
-		Nonce, Title, Message, Contact, Request string
-	}{nonce, http.StatusText(p.status), p.message, x.h.Contact, x.id})
+		Nonce, Title, Message, Contact, Status, Request string
+	}{nonce, cmp.Or(headings[p.code], http.StatusText(p.status)), p.message, x.h.Contact,
+		strconv.Itoa(p.status) + " " + http.StatusText(p.status), x.id})
 	if err != nil {
 		return []byte(p.message) // the template is fixed and tested
 	}
