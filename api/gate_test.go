@@ -22,6 +22,7 @@ import (
 
 	"s3gate/api"
 	"s3gate/auth"
+	"s3gate/internal/s3gatetest"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
@@ -51,7 +52,7 @@ type gate struct {
 	store     *tokens.Store
 	transfers *revocation.Transfers
 	handler   *api.Handler
-	log       logBuffer
+	log       s3gatetest.Log
 	admin     string // an Authorization header
 
 	mu    sync.Mutex
@@ -260,24 +261,6 @@ func get(more ...string) string {
 // put is the same for an upload.
 func put(more ...string) string {
 	return "{" + strings.Join(append([]string{`"operation": "put", "bucket": "inbox", "key": "in/video.mp4"`}, more...), ", ") + "}"
-}
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // golden compares a JSON answer with a file, after replacing what differs from

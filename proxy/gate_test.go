@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"s3gate/internal/s3gatetest"
 	"s3gate/proxy"
 	"s3gate/revocation"
 	"s3gate/s3client"
@@ -53,14 +52,14 @@ type gate struct {
 	revoker   *revocation.Revoker
 	server    *httptest.Server
 	client    *http.Client
-	log       *logBuffer
+	log       *s3gatetest.Log
 	metrics   *prometheus.Registry
 }
 
 // newGate starts a gate with one bucket, of the alias "media".
 func newGate(t testing.TB, p protocol) *gate {
 	t.Helper()
-	g := &gate{t: t, s3: newStubS3(t), transfers: &revocation.Transfers{}, log: &logBuffer{}, metrics: prometheus.NewRegistry()}
+	g := &gate{t: t, s3: newStubS3(t), transfers: &revocation.Transfers{}, log: &s3gatetest.Log{}, metrics: prometheus.NewRegistry()}
 	g.redis, g.store = newStore(t)
 	g.Handler = &proxy.Handler{
 		Tokens: g.store, Transfers: g.transfers,
@@ -253,22 +252,4 @@ func receive[T any](t testing.TB, what string, c <-chan T) (v T) {
 		t.Fatalf("never: %s", what)
 	}
 	return v
-}
-
-// logBuffer collects what the gate and its server log.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"s3gate/internal/s3gatetest"
 	"s3gate/s3client"
 )
 
@@ -113,7 +114,7 @@ func TestCredentialsOutliveAFailingProvider(t *testing.T) {
 		}
 		return numbered(n, time.Hour), nil
 	}}
-	var logged logBuffer
+	var logged s3gatetest.Log
 	inBubble(t, p, slog.New(slog.NewTextHandler(&logged, nil)), func(t *testing.T, use func() (string, error)) {
 		away.Store(true)
 		begin := time.Now()
@@ -175,7 +176,7 @@ func TestCredentialsOutliveAHangingProvider(t *testing.T) {
 // One failing provider is not asked by each of many requests.
 func TestAFailingProviderIsNotFlooded(t *testing.T) {
 	p := &provider{give: func(context.Context, int64) (aws.Credentials, error) { return aws.Credentials{}, errProvider }}
-	var logged logBuffer
+	var logged s3gatetest.Log
 	inBubble(t, p, slog.New(slog.NewTextHandler(&logged, nil)), func(t *testing.T, use func() (string, error)) {
 		for range 1000 {
 			if _, err := use(); !errors.Is(err, errProvider) {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -143,50 +144,58 @@ func (g *Gate) listen() (err error) {
 
 // handle gives each listener its handler.
 func (g *Gate) handle(verifier *auth.Verifier) error {
-	proxies, err := g.cfg.Proxies()
-	if err != nil {
-		return fmt.Errorf("trusted_proxies: %w", err)
-	}
-	var guesses *proxy.Guesses
-	if n := g.cfg.Guesses.Burst; n > 0 {
-		guesses = proxy.NewGuesses(g.cfg.Guesses.PerSecond, n)
-	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "s3gate_transfers", Help: "Link requests that are running."},
 			func() float64 { return float64(g.transfers.Len()) }))
-	upstreams := map[string]proxy.Upstream{}
-	var aliases []string
-	for alias, b := range g.buckets {
-		upstreams[alias] = b
-		aliases = append(aliases, alias)
-	}
-	slices.Sort(aliases)
-	g.links.server.Handler = &proxy.Handler{
-		Tokens: g.store, Buckets: upstreams, Transfers: g.transfers,
-		Client:     proxy.ClientAddress{Trusted: proxies, Header: g.cfg.ClientHeader},
-		Guesses:    guesses,
-		UploadIdle: g.cfg.Upload.IdleTimeout,
-		Contact:    g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
-	}
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-	apiConfig := api.Config{
-		Tokens:   g.store,
-		Revoker:  &revocation.Revoker{Gate: gateName(), Tombstones: g.store, Transfers: g.transfers},
-		Verifier: verifier, Buckets: aliases, PublicURL: g.publicURL,
-		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
+	links, err := g.linkHandler(reg)
+	if err != nil {
+		return err
 	}
-	if g.cfg.Ops.Addr == g.cfg.API.Addr {
-		apiConfig.Metrics = metrics
-	}
-	g.api.server.Handler = api.New(apiConfig)
+	g.links.server.Handler = links
+	g.api.server.Handler = g.apiHandler(verifier, metrics)
 	if g.ops != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", metrics)
 		g.ops.server.Handler = mux
 	}
 	return nil
+}
+
+func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
+	proxies, err := g.cfg.Proxies()
+	if err != nil {
+		return nil, fmt.Errorf("trusted_proxies: %w", err)
+	}
+	h := &proxy.Handler{
+		Tokens: g.store, Buckets: map[string]proxy.Upstream{}, Transfers: g.transfers,
+		Client:     proxy.ClientAddress{Trusted: proxies, Header: g.cfg.ClientHeader},
+		UploadIdle: g.cfg.Upload.IdleTimeout,
+		Contact:    g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
+	}
+	if n := g.cfg.Guesses.Burst; n > 0 {
+		h.Guesses = proxy.NewGuesses(g.cfg.Guesses.PerSecond, n)
+	}
+	for alias, b := range g.buckets {
+		h.Buckets[alias] = b
+	}
+	return h, nil
+}
+
+// apiHandler also serves metrics if the operators' listener is the API's.
+func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Handler {
+	cfg := api.Config{
+		Tokens:   g.store,
+		Revoker:  &revocation.Revoker{Gate: gateName(), Tombstones: g.store, Transfers: g.transfers},
+		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
+		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
+	}
+	if g.cfg.Ops.Addr == g.cfg.API.Addr {
+		cfg.Metrics = metrics
+	}
+	return api.New(cfg)
 }
 
 // gateName names this process in receipts: its host and its number.
@@ -237,9 +246,6 @@ func (g *Gate) PublicURL() string { return g.publicURL }
 
 // APIURL is the address of the API.
 func (g *Gate) APIURL() string { return g.api.url() }
-
-// Bucket returns the bucket of an alias, nil if there is none.
-func (g *Gate) Bucket(alias string) *s3client.Bucket { return g.buckets[alias] }
 
 // Close drains the gate: readiness fails, the listeners close, running
 // transfers may go on for the configured time and are then cut. It returns

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,25 +28,7 @@ type world struct {
 	s3     *s3gatetest.Endpoint
 	redis  string
 	bucket *s3client.Bucket // as an administrator, past the gates
-	log    *lockedBuffer    // of all gates
-}
-
-// lockedBuffer collects log lines of several gates.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log    *s3gatetest.Log  // of all gates
 }
 
 // newEmbedded is a world of embedded parts, for what does not depend on them.
@@ -80,7 +61,7 @@ func newWorld(t *testing.T, s3 *s3gatetest.Endpoint, redis string) *world {
 	if err := b.Create(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, s3: s3, redis: redis, bucket: b, log: &lockedBuffer{}}
+	return &world{t: t, s3: s3, redis: redis, bucket: b, log: &s3gatetest.Log{}}
 }
 
 var jwtKey = []byte("a key for the tests of the gate, 32 bytes and more")

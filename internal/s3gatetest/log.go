@@ -1,0 +1,25 @@
+package s3gatetest
+
+import (
+	"bytes"
+	"sync"
+)
+
+// Log collects what is logged, and can be read while it is written. The zero
+// Log is ready to use.
+type Log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
