@@ -93,10 +93,10 @@ func (s *suite) conditions(t *testing.T) {
 		{"If-Match other and a range", map[string]string{"If-Match": other, "Range": "bytes=0-1"}, 412},
 		{"If-Match and a range", map[string]string{"If-Match": etag, "Range": "bytes=0-1"}, 206},
 	} {
+		if tt.name == "If-None-Match beats If-Modified-Since" && !s.caps.Precedence {
+			continue
+		}
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.name == "If-None-Match beats If-Modified-Since" && !s.caps.Precedence {
-				t.Skip("not on this endpoint")
-			}
 			get := s.do(t, request{key: "condition", header: tt.headers})
 			want(t, "GET", get, tt.status)
 			if tt.status == 304 && (get.body != "" || get.header.Get("ETag") != etag) {

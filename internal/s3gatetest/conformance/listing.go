@@ -245,9 +245,6 @@ func (s *suite) tagging(t *testing.T) {
 }
 
 func (s *suite) unsupported(t *testing.T) {
-	if !s.caps.NotImplemented {
-		t.Skip("the endpoint answers some of them")
-	}
 	s.put(t, "plain", "x")
 	for _, r := range []request{
 		{query: "cors="}, {query: "acl="}, {query: "lifecycle="}, {query: "publicAccessBlock="}, {query: "no-such-thing"}, {query: "versions="},
