@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,19 +20,30 @@ import (
 // mintRequest is the body of POST /v1/tokens. Its fields are those of
 // [tokens.Grant] that a caller may set.
 type mintRequest struct {
-	Operation tokens.Operation  `json:"operation"`
-	Bucket    string            `json:"bucket"`
-	Key       string            `json:"key"`
-	NotBefore string            `json:"not_before"`
-	ExpiresAt string            `json:"expires_at"`
-	ExpiresIn string            `json:"expires_in"`
-	MaxUses   *int64            `json:"max_uses"`
-	Subject   string            `json:"subject"`
-	Labels    map[string]string `json:"labels"`
-	Clients   []string          `json:"clients"`
-	Bandwidth int64             `json:"bandwidth"`
-	Response  tokens.Response   `json:"response"`
-	Upload    tokens.Upload     `json:"upload"`
+	Operation         tokens.Operation  `json:"operation"`
+	Bucket            string            `json:"bucket"`
+	Key               string            `json:"key"`
+	Prefix            string            `json:"prefix"`
+	List              bool              `json:"list"`
+	NotBefore         string            `json:"not_before"`
+	ExpiresAt         string            `json:"expires_at"`
+	ExpiresIn         string            `json:"expires_in"`
+	MaxUses           *int64            `json:"max_uses"`
+	Subject           string            `json:"subject"`
+	Labels            map[string]string `json:"labels"`
+	Clients           []string          `json:"clients"`
+	Bandwidth         int64             `json:"bandwidth"`
+	RequestsPerSecond int64             `json:"requests_per_second"`
+	MaxConcurrent     int64             `json:"max_concurrent"`
+	CutAtExpiry       bool              `json:"cut_at_expiry"`
+	ResumeWindow      string            `json:"resume_window"`
+	ResumeSlack       *int64            `json:"resume_slack"`
+	VersionID         string            `json:"version_id"`
+	IfMatch           string            `json:"if_match"`
+	Passcode          string            `json:"passcode"`
+	Confirm           tokens.Confirm    `json:"confirm"`
+	Response          tokens.Response   `json:"response"`
+	Upload            tokens.Upload     `json:"upload"`
 }
 
 // defaultLife is the life of a token whose caller does not say.
@@ -40,8 +52,13 @@ const defaultLife = time.Hour
 // grant turns the request into a grant and, if it gives one, a life.
 func (m *mintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
 	g = tokens.Grant{
-		Operation: m.Operation, Bucket: m.Bucket, Key: m.Key, Subject: m.Subject,
+		Operation: m.Operation, Bucket: m.Bucket, Key: m.Key, Prefix: m.Prefix, List: m.List, Subject: m.Subject,
 		Labels: m.Labels, Clients: m.Clients, Bandwidth: m.Bandwidth, Response: m.Response, Upload: m.Upload,
+		RequestsPerSecond: m.RequestsPerSecond, MaxConcurrent: m.MaxConcurrent, CutAtExpiry: m.CutAtExpiry,
+		VersionID: m.VersionID, IfMatch: m.IfMatch, Confirm: m.Confirm,
+	}
+	if err := m.resume(&g); err != nil {
+		return g, 0, err
 	}
 	if g.NotBefore, err = parseTime("not_before", m.NotBefore); err != nil {
 		return g, 0, err
@@ -57,6 +74,42 @@ func (m *mintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
 	}
 	life, err = m.life()
 	return g, life, err
+}
+
+// resume reads the window in which a use may go on.
+func (m *mintRequest) resume(g *tokens.Grant) error {
+	if m.ResumeWindow != "" {
+		window, err := duration.Parse(m.ResumeWindow)
+		if err != nil {
+			return &tokens.FieldError{Field: "resume_window", Problem: err.Error()}
+		}
+		g.ResumeWindow = tokens.Duration(window)
+	}
+	switch {
+	case m.ResumeSlack != nil:
+		g.ResumeSlack = *m.ResumeSlack
+	case g.ResumeWindow > 0:
+		g.ResumeSlack = tokens.DefaultResumeSlack
+	}
+	return nil
+}
+
+const (
+	minPasscode = 4
+	maxPasscode = 255
+)
+
+// passcode hashes the passcode, if there is one. It comes last, because it
+// takes a while.
+func (m *mintRequest) passcode(g *tokens.Grant) (err error) {
+	if m.Passcode == "" {
+		return nil
+	}
+	if n := len(m.Passcode); n < minPasscode || n > maxPasscode || !utf8.ValidString(m.Passcode) || strings.ContainsFunc(m.Passcode, unicode.IsControl) {
+		return &tokens.FieldError{Field: "passcode", Problem: fmt.Sprintf("must be %d to %d bytes of UTF-8 without control characters, got %d bytes", minPasscode, maxPasscode, n)}
+	}
+	g.Passcode, err = tokens.HashPasscode(m.Passcode)
+	return err
 }
 
 func (m *mintRequest) life() (time.Duration, error) {
@@ -109,6 +162,9 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	if g.Bucket != "" && !slices.Contains(h.cfg.Buckets, g.Bucket) {
 		return 0, nil, &tokens.FieldError{Field: "bucket", Problem: "is not an alias of this gate"}
 	}
+	if err := req.passcode(&g); err != nil {
+		return 0, nil, err
+	}
 	g.Issuer, g.IssuedBy = c.caller.Issuer, c.caller.Subject
 	token, g, err := h.cfg.Tokens.Mint(c.Context(), g, life)
 	if err != nil {
@@ -142,6 +198,9 @@ func (h *Handler) link(t tokens.Token, g *tokens.Grant) string {
 	link := h.cfg.PublicURL + "/" + t.Reveal()
 	if g.Operation != tokens.Get {
 		return link
+	}
+	if g.Prefix != "" {
+		return link + "/"
 	}
 	name := g.Response.Filename
 	if name == "" {

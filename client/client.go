@@ -58,19 +58,30 @@ func (c *Client) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MintRequest says what a new token is to permit. Zero fields take the gate's
 // defaults: one hour, any number of downloads or one upload.
 type MintRequest struct {
-	Operation string            `json:"operation"` // get or put
-	Bucket    string            `json:"bucket"`    // an alias from the gate's configuration
-	Key       string            `json:"key"`
-	NotBefore *time.Time        `json:"not_before,omitempty"`
-	ExpiresAt *time.Time        `json:"expires_at,omitempty"`
-	ExpiresIn string            `json:"expires_in,omitempty"` // such as 90s, 1h or 30d, instead of ExpiresAt
-	MaxUses   *int64            `json:"max_uses,omitempty"`   // 0 means without limit
-	Subject   string            `json:"subject,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Clients   []string          `json:"clients,omitempty"`   // networks from which it works
-	Bandwidth int64             `json:"bandwidth,omitempty"` // bytes a second through one gate
-	Response  *Response         `json:"response,omitempty"`
-	Upload    *Upload           `json:"upload,omitempty"`
+	Operation         string            `json:"operation"` // get or put
+	Bucket            string            `json:"bucket"`    // an alias from the gate's configuration
+	Key               string            `json:"key,omitempty"`
+	Prefix            string            `json:"prefix,omitempty"` // instead of Key: everything below it
+	List              bool              `json:"list,omitempty"`   // and a listing of it
+	NotBefore         *time.Time        `json:"not_before,omitempty"`
+	ExpiresAt         *time.Time        `json:"expires_at,omitempty"`
+	ExpiresIn         string            `json:"expires_in,omitempty"` // such as 90s, 1h or 30d, instead of ExpiresAt
+	MaxUses           *int64            `json:"max_uses,omitempty"`   // 0 means without limit
+	Subject           string            `json:"subject,omitempty"`
+	Labels            map[string]string `json:"labels,omitempty"`
+	Clients           []string          `json:"clients,omitempty"`             // networks from which it works
+	Bandwidth         int64             `json:"bandwidth,omitempty"`           // bytes a second through one gate
+	RequestsPerSecond int64             `json:"requests_per_second,omitempty"` // through one gate
+	MaxConcurrent     int64             `json:"max_concurrent,omitempty"`      // transfers at a time
+	CutAtExpiry       bool              `json:"cut_at_expiry,omitempty"`       // also end what runs at expiry
+	ResumeWindow      string            `json:"resume_window,omitempty"`       // such as 10m: how long a use may be taken up again
+	ResumeSlack       *int64            `json:"resume_slack,omitempty"`        // bytes more than the object; nil means 16 MiB
+	VersionID         string            `json:"version_id,omitempty"`          // the only version that is given out
+	IfMatch           string            `json:"if_match,omitempty"`            // the ETag that the object must have
+	Passcode          string            `json:"passcode,omitempty"`            // what must be given with the link
+	Confirm           string            `json:"confirm,omitempty"`             // auto, always or never
+	Response          *Response         `json:"response,omitempty"`
+	Upload            *Upload           `json:"upload,omitempty"`
 }
 
 // Response says how a download is presented.
@@ -89,22 +100,33 @@ type Upload struct {
 
 // Grant is what a token permits.
 type Grant struct {
-	ID        string            `json:"id"`
-	Operation string            `json:"operation"`
-	Bucket    string            `json:"bucket"`
-	Key       string            `json:"key"`
-	NotBefore *time.Time        `json:"not_before,omitempty"`
-	ExpiresAt time.Time         `json:"expires_at"`
-	MaxUses   int64             `json:"max_uses"`
-	Subject   string            `json:"subject,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Clients   []string          `json:"clients,omitempty"`   // networks from which it works
-	Bandwidth int64             `json:"bandwidth,omitempty"` // bytes a second through one gate
-	Response  *Response         `json:"response,omitempty"`
-	Upload    *Upload           `json:"upload,omitempty"`
-	Issuer    string            `json:"issuer,omitempty"`
-	IssuedBy  string            `json:"issued_by,omitempty"`
-	IssuedAt  time.Time         `json:"issued_at"`
+	ID                string            `json:"id"`
+	Operation         string            `json:"operation"`
+	Bucket            string            `json:"bucket"`
+	Key               string            `json:"key,omitempty"`
+	Prefix            string            `json:"prefix,omitempty"`
+	List              bool              `json:"list,omitempty"`
+	NotBefore         *time.Time        `json:"not_before,omitempty"`
+	ExpiresAt         time.Time         `json:"expires_at"`
+	MaxUses           int64             `json:"max_uses"`
+	Subject           string            `json:"subject,omitempty"`
+	Labels            map[string]string `json:"labels,omitempty"`
+	Clients           []string          `json:"clients,omitempty"`             // networks from which it works
+	Bandwidth         int64             `json:"bandwidth,omitempty"`           // bytes a second through one gate
+	RequestsPerSecond int64             `json:"requests_per_second,omitempty"` // through one gate
+	MaxConcurrent     int64             `json:"max_concurrent,omitempty"`      // transfers at a time
+	CutAtExpiry       bool              `json:"cut_at_expiry,omitempty"`
+	ResumeWindow      string            `json:"resume_window,omitempty"` // such as 10m0s
+	ResumeSlack       int64             `json:"resume_slack,omitempty"`  // bytes
+	VersionID         string            `json:"version_id,omitempty"`
+	IfMatch           string            `json:"if_match,omitempty"`
+	Passcode          bool              `json:"passcode,omitempty"` // one must be given
+	Confirm           string            `json:"confirm,omitempty"`  // auto, always or never
+	Response          *Response         `json:"response,omitempty"`
+	Upload            *Upload           `json:"upload,omitempty"`
+	Issuer            string            `json:"issuer,omitempty"`
+	IssuedBy          string            `json:"issued_by,omitempty"`
+	IssuedAt          time.Time         `json:"issued_at"`
 }
 
 // Token is a freshly minted token. It prints and logs as its ID; its JSON form
@@ -191,7 +213,8 @@ func (c *Client) Mint(ctx context.Context, r MintRequest) (*Token, error) {
 // check refuses what encoding/json would replace without a word.
 func (r *MintRequest) check() error {
 	texts := map[string]string{
-		"operation": r.Operation, "bucket": r.Bucket, "key": r.Key, "expires_in": r.ExpiresIn, "subject": r.Subject,
+		"operation": r.Operation, "bucket": r.Bucket, "key": r.Key, "prefix": r.Prefix, "expires_in": r.ExpiresIn, "subject": r.Subject,
+		"resume_window": r.ResumeWindow, "version_id": r.VersionID, "if_match": r.IfMatch, "passcode": r.Passcode, "confirm": r.Confirm,
 	}
 	if r.Response != nil {
 		texts["response.filename"] = r.Response.Filename

@@ -123,7 +123,7 @@ func (s *Store) List(ctx context.Context, q Query) (Page, error) {
 func (q *Query) selects(st *Status) bool {
 	return (q.Subject == "" || q.Subject == st.Subject) &&
 		(q.Bucket == "" || q.Bucket == st.Bucket) &&
-		strings.HasPrefix(st.Key, q.Prefix) &&
+		strings.HasPrefix(st.Key+st.Prefix, q.Prefix) &&
 		(q.State == "" || q.State == st.State)
 }
 

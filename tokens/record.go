@@ -34,6 +34,14 @@ const (
 	fieldIssuedAt
 	fieldClient
 	fieldBandwidth
+	fieldPrefix
+	fieldList
+	fieldVersionID
+	fieldIfMatch
+	fieldRequestsPerSecond
+	fieldMaxConcurrent
+	fieldPasscode
+	fieldConfirm
 )
 
 var errRecord = errors.New("unreadable token record")
@@ -56,6 +64,10 @@ func encodeGrant(g *Grant) []byte {
 	}
 	text(fieldBucket, g.Bucket)
 	text(fieldKey, g.Key)
+	text(fieldPrefix, g.Prefix)
+	number(fieldList, int64(protowire.EncodeBool(g.List)))
+	text(fieldVersionID, g.VersionID)
+	text(fieldIfMatch, g.IfMatch)
 	text(fieldSubject, g.Subject)
 	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
 		// A label is its length-prefixed name and then its value.
@@ -73,6 +85,10 @@ func encodeGrant(g *Grant) []byte {
 		text(fieldClient, c)
 	}
 	number(fieldBandwidth, g.Bandwidth)
+	number(fieldRequestsPerSecond, g.RequestsPerSecond)
+	number(fieldMaxConcurrent, g.MaxConcurrent)
+	text(fieldPasscode, g.Passcode.hash)
+	text(fieldConfirm, string(g.Confirm))
 	number(fieldOverwrite, int64(protowire.EncodeBool(g.Upload.Overwrite)))
 	text(fieldIssuer, g.Issuer)
 	text(fieldIssuedBy, g.IssuedBy)
@@ -151,6 +167,16 @@ func (g *Grant) setText(num protowire.Number, v string) error {
 		g.IssuedBy = v
 	case fieldClient:
 		g.Clients = append(g.Clients, v)
+	case fieldPrefix:
+		g.Prefix = v
+	case fieldVersionID:
+		g.VersionID = v
+	case fieldIfMatch:
+		g.IfMatch = v
+	case fieldPasscode:
+		g.Passcode = Passcode{v}
+	case fieldConfirm:
+		g.Confirm = Confirm(v)
 	default:
 		return fmt.Errorf("%w: unknown field %d", errRecord, num)
 	}
@@ -165,6 +191,12 @@ func (g *Grant) setNumber(num protowire.Number, v int64) error {
 		g.Upload.Overwrite = v != 0
 	case fieldBandwidth:
 		g.Bandwidth = v
+	case fieldList:
+		g.List = v != 0
+	case fieldRequestsPerSecond:
+		g.RequestsPerSecond = v
+	case fieldMaxConcurrent:
+		g.MaxConcurrent = v
 	case fieldIssuedAt:
 		g.IssuedAt = time.UnixMilli(v).UTC()
 	default:

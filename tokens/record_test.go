@@ -31,6 +31,7 @@ func typicalGrant() tokens.Grant {
 // beside it.
 func recorded(g tokens.Grant) tokens.Grant {
 	g.ID, g.Operation, g.NotBefore, g.ExpiresAt, g.MaxUses = "", "", time.Time{}, time.Time{}, 0
+	g.ResumeWindow, g.ResumeSlack, g.CutAtExpiry = 0, 0, false
 	return g
 }
 
@@ -55,6 +56,10 @@ func grants() *rapid.Generator[tokens.Grant] {
 			g.Clients = rapid.SliceOfN(rapid.StringN(1, 20, -1), n, n).Draw(t, "clients")
 		}
 		g.Bandwidth = rapid.Int64().Draw(t, "bandwidth")
+		g.Prefix, g.List = text.Draw(t, "prefix"), rapid.Bool().Draw(t, "list")
+		g.VersionID, g.IfMatch = text.Draw(t, "version_id"), text.Draw(t, "if_match")
+		g.RequestsPerSecond, g.MaxConcurrent = rapid.Int64().Draw(t, "rps"), rapid.Int64().Draw(t, "concurrent")
+		g.Confirm = tokens.Confirm(text.Draw(t, "confirm"))
 		if n := rapid.IntRange(0, 3).Draw(t, "labels"); n > 0 {
 			g.Labels = rapid.MapOfN(rapid.String(), text, n, n).Draw(t, "label")
 		}
@@ -104,6 +109,13 @@ func fill(t *testing.T, v reflect.Value) {
 		return
 	case map[string]string:
 		v.Set(reflect.ValueOf(map[string]string{"name": "value"}))
+		return
+	case tokens.Passcode:
+		p, err := tokens.HashPasscode("text")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Set(reflect.ValueOf(p))
 		return
 	case []string:
 		v.Set(reflect.ValueOf([]string{"a/b"}))

@@ -104,7 +104,8 @@ func (r reply) time(i int) time.Time {
 }
 
 // grant reads the part of a reply that redeem and show have in common:
-// operation, grant, expires, not-before, max uses.
+// operation, grant, expires, not-before, max uses, resume window and slack,
+// cut at expiry.
 func (r reply) grant(id ID) (Grant, error) {
 	g := Grant{ID: id}
 	switch r.text(0) {
@@ -120,6 +121,8 @@ func (r reply) grant(id ID) (Grant, error) {
 		// Read as zero it would be a token without limit.
 		return Grant{}, unproven(fmt.Errorf("%w: limits", errRecord))
 	}
+	g.ResumeWindow = Duration(time.Duration(r.number(5)) * time.Millisecond)
+	g.ResumeSlack, g.CutAtExpiry = r.number(6), r.text(7) == "1"
 	if err := decodeGrant([]byte(r.text(1)), &g); err != nil {
 		return Grant{}, unproven(err)
 	}

@@ -101,6 +101,7 @@ func (s *Store) Mint(ctx context.Context, g Grant, expires time.Duration) (Token
 	g.ID = token.ID()
 	g.IssuedAt = millis(now)
 	g.ExpiresAt, g.NotBefore = millis(g.ExpiresAt), millis(g.NotBefore)
+	g.ResumeWindow = Duration(time.Duration(g.ResumeWindow).Truncate(time.Millisecond))
 	if err := s.mint(ctx, &g, now); err != nil {
 		return Token{}, Grant{}, err
 	}
@@ -119,11 +120,20 @@ func (s *Store) mint(ctx context.Context, g *Grant, now time.Time) error {
 	}
 	status, _, err := s.run(ctx, mintScript, g.ID, []string{recordKey(g.ID)},
 		encodeGrant(g), opCode(g.Operation), g.ExpiresAt.UnixMilli(), notBefore,
-		g.MaxUses, g.ExpiresAt.Add(s.opts.Retention).UnixMilli())
+		g.MaxUses, time.Duration(g.ResumeWindow).Milliseconds(), g.ResumeSlack, flag(g.CutAtExpiry),
+		g.ExpiresAt.Add(s.opts.Retention).UnixMilli())
 	if err != nil {
 		return err
 	}
 	return statusError(status)
+}
+
+// flag is how Redis has a yes or no.
+func flag(on bool) string {
+	if on {
+		return "1"
+	}
+	return ""
 }
 
 func millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
@@ -194,10 +204,10 @@ func readStatus(id ID, r reply) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	now := r.time(5)
-	st := Status{Grant: g, State: Active, InUse: r.number(9), Uses: r.number(10)}
-	if at := r.time(6); !at.IsZero() {
-		st.Revocation = &Revocation{At: at, Author: r.text(7), Reason: r.text(8)}
+	now := r.time(8)
+	st := Status{Grant: g, State: Active, InUse: r.number(12), Uses: r.number(13)}
+	if at := r.time(9); !at.IsZero() {
+		st.Revocation = &Revocation{At: at, Author: r.text(10), Reason: r.text(11)}
 	}
 	switch {
 	case st.Revocation != nil:

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +28,8 @@ func newMint() *cobra.Command {
 		labels                  map[string]string
 		contentTypes            []string
 		overwrite, inline, once bool
+		slack, passcodeFile     string
+		prefix                  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "mint get|put BUCKET/KEY",
@@ -47,6 +51,17 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 	f.StringToStringVar(&labels, "label", nil, "name=value, to find and revoke tokens by; may be repeated")
 	f.StringSliceVar(&r.Clients, "client", nil, "a network from which it works, such as 192.0.2.0/24; may be repeated")
 	f.StringVar(&bandwidth, "bandwidth", "", "how much a second its transfers get together, such as 2MiB")
+	f.Int64Var(&r.RequestsPerSecond, "requests-per-second", 0, "how many requests a second one gate answers")
+	f.Int64Var(&r.MaxConcurrent, "max-concurrent", 0, "how many transfers may run at a time, over all gates")
+	f.BoolVar(&r.CutAtExpiry, "cut-at-expiry", false, "also end transfers that run when it expires")
+	f.StringVar(&r.ResumeWindow, "resume-window", "", "how long a broken download of a limited token may be taken up again, such as 10m")
+	f.StringVar(&slack, "resume-slack", "", "how much more than the file it may then yield (default 16MiB)")
+	f.StringVar(&r.VersionID, "version-id", "", "the only version of the object to give out")
+	f.StringVar(&r.IfMatch, "if-match", "", "the ETag that the object must have, with its quotes")
+	f.StringVar(&passcodeFile, "passcode-file", "", "a file with the passcode that must be given with the link, - for stdin")
+	f.StringVar(&r.Confirm, "confirm", "", "whether browsers show a page first: auto, always or never (default auto: for limited tokens)")
+	f.BoolVar(&r.List, "list", false, "let whoever has the link list what is below BUCKET/PREFIX/")
+	f.BoolVar(&prefix, "prefix", false, "take BUCKET/PREFIX for everything below it")
 	f.StringVar(&response.Filename, "filename", "", "the name to save under")
 	f.BoolVar(&inline, "inline", false, "let browsers show the file instead of saving it")
 	f.StringVar(&response.ContentType, "response-type", "", "the media type to answer with")
@@ -57,6 +72,19 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		r.Operation = args[0]
 		if r.Bucket, r.Key, err = splitTarget(args[1]); err != nil {
+			return err
+		}
+		if prefix {
+			r.Key, r.Prefix = "", r.Key
+		}
+		if f.Changed("resume-slack") {
+			n, err := parseBytes(slack)
+			if err != nil {
+				return err
+			}
+			r.ResumeSlack = &n
+		}
+		if r.Passcode, err = readSecret(cmd, passcodeFile); err != nil {
 			return err
 		}
 		if r.NotBefore, err = parseTime("not-before", notBefore); err != nil {
@@ -91,6 +119,29 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 		return mint(cmd, r)
 	}
 	return cmd
+}
+
+// readSecret reads one line from a file, or from stdin for "-"; a secret on the
+// command line would be seen by everybody on the machine.
+func readSecret(cmd *cobra.Command, file string) (string, error) {
+	var raw []byte
+	var err error
+	switch file {
+	case "":
+		return "", nil
+	case "-":
+		raw, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), 4<<10))
+	default:
+		raw, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the passcode: %w", err)
+	}
+	text := strings.TrimRight(string(raw), "\r\n")
+	if text == "" {
+		return "", usagef("the passcode is empty")
+	}
+	return text, nil
 }
 
 func mint(cmd *cobra.Command, r client.MintRequest) error {
@@ -200,7 +251,7 @@ func showStatus(p *printer, s *client.Status) {
 	row("id", s.ID)
 	row("state", s.State)
 	row("operation", s.Operation)
-	row("object", s.Bucket+"/"+s.Key)
+	row("object", s.Bucket+"/"+s.Key+s.Prefix)
 	if s.MaxUses > 0 {
 		row("uses", fmt.Sprintf("%d of %d, %d under way", s.Uses, s.MaxUses, s.InUse))
 	} else {
@@ -214,6 +265,21 @@ func showStatus(p *printer, s *client.Status) {
 	row("clients", strings.Join(s.Clients, ", "))
 	if s.Bandwidth > 0 {
 		row("bandwidth", fmt.Sprintf("%d bytes a second", s.Bandwidth))
+	}
+	if s.RequestsPerSecond > 0 {
+		row("rate", fmt.Sprintf("%d requests a second", s.RequestsPerSecond))
+	}
+	if s.MaxConcurrent > 0 {
+		row("transfers", fmt.Sprintf("at most %d at a time", s.MaxConcurrent))
+	}
+	if s.ResumeWindow != "" {
+		row("resume", fmt.Sprintf("within %s, %d bytes of slack", s.ResumeWindow, s.ResumeSlack))
+	}
+	row("version", s.VersionID)
+	row("etag", s.IfMatch)
+	row("confirm", s.Confirm)
+	if s.Passcode {
+		row("passcode", "required")
 	}
 	for name, value := range s.Labels {
 		row("label", name+"="+value)
@@ -271,7 +337,7 @@ func list(cmd *cobra.Command, c *client.Client, q client.ListQuery, most int) er
 				if s.MaxUses > 0 {
 					uses = fmt.Sprintf("%d/%d", s.Uses, s.MaxUses)
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s/%s\t%s\t%s\t%s\n", s.ID, s.State, s.Operation, s.Bucket, s.Key,
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s/%s\t%s\t%s\t%s\n", s.ID, s.State, s.Operation, s.Bucket, s.Key+s.Prefix,
 					uses, s.ExpiresAt.Local().Format(time.DateTime), s.Subject)
 			})
 			if err != nil {

@@ -7,12 +7,12 @@
 -- The same nonce gets the same answer however often it asks, so a replayed
 -- command reserves one use.
 local call, op, nonce, lapse = unpack(ARGV)
-local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd')
+local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd', 'r', 'l', 'e')
 if not r[1] then
   return {call, 'unknown'}
 end
 local function answer(status)
-  return {call, status, r[1], r[2], r[3], r[4] or '', r[5]}
+  return {call, status, r[1], r[2], r[3], r[4] or '', r[5], r[7] or '', r[8] or '', r[9] or ''}
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
