@@ -242,7 +242,7 @@ func (g *gate) use(token string) {
 	if err != nil {
 		g.Fatal(err)
 	}
-	use, err := g.store.Redeem(g.Context(), parsed, tokens.Get)
+	use, err := g.store.Redeem(g.Context(), parsed, tokens.Ask{Operation: tokens.Get})
 	if err != nil {
 		g.Fatal(err)
 	}

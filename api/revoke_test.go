@@ -34,7 +34,7 @@ func TestRevokeHoldsWhenItAnswers(t *testing.T) {
 	if receipt["cut"] != 1.0 || !slices.Equal(receipt["acknowledged_by"].([]any), []any{"gate-1/4711"}) {
 		t.Errorf("the receipt is %v", receipt)
 	}
-	if _, err := g.store.Redeem(t.Context(), token, tokens.Get); !errors.Is(err, tokens.ErrRevoked) {
+	if _, err := g.store.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrRevoked) {
 		t.Errorf("redeeming: %v, want ErrRevoked", err)
 	}
 	if !errors.Is(transfer.Err(), revocation.ErrCut) || bystander.Err() != nil {

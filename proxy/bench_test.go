@@ -17,11 +17,11 @@ import (
 // fixedTokens permits everything by one grant, without Redis.
 type fixedTokens struct{ grant tokens.Grant }
 
-func (f *fixedTokens) Redeem(context.Context, tokens.Token, tokens.Operation) (*tokens.Use, error) {
+func (f *fixedTokens) Redeem(context.Context, tokens.Token, tokens.Ask) (*tokens.Use, error) {
 	return &tokens.Use{Grant: f.grant}, nil
 }
 
-func (f *fixedTokens) Look(context.Context, tokens.Token, tokens.Operation) (*tokens.Use, error) {
+func (f *fixedTokens) Look(context.Context, tokens.Token, tokens.Ask) (*tokens.Use, error) {
 	return &tokens.Use{Grant: f.grant}, nil
 }
 

@@ -2,11 +2,13 @@ package proxy
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 
 	"s3gate/s3client"
@@ -17,14 +19,14 @@ import (
 func (x *exchange) download() error {
 	x.register()
 	ctx := x.transfer.Context()
-	use, err := x.h.Tokens.Redeem(ctx, x.token, tokens.Get)
+	use, err := x.h.Tokens.Redeem(ctx, x.token, x.ask(tokens.Get))
 	x.use = use
 	if err != nil {
 		return err
 	}
-	// Whatever happens before the first byte hands the use back; once it is
-	// committed or kept this does nothing.
-	defer use.Refund(ctx)
+	// Whatever happens before the first byte hands the use back.
+	defer x.endUse(ctx)
+	x.limitTime()
 	resp, err := x.fetch(http.MethodGet)
 	if err != nil {
 		return err
@@ -35,8 +37,12 @@ func (x *exchange) download() error {
 
 // head answers a HEAD, which charges nothing.
 func (x *exchange) head() error {
-	use, err := x.h.Tokens.Look(x.r.Context(), x.token, tokens.Get)
+	use, err := x.h.Tokens.Look(x.r.Context(), x.token, x.ask(tokens.Get))
 	x.use = use
+	var spent *tokens.SpentError
+	if errors.As(err, &spent) {
+		err = nil // something is left to ask for, and this is how to find out what
+	}
 	if err != nil {
 		return err
 	}
@@ -59,7 +65,7 @@ func (x *exchange) fetch(method string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := planFetch(x.r, x.grant())
+	p, err := planFetch(x.r, x.grant(), x.use.Open)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +75,7 @@ func (x *exchange) fetch(method string) (*http.Response, error) {
 	}
 	send := func(p *plan) (*http.Response, error) {
 		return up.Do(ctx, &s3client.Request{
-			Method: method, Key: x.grant().Key, Header: p.header, Agent: string(x.grant().ID),
+			Method: method, Key: x.grant().Key, Query: p.query, Header: p.header, Agent: string(x.grant().ID),
 		})
 	}
 	resp, err := send(p)
@@ -87,6 +93,10 @@ func (x *exchange) fetch(method string) (*http.Response, error) {
 		resp.Body.Close()
 		return nil, fmt.Errorf("%w: part of an object that was asked for whole", errUpstream)
 	}
+	if p.pinned && resp.StatusCode == http.StatusPreconditionFailed {
+		resp.Body.Close()
+		return nil, tokens.ErrChanged
+	}
 	return resp, nil
 }
 
@@ -102,11 +112,49 @@ func (x *exchange) respond(resp *http.Response) error {
 	}
 	// Under If-Range the whole object is due when the condition does not hold,
 	// and never wrong.
-	if x.grant().Limited() && x.r.Header.Get("If-Range") == "" &&
+	if x.grant().Strict() && x.r.Header.Get("If-Range") == "" &&
 		!satisfiable(x.r.Header.Get("Range"), resp.ContentLength) {
 		return &rangeError{size: resp.ContentLength}
 	}
-	return x.stream(resp)
+	part, err := partOf(resp)
+	if err != nil {
+		return err
+	}
+	if open := x.use.Open; open != nil && part.whole() && part.length > open.Left {
+		return &tokens.SpentError{Left: open.Left}
+	}
+	return x.stream(resp, part)
+}
+
+// part is what of an object an answer holds.
+type part struct {
+	object        tokens.Object
+	first, length int64
+}
+
+func (p *part) whole() bool { return p.length == p.object.Size }
+
+// partOf reads what S3 says that it answers with. A size of -1 is unknown.
+func partOf(resp *http.Response) (part, error) {
+	p := part{length: resp.ContentLength, object: tokens.Object{
+		Size: resp.ContentLength, ETag: resp.Header.Get("Etag"), VersionID: resp.Header.Get("X-Amz-Version-Id"),
+	}}
+	if resp.StatusCode == http.StatusPartialContent {
+		text := resp.Header.Get("Content-Range")
+		span, _, _ := strings.Cut(strings.TrimPrefix(text, "bytes "), "/")
+		from, to, _ := strings.Cut(span, "-")
+		first, ok1 := parseDigits(from)
+		last, ok2 := parseDigits(to)
+		p.object.Size = contentRangeSize(text)
+		p.first = first
+		if !ok1 || !ok2 || p.object.Size <= last || p.length != last-first+1 {
+			return p, fmt.Errorf("%w: a part without its place", errUpstream)
+		}
+	}
+	if p.object.Size < 0 {
+		p.object = tokens.Object{} // a copy of unknown length has no budget
+	}
+	return p, nil
 }
 
 // refused handles what is not a success: 304 is passed on, the rest becomes
@@ -130,7 +178,7 @@ var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 // stream charges the use and copies the body. Nothing is sent before the
 // first bytes are at hand, so that a failure until then costs no use and has
 // a status of its own.
-func (x *exchange) stream(resp *http.Response) error {
+func (x *exchange) stream(resp *http.Response, part part) error {
 	buf := buffers.Get().(*[64 << 10]byte)
 	defer buffers.Put(buf)
 	ctx := x.transfer.Context()
@@ -141,7 +189,7 @@ func (x *exchange) stream(resp *http.Response) error {
 	if readErr != nil && readErr != io.EOF {
 		return fmt.Errorf("%w: %w", s3client.ErrUnreachable, readErr)
 	}
-	if err := x.use.Charge(ctx); err != nil {
+	if err := x.use.Pin(ctx, part.object, part.first, part.length); err != nil {
 		return err
 	}
 	// Both are still free: nothing has been given out.
@@ -155,16 +203,32 @@ func (x *exchange) stream(resp *http.Response) error {
 	x.writeHeader(resp.StatusCode)
 	for {
 		if n > 0 {
-			if _, err := x.transfer.Write(x.w, buf[:n]); err != nil {
-				x.err = fmt.Errorf("writing to the client: %w", err)
-				x.abort()
-			}
+			x.give(ctx, buf[:n])
 		}
 		if readErr != nil {
 			x.endBody(readErr)
 			return nil
 		}
 		n, readErr = body.Read(buf[:])
+	}
+}
+
+// give hands bytes of the body to the client, as many as the use has left.
+func (x *exchange) give(ctx context.Context, p []byte) {
+	before := x.transfer.Bytes()
+	allowed, err := x.use.Allow(ctx, before+int64(len(p)))
+	if err == nil && allowed < before+int64(len(p)) {
+		p, err = p[:max(0, allowed-before)], &tokens.SpentError{}
+	}
+	if len(p) > 0 && (err == nil || errors.Is(err, tokens.ErrUsed)) {
+		if _, writeErr := x.transfer.Write(x.w, p); writeErr != nil {
+			err = fmt.Errorf("writing to the client: %w", writeErr)
+		}
+	}
+	if err != nil {
+		x.err = err
+		_ = x.transfer.Flush() // what was charged may leave
+		x.abort()
 	}
 }
 

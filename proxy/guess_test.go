@@ -18,13 +18,13 @@ import (
 // counting knows no token, and counts how often it was asked.
 type counting struct{ asked atomic.Int64 }
 
-func (c *counting) Redeem(context.Context, tokens.Token, tokens.Operation) (*tokens.Use, error) {
+func (c *counting) Redeem(context.Context, tokens.Token, tokens.Ask) (*tokens.Use, error) {
 	c.asked.Add(1)
 	return nil, tokens.ErrUnknown
 }
 
-func (c *counting) Look(ctx context.Context, t tokens.Token, op tokens.Operation) (*tokens.Use, error) {
-	return c.Redeem(ctx, t, op)
+func (c *counting) Look(ctx context.Context, t tokens.Token, ask tokens.Ask) (*tokens.Use, error) {
+	return c.Redeem(ctx, t, ask)
 }
 
 // Guessing well-formed tokens is limited by network, and Redis is spared;

@@ -82,9 +82,9 @@ func asSent(name string) string {
 	return name
 }
 
-// acceptRanges is none for a limited token, whose use is one whole copy.
+// acceptRanges is none for a token whose use is one request for the whole.
 func acceptRanges(g *tokens.Grant) string {
-	if g.Limited() {
+	if g.Strict() {
 		return "none"
 	}
 	return "bytes"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,10 @@ var conditionals = []string{"If-Match", "If-None-Match", "If-Modified-Since", "I
 // plan is what to ask S3 for.
 type plan struct {
 	header http.Header
+	query  url.Values
+	// pinned says that the object must be the one with which the use was
+	// begun, so that S3's 412 may mean that it is not.
+	pinned bool
 	// ifRange is the client's If-Range when a Range was sent under it; S3
 	// does not know the header, so its condition travels as another one.
 	ifRange string
@@ -24,9 +29,10 @@ type plan struct {
 
 var errTwoRanges = errors.New("more than one Range header")
 
-// planFetch translates the client's conditions. A limited token is for the
-// whole object, so its Range is not sent.
-func planFetch(r *http.Request, g *tokens.Grant) (*plan, error) {
+// planFetch translates the client's conditions. A token whose use is one
+// request is for the whole object, so its Range is not sent. What goes on with
+// an open use gets that use's object or none.
+func planFetch(r *http.Request, g *tokens.Grant, open *tokens.Open) (*plan, error) {
 	p := &plan{header: http.Header{}}
 	for _, name := range conditionals {
 		if v := r.Header.Values(name); len(v) > 0 {
@@ -37,14 +43,50 @@ func planFetch(r *http.Request, g *tokens.Grant) (*plan, error) {
 	if len(ranges) > 1 {
 		return nil, errTwoRanges
 	}
-	if r.Method != http.MethodGet || g.Limited() || len(ranges) == 0 || !singleRange(ranges[0]) {
+	if r.Method == http.MethodGet && !g.Strict() && len(ranges) > 0 && singleRange(ranges[0]) {
+		// If the condition cannot hold: the whole object.
+		if cond := r.Header.Get("If-Range"); cond == "" || p.addIfRange(cond) {
+			p.header.Set("Range", ranges[0])
+		}
+	}
+	if open == nil {
 		return p, nil
 	}
-	if cond := r.Header.Get("If-Range"); cond != "" && !p.addIfRange(cond) {
-		return p, nil // the condition cannot hold: the whole object
+	return p, p.pin(&open.Object)
+}
+
+// pin holds the request to one object. The client's own If-Match is judged
+// here, since its place is taken.
+func (p *plan) pin(o *tokens.Object) error {
+	p.pinned = true
+	if o.VersionID != "" {
+		p.query = url.Values{"versionId": {o.VersionID}}
 	}
-	p.header.Set("Range", ranges[0])
-	return p, nil
+	if o.ETag == "" {
+		return nil
+	}
+	if strings.HasPrefix(p.ifRange, `"`) && p.ifRange != o.ETag {
+		*p = *p.whole()
+	}
+	p.ifRange = strings.TrimPrefix(p.ifRange, o.ETag) // it holds, or is a date
+	if cond := p.header.Get("If-Match"); cond != "" && !matches(cond, o.ETag) {
+		return errCondition
+	}
+	p.header.Set("If-Match", o.ETag)
+	return nil
+}
+
+var errCondition = errors.New("condition does not hold")
+
+// matches reports whether an If-Match names the ETag (RFC 9110, section
+// 13.1.1): by strong comparison, or by "*".
+func matches(cond, etag string) bool {
+	for candidate := range strings.SplitSeq(cond, ",") {
+		if c := textproto.TrimString(candidate); c == etag || c == "*" {
+			return true
+		}
+	}
+	return false
 }
 
 // addIfRange sends an If-Range as If-Match or If-Unmodified-Since. It reports
@@ -89,7 +131,7 @@ func (p *plan) whole() *plan {
 	} else {
 		header.Del("If-Unmodified-Since")
 	}
-	return &plan{header: header}
+	return &plan{header: header, query: p.query, pinned: p.pinned}
 }
 
 // singleRange reports whether a Range header asks for one range of bytes.

@@ -29,6 +29,8 @@ var (
 		message: "There is nothing at this link. Check that it was copied whole."}
 	revoked = problem{status: http.StatusGone, code: "LinkRevoked",
 		message: "This link was withdrawn. Ask whoever gave it to you for a new one."}
+	expired = problem{status: http.StatusGone, code: "LinkExpired",
+		message: "This link has expired. Ask whoever gave it to you for a new one."}
 	unavailable = problem{status: http.StatusServiceUnavailable, code: "ServiceUnavailable",
 		message: "This link cannot be checked right now. Nothing was used up; try again in a moment.", retry: 1}
 	storageTrouble = problem{status: http.StatusBadGateway, code: "StorageError",
@@ -48,13 +50,13 @@ var causes = []struct {
 }{
 	{tokens.ErrMalformed, notFound},
 	{tokens.ErrUnknown, notFound},
-	{tokens.ErrExpired, problem{status: http.StatusGone, code: "LinkExpired",
-		message: "This link has expired. Ask whoever gave it to you for a new one."}},
+	{tokens.ErrExpired, expired},
 	{tokens.ErrUsed, problem{status: http.StatusGone, code: "LinkUsed",
 		message: "This link has been used as often as it may be. Ask whoever gave it to you for a new one."}},
 	{tokens.ErrRevoked, revoked},
 	{revocation.ErrCut, revoked},
 	{revocation.ErrShutdown, unavailable},
+	{revocation.ErrExpired, expired},
 	{tokens.ErrNotYet, problem{status: http.StatusForbidden, code: "LinkNotYetValid",
 		message: "This link does not work yet. Try again later."}},
 	{tokens.ErrInUse, problem{status: http.StatusConflict, code: "LinkInUse",
@@ -73,6 +75,10 @@ var causes = []struct {
 		message: "An upload must say its size in a Content-Length header."}},
 	{errEncoding, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send the plain bytes of the file: aws-chunked and STREAMING-… bodies are not taken."}},
+	{tokens.ErrChanged, problem{status: http.StatusPreconditionFailed, code: "ObjectChanged",
+		message: "The file was replaced since this download began, so it cannot be completed. Ask whoever gave you the link for a new one."}},
+	{errCondition, problem{status: http.StatusPreconditionFailed, code: "PreconditionFailed",
+		message: "A condition of the request does not hold."}},
 	{errTwoRanges, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send one Range header, not several."}},
 	{s3client.ErrUnreachable, storageTrouble},
@@ -113,6 +119,7 @@ func problemOf(err error) problem {
 		rng      *rangeError
 		large    *tooLargeError
 		media    *typeError
+		spent    *tokens.SpentError
 		answered *s3client.Error
 		timeout  net.Error
 	)
@@ -123,6 +130,9 @@ func problemOf(err error) problem {
 	case errors.As(err, &rng):
 		return problem{status: http.StatusRequestedRangeNotSatisfiable, code: "InvalidRange",
 			message: "The file has no such range."}
+	case errors.As(err, &spent):
+		return problem{status: http.StatusGone, code: "LinkUsed",
+			message: fmt.Sprintf("This link has been used as often as it may be. Of a download that may still be resumed %d bytes are left: ask for a range of them.", spent.Left)}
 	case errors.As(err, &large):
 		return problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
 			message: fmt.Sprintf("The upload has %d bytes; this link permits at most %d.", large.size, large.limit)}

@@ -50,7 +50,7 @@ var problemCases = []struct {
 		g.store.Revoke(g.t.Context(), token.ID(), canaryMessage, canaryMessage)
 	}, aGet(), 410, "LinkRevoked", nil},
 	{"in use", get(), func(g *gate, token tokens.Token) {
-		g.store.Redeem(g.t.Context(), token, tokens.Get)
+		g.store.Redeem(g.t.Context(), token, tokens.Ask{Operation: tokens.Get})
 	}, aGet(), 409, "LinkInUse", map[string]string{"Retry-After": "2"}},
 	{"wrong method for get", forever(get()), nil, aPut(content), 405, "MethodNotAllowed",
 		map[string]string{"Allow": "GET, HEAD, OPTIONS"}},

@@ -34,10 +34,10 @@ import (
 // Tokens decides what a token permits; [tokens.Store] is one. It must be safe
 // for concurrent use, and its errors are those of package tokens.
 type Tokens interface {
-	// Redeem reserves a use, which the handler settles.
-	Redeem(ctx context.Context, t tokens.Token, op tokens.Operation) (*tokens.Use, error)
+	// Redeem reserves a use, or finds one to go on with; the handler ends it.
+	Redeem(ctx context.Context, t tokens.Token, ask tokens.Ask) (*tokens.Use, error)
 	// Look answers as Redeem would and reserves nothing.
-	Look(ctx context.Context, t tokens.Token, op tokens.Operation) (*tokens.Use, error)
+	Look(ctx context.Context, t tokens.Token, ask tokens.Ask) (*tokens.Use, error)
 }
 
 // Upstream sends requests to one bucket; [s3client.Bucket] is one. It must be
@@ -65,6 +65,12 @@ type Handler struct {
 	// Guesses limits how often one network may ask for tokens that do not
 	// exist; nil does not.
 	Guesses *Guesses
+	// Ended is told of each use that ends with a request; the store tells of
+	// those that end later. It must not block. Nil hears nothing.
+	Ended func(tokens.Receipt)
+	// ReceiptAddress is how much of a client's address a receipt keeps; ""
+	// keeps nothing.
+	ReceiptAddress AddressDetail
 	// UploadIdle is how long a client may send nothing of an upload before
 	// it is given up; 0 means 20 s, after which S3 gives up too.
 	UploadIdle time.Duration

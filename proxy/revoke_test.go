@@ -137,8 +137,8 @@ type afterRedeem struct {
 	then func()
 }
 
-func (s *afterRedeem) Redeem(ctx context.Context, token tokens.Token, op tokens.Operation) (*tokens.Use, error) {
-	use, err := s.Store.Redeem(ctx, token, op)
+func (s *afterRedeem) Redeem(ctx context.Context, token tokens.Token, ask tokens.Ask) (*tokens.Use, error) {
+	use, err := s.Store.Redeem(ctx, token, ask)
 	s.then()
 	return use, err
 }

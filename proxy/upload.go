@@ -53,12 +53,13 @@ func (x *exchange) upload() error {
 	}
 	x.register()
 	ctx := x.transfer.Context()
-	use, err := x.h.Tokens.Redeem(ctx, x.token, tokens.Put)
+	use, err := x.h.Tokens.Redeem(ctx, x.token, x.ask(tokens.Put))
 	x.use = use
 	if err != nil {
 		return err
 	}
-	defer use.Refund(ctx)
+	defer x.endUse(ctx)
+	x.limitTime()
 	up, err := x.upstream()
 	if err != nil {
 		return err
@@ -159,8 +160,7 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 		if !complete {
 			return fmt.Errorf("%w: success before the body was sent", errUpstream)
 		}
-		x.use.Commit(ctx)
-		x.stored(resp.Header)
+		x.stored(ctx, resp.Header)
 		return nil
 	case err == nil:
 		err = s3client.ReadError(resp)
@@ -189,8 +189,7 @@ func (x *exchange) resolve(ctx context.Context, up Upstream, cause error) error 
 		resp.Body.Close()
 		notOurs = resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNotFound
 		if resp.StatusCode == http.StatusOK && resp.Header.Get(useMark) == x.use.Mark() {
-			x.use.Commit(ctx)
-			x.stored(resp.Header)
+			x.stored(ctx, resp.Header)
 			return nil
 		}
 	}
@@ -224,8 +223,12 @@ func (x *exchange) putHeader() http.Header {
 	return header
 }
 
-// stored answers a PUT as S3 does.
-func (x *exchange) stored(from http.Header) {
+// stored charges the use and answers a PUT as S3 does.
+func (x *exchange) stored(ctx context.Context, from http.Header) {
+	x.use.Stored(tokens.Object{
+		Size: x.r.ContentLength, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
+	})
+	x.use.Commit(ctx)
 	header := x.w.Header()
 	for name, values := range from {
 		if putAnswerHeader(name) {

@@ -17,6 +17,8 @@ var (
 	ErrCut = errors.New("transfer cut")
 	// ErrShutdown: the gate stops. The permission stands.
 	ErrShutdown = errors.New("transfer stopped by shutdown")
+	// ErrExpired: its token has expired, and does not let transfers go on.
+	ErrExpired = errors.New("transfer ended by expiry")
 )
 
 // patience is how long a reset may wait for a shared connection to take it.
@@ -51,6 +53,7 @@ type Transfer struct {
 	// ending is held while the transfer is interrupted and while it ends, so
 	// that nothing is done to a connection that serves the next request.
 	ending sync.Mutex
+	timer  *time.Timer // nil unless EndAfter was called
 }
 
 // The states of a transfer. Only running leads anywhere.
@@ -59,6 +62,7 @@ const (
 	committing
 	cut
 	shut
+	expired
 	ended
 )
 
@@ -83,11 +87,22 @@ func (ts *Transfers) Begin(id string, token tokens.ID, w http.ResponseWriter, r 
 func (t *Transfer) End() {
 	t.ending.Lock()
 	t.state.CompareAndSwap(running, ended)
+	if t.timer != nil {
+		t.timer.Stop()
+	}
 	t.ending.Unlock()
 	t.owner.mu.Lock()
 	delete(t.owner.all, t)
 	t.owner.mu.Unlock()
 	t.cancel(nil)
+}
+
+// EndAfter stops the transfer with [ErrExpired] when d has passed, if it still
+// runs then. It is called once at most.
+func (t *Transfer) EndAfter(d time.Duration) {
+	t.ending.Lock()
+	defer t.ending.Unlock()
+	t.timer = time.AfterFunc(d, func() { t.interrupt(expired) })
 }
 
 // Context ends when the request does or the transfer is cut; then its cause
@@ -149,14 +164,16 @@ func (t *Transfer) Commit() error {
 	return t.Err()
 }
 
-// Err is nil while the transfer may go on, and else [ErrCut] or
-// [ErrShutdown].
+// Err is nil while the transfer may go on, and else [ErrCut], [ErrShutdown] or
+// [ErrExpired].
 func (t *Transfer) Err() error {
 	switch t.state.Load() {
 	case cut:
 		return ErrCut
 	case shut:
 		return ErrShutdown
+	case expired:
+		return ErrExpired
 	}
 	return nil
 }

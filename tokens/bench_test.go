@@ -67,7 +67,7 @@ func BenchmarkRedeem(b *testing.B) {
 	b.Run("unlimited", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := s.Redeem(b.Context(), unlimited, tokens.Get); err != nil {
+			if _, err := s.Redeem(b.Context(), unlimited, tokens.Ask{Operation: tokens.Get}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -75,7 +75,7 @@ func BenchmarkRedeem(b *testing.B) {
 	b.Run("limited, with its charge and refund", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			use, err := s.Redeem(b.Context(), limited, tokens.Get)
+			use, err := s.Redeem(b.Context(), limited, tokens.Ask{Operation: tokens.Get})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,6 +1,9 @@
 package tokens
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Why a token does not permit a request. [Store.Redeem] and the methods of
 // [Use] return these, wrapped or bare; compare with errors.Is.
@@ -23,6 +26,8 @@ var (
 	// ErrUnproven: Redis could not be asked or its answer could not be
 	// believed. Nothing may be given out; the caller may try again.
 	ErrUnproven = errors.New("token state cannot be proven")
+	// ErrChanged: the object is no longer the one that the use was begun with.
+	ErrChanged = errors.New("object has changed since the use began")
 	// ErrExists: a token with this ID was minted before.
 	ErrExists = errors.New("token exists")
 )
@@ -37,7 +42,22 @@ var statusErrors = map[string]error{
 	"busy":      ErrInUse,
 	"operation": ErrOperation,
 	"exists":    ErrExists,
+	"changed":   ErrChanged,
 }
+
+// SpentError is an [ErrUsed] of a use that is still open, and has too little
+// left for what was asked.
+type SpentError struct {
+	// Left is how many bytes it has left.
+	Left int64
+}
+
+func (e *SpentError) Error() string {
+	return fmt.Sprintf("%v: %d bytes are left of an open use", ErrUsed, e.Left)
+}
+
+// Is makes a SpentError an ErrUsed.
+func (e *SpentError) Is(target error) bool { return target == ErrUsed }
 
 // statusError turns a script's status into an error; one that is not in the
 // table decides nothing.
@@ -47,3 +67,5 @@ func statusError(status string) error {
 	}
 	return unproven(errors.New("unexpected answer " + clip(status)))
 }
+
+func isUnproven(err error) bool { return errors.Is(err, ErrUnproven) }

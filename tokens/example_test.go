@@ -34,7 +34,7 @@ func Example() {
 	}
 	fmt.Println("mint:", token, len(token.Reveal()), "characters, for", grant.Bucket, grant.Key)
 
-	use, err := store.Redeem(ctx, token, tokens.Get)
+	use, err := store.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func Example() {
 	use.Commit(ctx)
 	fmt.Println("redeem:", use.Grant.Key)
 
-	_, err = store.Redeem(ctx, token, tokens.Get)
+	_, err = store.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get})
 	fmt.Println("again:", err, errors.Is(err, tokens.ErrUsed))
 	// Output:
 	// mint: s3g_[redacted] 32 characters, for media talk.mp4

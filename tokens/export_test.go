@@ -23,7 +23,7 @@ func Keys(id ID, nonce string) (record, reserved, charged, cancelled string) {
 
 // RedeemNonce redeems under a nonce of the caller's choice.
 func (s *Store) RedeemNonce(ctx context.Context, id ID, op Operation, nonce string) (*Use, error) {
-	return s.redeem(ctx, id, op, nonce)
+	return s.redeem(ctx, id, Ask{Operation: op}, nonce)
 }
 
 // Nonce names the attempt of a use.
@@ -32,7 +32,7 @@ func (u *Use) Nonce() string { return u.nonce }
 // SendRedeem, SendCharge, SendCommit and SendRefund send one command and have
 // no other effect.
 func (s *Store) SendRedeem(ctx context.Context, id ID, nonce string) error {
-	status, _, err := s.run(ctx, redeemScript, id, useKeys(id, nonce), opGet, nonce, s.opts.ReserveTimeout.Milliseconds())
+	status, _, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opGet, nonce, s.opts.ReserveTimeout.Milliseconds(), 0, 0)
 	return errors.Join(err, statusErrorIf(err, status))
 }
 
@@ -42,11 +42,11 @@ func (s *Store) SendCharge(ctx context.Context, id ID, nonce string) error {
 }
 
 func (s *Store) SendCommit(ctx context.Context, id ID, nonce string) error {
-	return s.settler.tell(ctx, settlement{id, nonce, commit})
+	return s.settler.tell(ctx, &settlement{id: id, nonce: nonce, outcome: commit})
 }
 
 func (s *Store) SendRefund(ctx context.Context, id ID, nonce string) error {
-	return s.settler.tell(ctx, settlement{id, nonce, refund})
+	return s.settler.tell(ctx, &settlement{id: id, nonce: nonce, outcome: refund})
 }
 
 func statusErrorIf(err error, status string) error {

@@ -60,7 +60,7 @@ func TestRedisTimeDecides(t *testing.T) {
 				{29 * 24 * time.Hour, tokens.ErrExpired, tokens.Expired},
 			} {
 				m.SetTime(now.Add(step.at))
-				if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, step.want) {
+				if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, step.want) {
 					t.Errorf("after %s: %v, want %v", step.at, err, step.want)
 				}
 				if st, err := s.Show(ctx, token.ID()); err != nil || st.State != step.state {
@@ -89,8 +89,8 @@ func TestSettlementsOutliveAnOutage(t *testing.T) {
 
 	r.cut(true)
 	calls := map[string]func() error{
-		"Redeem": func() error { _, err := s.Redeem(ctx, waiting, tokens.Get); return err },
-		"Look":   func() error { _, err := s.Look(ctx, waiting, tokens.Get); return err },
+		"Redeem": func() error { _, err := s.Redeem(ctx, waiting, tokens.Ask{Operation: tokens.Get}); return err },
+		"Look":   func() error { _, err := s.Look(ctx, waiting, tokens.Ask{Operation: tokens.Get}); return err },
 		"Charge": func() error { return commit.Charge(ctx) },
 		"Show":   func() error { _, err := s.Show(ctx, waiting.ID()); return err },
 		"List":   func() error { _, err := s.List(ctx, tokens.Query{}); return err },
@@ -118,7 +118,7 @@ func TestSettlementsOutliveAnOutage(t *testing.T) {
 	// The redemption that got no answer took nothing.
 	redeem(t, s, waiting).Commit(ctx)
 	redeem(t, s, refunded).Commit(ctx)
-	if _, err := s.Redeem(ctx, committed, tokens.Get); !errors.Is(err, tokens.ErrUsed) {
+	if _, err := s.Redeem(ctx, committed, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUsed) {
 		t.Errorf("redeeming what was committed during the outage: %v, want ErrUsed", err)
 	}
 }
@@ -158,7 +158,7 @@ func TestSettlingAHangingRedisIsBounded(t *testing.T) {
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	begin = time.Now()
-	if _, err := s.Redeem(short, token, tokens.Get); !errors.Is(err, tokens.ErrUnproven) {
+	if _, err := s.Redeem(short, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnproven) {
 		t.Errorf("redeeming: %v, want ErrUnproven", err)
 	}
 	if took := time.Since(begin); took > 500*time.Millisecond {
@@ -182,7 +182,7 @@ func TestLostReplyTakesAtMostOneUse(t *testing.T) {
 	repeating := newStore(t, newClient(t, r.addr(), 2), tokens.Options{})
 	token := mint(t, repeating, 1)
 	loseNext()
-	use, err := repeating.Redeem(ctx, token, tokens.Get)
+	use, err := repeating.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get})
 	if err != nil {
 		t.Fatalf("redeeming, reply lost and repeated: %v", err)
 	}
@@ -197,7 +197,7 @@ func TestLostReplyTakesAtMostOneUse(t *testing.T) {
 	once := newStore(t, newClient(t, r.addr(), -1), tokens.Options{BusyWait: 5 * time.Second})
 	token = mint(t, once, 1)
 	loseNext()
-	if _, err := once.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrUnproven) {
+	if _, err := once.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnproven) {
 		t.Fatalf("redeeming, reply lost: %v, want ErrUnproven", err)
 	}
 	use = redeem(t, once, token) // as soon as it has come back
@@ -291,10 +291,10 @@ func TestShiftedRepliesProveNothing(t *testing.T) {
 
 	r.set(func() { r.shift = true })
 	for i := range 20 {
-		if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrUnproven) {
+		if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnproven) {
 			t.Fatalf("redemption %d: %v, want ErrUnproven", i, err)
 		}
-		if _, err := s.Redeem(ctx, free, tokens.Get); !errors.Is(err, tokens.ErrUnproven) {
+		if _, err := s.Redeem(ctx, free, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnproven) {
 			t.Fatalf("redemption %d of another token: %v, want ErrUnproven", i, err)
 		}
 		if _, err := s.Show(ctx, token.ID()); !errors.Is(err, tokens.ErrUnproven) {
@@ -360,13 +360,13 @@ func TestStrangeRepliesProveNothing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rdb := &stub{run: func(_ []string, args []any) (any, error) {
-				if len(args) > 4 { // the settlement
+				if len(args) > 2 && args[2] == "refund" { // the settlement
 					return []any{args[0], "ok"}, nil
 				}
 				return tt.reply(args[0].(string))
 			}}
 			s := newStore(t, rdb, tokens.Options{})
-			use, err := s.Redeem(t.Context(), token, tokens.Get)
+			use, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Get})
 			if !errors.Is(err, tt.want) || (err == nil) != (use != nil) {
 				t.Errorf("%+v, %v; want %v", use, err, tt.want)
 			}
@@ -388,7 +388,7 @@ func TestOneStuckSettlementDoesNotHoldUpOthers(t *testing.T) {
 	stuck := tokens.Generate()
 	rdb := &stub{run: func(keys []string, args []any) (any, error) {
 		isStuck := strings.Contains(keys[0], string(stuck.ID()))
-		if len(args) <= 4 { // the redemption
+		if args[2] != "refund" && args[2] != "commit" { // the redemption
 			return []any{args[0], "ok", "g", "\x01", "1800000000000", "", "1"}, nil
 		}
 		if away.Load() && isStuck || !isStuck && !settledOnce(&mu, settled, keys[0]) {
@@ -444,7 +444,7 @@ func TestBacklogIsBoundedAndReported(t *testing.T) {
 	s := tokens.New(rdb, tokens.Options{BusyWait: -1, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	token := tokens.Generate()
 	for range tokens.MaxBacklog + extra {
-		if _, err := s.Redeem(t.Context(), token, tokens.Get); !errors.Is(err, tokens.ErrUnproven) {
+		if _, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnproven) {
 			t.Fatal(err)
 		}
 	}
@@ -472,7 +472,7 @@ func TestCloseIsBounded(t *testing.T) {
 	defer server.Resume()
 	gone, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, err := s.Redeem(gone, token, tokens.Get); !errors.Is(err, tokens.ErrUnproven) {
+	if _, err := s.Redeem(gone, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnproven) {
 		t.Fatal(err)
 	}
 	use.Keep()
@@ -502,7 +502,7 @@ func TestStubbornClientIsLeftAlone(t *testing.T) {
 	}}
 	s := tokens.New(rdb, tokens.Options{BusyWait: -1})
 	defer close(release)
-	if _, err := s.Redeem(t.Context(), tokens.Generate(), tokens.Get); !errors.Is(err, tokens.ErrUnproven) {
+	if _, err := s.Redeem(t.Context(), tokens.Generate(), tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnproven) {
 		t.Fatal(err)
 	}
 	stubborn.Store(true)
@@ -542,7 +542,7 @@ func TestSettlingIsBounded(t *testing.T) {
 type waiting struct{ stub }
 
 func (w *waiting) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	if len(args) > 4 { // a settlement
+	if len(args) > 2 && args[2] == "commit" { // a settlement
 		<-ctx.Done()
 		return redis.NewCmdResult(nil, ctx.Err())
 	}

@@ -156,5 +156,9 @@ type Upload struct {
 	Overwrite bool `json:"overwrite,omitempty"`
 }
 
+// Strict reports whether one request is one use: uses are limited, and none
+// can be resumed.
+func (g *Grant) Strict() bool { return g.Limited() && g.ResumeWindow == 0 }
+
 // Limited reports whether the number of uses is limited.
 func (g *Grant) Limited() bool { return g.MaxUses > 0 }

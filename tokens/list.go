@@ -160,7 +160,7 @@ func (s *Store) read(ctx context.Context, members []string) ([]*Status, error) {
 			ids[i] = idOf([]byte(m[6:]))
 			// A pipeline cannot fall back from EVALSHA, so the script travels.
 			calls[i] = newCall(ids[i])
-			replies[i] = showScript.Eval(ctx, p, showKeys(ids[i]), calls[i])
+			replies[i] = showScript.Eval(ctx, p, showKeys(ids[i]), calls[i], "")
 		}
 		return nil
 	})

@@ -23,6 +23,13 @@ var (
 	settleScript = load("settle")
 	revokeScript = load("revoke")
 	showScript   = load("show")
+	// Those of uses that may be resumed, and of receipts.
+	pinScript     = load("pin")
+	extendScript  = load("extend")
+	endScript     = load("end")
+	dueScript     = load("due")
+	closedScript  = load("closed")
+	receiptScript = load("receipt")
 )
 
 func load(name string) *redis.Script {
@@ -42,9 +49,32 @@ func cancelledKey(id ID, nonce string) string {
 	return "s3g:{" + string(id) + "}:x:" + nonce
 }
 
-// useKeys are the keys of redeem, charge and settle.
+func openKey(id ID) string                { return "s3g:{" + string(id) + "}:o" }
+func openUseKey(id ID, use string) string { return openKey(id) + ":" + use }
+func receiptsKey(id ID) string            { return "s3g:{" + string(id) + "}:l" }
+
+// useKeys are the keys of charge and settle, and the first of redeem, pin and
+// end.
 func useKeys(id ID, nonce string) []string {
 	return []string{recordKey(id), reservedKey(id), chargedKey(id), cancelledKey(id, nonce)}
+}
+
+// list reads an element that is a list.
+func (r reply) list(i int) []reply {
+	if i >= len(r) {
+		return nil
+	}
+	elements, _ := r[i].([]any)
+	out := make([]reply, 0, len(elements))
+	for _, e := range elements {
+		switch e := e.(type) {
+		case []any:
+			out = append(out, e)
+		default:
+			out = append(out, reply{e})
+		}
+	}
+	return out
 }
 
 // run executes a script and returns its status and what follows it. The reply

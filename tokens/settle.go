@@ -12,6 +12,10 @@ type outcome string
 const (
 	commit outcome = "commit"
 	refund outcome = "refund"
+	// endRequest ends a request of a use that may be resumed.
+	endRequest outcome = "end"
+	// keepReceipt adds the receipt of a use that has ended.
+	keepReceipt outcome = "receipt"
 )
 
 // settlement is how one use ended.
@@ -19,6 +23,14 @@ type settlement struct {
 	id      ID
 	nonce   string
 	outcome outcome
+
+	// Of endRequest: the use, and the bytes that were given out.
+	use          string
+	first, bytes int64
+	given        bool
+	// Of keepReceipt.
+	receipt string
+	ended   time.Time
 }
 
 const (
@@ -48,7 +60,7 @@ type settler struct {
 	done  chan struct{}
 
 	mu      sync.Mutex
-	backlog []settlement
+	backlog []*settlement
 	dropped int
 }
 
@@ -61,14 +73,14 @@ func startSettler(s *Store) *settler {
 
 // settle tells Redis at once, or else later. The caller's cancellation does
 // not count: a client that went away is the usual reason to settle.
-func (st *settler) settle(ctx context.Context, what settlement) {
+func (st *settler) settle(ctx context.Context, what *settlement) {
 	if err := st.tell(context.WithoutCancel(ctx), what); err != nil {
 		st.later(what)
 	}
 }
 
 // later remembers a settlement for the loop.
-func (st *settler) later(what settlement) {
+func (st *settler) later(what *settlement) {
 	st.mu.Lock()
 	if len(st.backlog) >= maxBacklog {
 		st.backlog = st.backlog[1:]
@@ -84,12 +96,22 @@ func (st *settler) later(what settlement) {
 	}
 }
 
-func (st *settler) tell(ctx context.Context, what settlement) error {
+func (st *settler) tell(ctx context.Context, what *settlement) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	status, _, err := st.store.run(ctx, settleScript, what.id, useKeys(what.id, what.nonce),
-		what.nonce, string(what.outcome), heldMemory.Milliseconds(), lateMemory.Milliseconds(),
-		st.store.opts.Retention.Milliseconds())
+	var status string
+	var err error
+	id, keys, retention := what.id, useKeys(what.id, what.nonce), st.store.opts.Retention.Milliseconds()
+	switch what.outcome {
+	case keepReceipt:
+		return st.store.keepReceipt(ctx, id, "", what.ended, what.receipt)
+	case endRequest:
+		status, _, err = st.store.run(ctx, endScript, id, append(keys, openKey(id), openUseKey(id, what.use)),
+			what.nonce, what.use, what.first, what.bytes, flag(what.given), heldMemory.Milliseconds(), retention)
+	default:
+		status, _, err = st.store.run(ctx, settleScript, id, keys,
+			what.nonce, string(what.outcome), heldMemory.Milliseconds(), lateMemory.Milliseconds(), retention)
+	}
 	if err != nil {
 		return err
 	}
@@ -141,18 +163,18 @@ func (st *settler) len() int {
 	return len(st.backlog)
 }
 
-func (st *settler) oldest() (settlement, bool) {
+func (st *settler) oldest() (*settlement, bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if len(st.backlog) == 0 {
-		return settlement{}, false
+		return nil, false
 	}
 	return st.backlog[0], true
 }
 
 // passed takes from the head what Redis has acknowledged, and puts at the end
 // what it has not; meanwhile the backlog may have lost its head to the bound.
-func (st *settler) passed(what settlement, acknowledged bool) {
+func (st *settler) passed(what *settlement, acknowledged bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if len(st.backlog) == 0 || st.backlog[0] != what {

@@ -40,8 +40,18 @@ type Options struct {
 	// has reserved and not yet charged; 0 means one second, negative not at
 	// all.
 	BusyWait time.Duration
+	// Receipts is how many receipts of a token's uses are kept with it; 0 means
+	// 100.
+	Receipts int64
+	// Ended is told of each use that could be resumed, when that is over. The
+	// store that notices first tells it, of whatever store the use was; after
+	// a crash another may tell it again. It must not block. A store whose Ended
+	// is nil does not look for them.
+	Ended func(Receipt)
 	// Logger hears of uses that could not be settled; nil discards.
 	Logger *slog.Logger
+
+	sweepEvery time.Duration // 0 means a second; tests have no patience
 }
 
 // Store keeps grants and their uses in Redis. It is safe for concurrent use;
@@ -50,25 +60,42 @@ type Store struct {
 	rdb     Redis
 	opts    Options
 	settler *settler
+	stop    context.CancelFunc
+	swept   chan struct{}
 }
 
-// New returns a store on rdb. It starts one goroutine, which [Store.Close]
-// ends.
+// New returns a store on rdb. It starts goroutines, which [Store.Close] ends.
 func New(rdb Redis, opts Options) *Store {
 	opts.Limits = opts.Limits.withDefaults()
 	opts.Retention = cmp.Or(opts.Retention, 30*24*time.Hour)
 	opts.ReserveTimeout = cmp.Or(opts.ReserveTimeout, 2*time.Minute)
 	opts.BusyWait = cmp.Or(opts.BusyWait, time.Second)
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
-	s := &Store{rdb: rdb, opts: opts}
+	opts.Receipts = cmp.Or(opts.Receipts, 100)
+	opts.sweepEvery = cmp.Or(opts.sweepEvery, sweepEvery)
+	s := &Store{rdb: rdb, opts: opts, swept: make(chan struct{})}
 	s.settler = startSettler(s)
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	if opts.Ended == nil {
+		close(s.swept)
+	} else {
+		go s.sweep(ctx)
+	}
 	return s
 }
 
 // Close tries once more to record uses whose end Redis has not acknowledged,
 // until ctx is done. A use that stays unrecorded stays taken. Call it when no
 // request is under way any more.
-func (s *Store) Close(ctx context.Context) error { return s.settler.close(ctx) }
+func (s *Store) Close(ctx context.Context) error {
+	s.stop()
+	select {
+	case <-s.swept:
+	case <-ctx.Done():
+	}
+	return s.settler.close(ctx)
+}
 
 // Now returns the time of Redis, the only clock that decides when a token
 // begins and ends.
@@ -149,75 +176,4 @@ func (s *Store) Revoke(ctx context.Context, id ID, author, reason string) error 
 		return err
 	}
 	return statusError(status)
-}
-
-// State is what has become of a token.
-type State string
-
-// The states, of which the first that applies is given.
-const (
-	Revoked State = "revoked"
-	Expired State = "expired"
-	Used    State = "used"    // every use is charged
-	Pending State = "pending" // NotBefore has not come
-	Active  State = "active"
-)
-
-// Status is a grant together with what has become of it.
-type Status struct {
-	Grant
-	// State is judged by Redis time.
-	State State `json:"state"`
-	// Uses counts the uses of a limited token that are charged, and InUse
-	// those that are taken by a request under way. Both are 0 for a token
-	// without limit.
-	Uses  int64 `json:"uses"`
-	InUse int64 `json:"in_use"`
-	// Revocation is nil unless the token was revoked.
-	Revocation *Revocation `json:"revocation,omitempty"`
-}
-
-// Revocation says who revoked a token, when and why.
-type Revocation struct {
-	At     time.Time `json:"at"`
-	Author string    `json:"author,omitempty"`
-	Reason string    `json:"reason,omitempty"`
-}
-
-// Show returns the status of a token. Errors: [ErrUnknown], [ErrUnproven].
-func (s *Store) Show(ctx context.Context, id ID) (Status, error) {
-	status, r, err := s.run(ctx, showScript, id, showKeys(id))
-	if err != nil {
-		return Status{}, err
-	}
-	if err := statusError(status); err != nil {
-		return Status{}, err
-	}
-	return readStatus(id, r)
-}
-
-func showKeys(id ID) []string { return []string{recordKey(id), reservedKey(id), chargedKey(id)} }
-
-// readStatus reads the answer of show.lua after its status.
-func readStatus(id ID, r reply) (Status, error) {
-	g, err := r.grant(id)
-	if err != nil {
-		return Status{}, err
-	}
-	now := r.time(8)
-	st := Status{Grant: g, State: Active, InUse: r.number(12), Uses: r.number(13)}
-	if at := r.time(9); !at.IsZero() {
-		st.Revocation = &Revocation{At: at, Author: r.text(10), Reason: r.text(11)}
-	}
-	switch {
-	case st.Revocation != nil:
-		st.State = Revoked
-	case !now.Before(g.ExpiresAt):
-		st.State = Expired
-	case g.Limited() && st.Uses >= g.MaxUses:
-		st.State = Used
-	case now.Before(g.NotBefore):
-		st.State = Pending
-	}
-	return st, nil
 }

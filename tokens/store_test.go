@@ -115,7 +115,7 @@ func mintGrant(t testing.TB, s *tokens.Store, g tokens.Grant, expires time.Durat
 // redeem expects a use.
 func redeem(t testing.TB, s *tokens.Store, token tokens.Token) *tokens.Use {
 	t.Helper()
-	use, err := s.Redeem(t.Context(), token, tokens.Get)
+	use, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Get})
 	if err != nil {
 		t.Fatalf("redeeming: %v", err)
 	}

@@ -132,7 +132,7 @@ func testUnreadable(t *testing.T, b *backend) {
 	} {
 		good := rdb.HGet(ctx, record, tt.field).Val()
 		rdb.HSet(ctx, record, tt.field, tt.value)
-		use, err := s.Redeem(ctx, token, tokens.Get)
+		use, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get})
 		if tt.field == "o" {
 			if !errors.Is(err, tokens.ErrUnproven) && !errors.Is(err, tokens.ErrOperation) {
 				t.Errorf("%s: %v, want a refusal", tt.name, err)
@@ -162,11 +162,11 @@ func testDump(t *testing.T, b *backend) {
 		}, time.Hour)
 		secrets = append(secrets, token.Reveal()[4:26])
 		for range 2 {
-			if use, err := s.Redeem(ctx, token, tokens.Get); err == nil {
+			if use, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); err == nil {
 				use.Commit(ctx)
 			}
-			s.Redeem(ctx, token, tokens.Put)
-			if use, err := s.Redeem(ctx, token, tokens.Get); err == nil {
+			s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Put})
+			if use, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); err == nil {
 				use.Refund(ctx)
 			}
 		}

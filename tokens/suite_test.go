@@ -126,7 +126,7 @@ func testUses(t *testing.T, b *backend) {
 	token := mint(t, s, 3)
 	wantErr := func(want error) {
 		t.Helper()
-		if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, want) {
+		if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, want) {
 			t.Errorf("redeeming: %v, want %v", err, want)
 		}
 	}
@@ -179,7 +179,7 @@ func testCharge(t *testing.T, b *backend) {
 		}
 		wantUses(t, s, token, 1, 0)
 	}
-	if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrUsed) {
+	if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUsed) {
 		t.Errorf("redeeming what is charged: %v, want ErrUsed", err)
 	}
 	// Charged, but not a byte was given out.
@@ -212,7 +212,7 @@ func testLook(t *testing.T, b *backend) {
 	s := b.store(t, tokens.Options{})
 	token := mint(t, s, 1)
 	for range 3 {
-		use, err := s.Look(ctx, token, tokens.Get)
+		use, err := s.Look(ctx, token, tokens.Ask{Operation: tokens.Get})
 		if err != nil || use.Grant.Key != "a/b.mp4" {
 			t.Fatalf("looking: %+v, %v", use, err)
 		}
@@ -224,11 +224,11 @@ func testLook(t *testing.T, b *backend) {
 		wantUses(t, s, token, 0, 0)
 	}
 	use := redeem(t, s, token)
-	if _, err := s.Look(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrInUse) {
+	if _, err := s.Look(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrInUse) {
 		t.Errorf("looking at a token in use: %v, want ErrInUse", err)
 	}
 	use.Commit(ctx)
-	refused, err := s.Look(ctx, token, tokens.Get)
+	refused, err := s.Look(ctx, token, tokens.Ask{Operation: tokens.Get})
 	if !errors.Is(err, tokens.ErrUsed) {
 		t.Errorf("looking at a used token: %v, want ErrUsed", err)
 	}
@@ -270,7 +270,7 @@ func testRacers(t *testing.T, b *backend) {
 	var wg sync.WaitGroup
 	for i := range racers {
 		wg.Go(func() {
-			use, err := stores[i%3].Redeem(ctx, token, tokens.Get)
+			use, err := stores[i%3].Redeem(ctx, token, tokens.Ask{Operation: tokens.Get})
 			if err != nil {
 				if !errors.Is(err, tokens.ErrUsed) {
 					t.Errorf("racer %d: %v, want ErrUsed", i, err)
@@ -307,7 +307,7 @@ func testRacingCommits(t *testing.T, b *backend) {
 	var wg sync.WaitGroup
 	for i := range racers {
 		wg.Go(func() {
-			use, err := stores[i%3].Redeem(ctx, token, tokens.Put)
+			use, err := stores[i%3].Redeem(ctx, token, tokens.Ask{Operation: tokens.Put})
 			switch {
 			case err == nil:
 				stored.Add(1)
@@ -414,7 +414,7 @@ func testUnknownCommit(t *testing.T, b *backend) {
 		t.Fatal(err)
 	}
 	wantUses(t, s, token, 1, 0)
-	if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrUsed) {
+	if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUsed) {
 		t.Errorf("redeeming: %v, want ErrUsed", err)
 	}
 	// One use too many was given out, which Redis forgot: it is counted too.
@@ -467,7 +467,7 @@ func testBusy(t *testing.T, b *backend) {
 	holder := redeem(t, s, token)
 
 	begin := time.Now()
-	if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrInUse) {
+	if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrInUse) {
 		t.Errorf("while it is held: %v, want ErrInUse", err)
 	}
 	if took := time.Since(begin); took < 200*time.Millisecond {
@@ -476,7 +476,7 @@ func testBusy(t *testing.T, b *backend) {
 	gone, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
 	begin = time.Now()
-	if _, err := s.Redeem(gone, token, tokens.Get); !errors.Is(err, tokens.ErrInUse) {
+	if _, err := s.Redeem(gone, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrInUse) {
 		t.Errorf("while it is held, client gone: %v, want ErrInUse", err)
 	}
 	if took := time.Since(begin); took > 200*time.Millisecond {
@@ -484,12 +484,12 @@ func testBusy(t *testing.T, b *backend) {
 	}
 
 	time.AfterFunc(50*time.Millisecond, func() { holder.Refund(context.Background()) })
-	next, err := s.Redeem(ctx, token, tokens.Get)
+	next, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get})
 	if err != nil {
 		t.Fatalf("once it came back: %v, want a use", err)
 	}
 	time.AfterFunc(50*time.Millisecond, func() { next.Commit(context.Background()) })
-	if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrUsed) {
+	if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUsed) {
 		t.Errorf("once it was charged: %v, want ErrUsed", err)
 	}
 }
@@ -505,15 +505,15 @@ func testLapse(t *testing.T, b *backend) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead, err := s.Redeem(t.Context(), token, tokens.Get)
+	dead, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Get})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Redeem(t.Context(), token, tokens.Get); !errors.Is(err, tokens.ErrInUse) {
+	if _, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrInUse) {
 		t.Errorf("at once: %v, want ErrInUse", err)
 	}
 	b.elapse(400 * time.Millisecond)
-	heir, err := s.Redeem(t.Context(), token, tokens.Get)
+	heir, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Get})
 	if err != nil {
 		t.Fatalf("after the time: %v", err)
 	}
@@ -525,7 +525,7 @@ func testLapse(t *testing.T, b *backend) {
 		t.Errorf("charging what was taken over: %v", err)
 	}
 	b.elapse(400 * time.Millisecond)
-	if _, err := s.Redeem(t.Context(), token, tokens.Get); !errors.Is(err, tokens.ErrUsed) {
+	if _, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUsed) {
 		t.Errorf("what is charged does not lapse: %v, want ErrUsed", err)
 	}
 
@@ -535,11 +535,11 @@ func testLapse(t *testing.T, b *backend) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Redeem(t.Context(), token, tokens.Put); err != nil {
+	if _, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Put}); err != nil {
 		t.Fatal(err)
 	}
 	b.elapse(400 * time.Millisecond)
-	if _, err := s.Redeem(t.Context(), token, tokens.Put); !errors.Is(err, tokens.ErrInUse) {
+	if _, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Put}); !errors.Is(err, tokens.ErrInUse) {
 		t.Errorf("an upload's reservation: %v, want ErrInUse", err)
 	}
 }
@@ -552,7 +552,7 @@ func testNotBefore(t *testing.T, b *backend) {
 		t.Fatal(err)
 	}
 	token, _ := mintGrant(t, s, tokens.Grant{NotBefore: now.Add(600 * time.Millisecond), MaxUses: 1}, time.Hour)
-	if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrNotYet) {
+	if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrNotYet) {
 		t.Errorf("before: %v, want ErrNotYet", err)
 	}
 	if st, _ := s.Show(ctx, token.ID()); st.State != tokens.Pending {
@@ -574,13 +574,13 @@ func testExpiry(t *testing.T, b *backend) {
 	}
 	running, waiting := redeem(t, s, token), redeem(t, s, token)
 	b.elapse(810 * time.Millisecond)
-	if _, err := s.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrExpired) {
+	if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrExpired) {
 		t.Errorf("after expiry: %v, want ErrExpired", err)
 	}
-	if _, err := s.Redeem(ctx, token, tokens.Put); !errors.Is(err, tokens.ErrExpired) {
+	if _, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Put}); !errors.Is(err, tokens.ErrExpired) {
 		t.Errorf("after expiry, other operation: %v, want ErrExpired", err)
 	}
-	if _, err := s.Redeem(ctx, revoked, tokens.Get); !errors.Is(err, tokens.ErrRevoked) {
+	if _, err := s.Redeem(ctx, revoked, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrRevoked) {
 		t.Errorf("revoked, after expiry: %v, want ErrRevoked", err)
 	}
 	if st, err := s.Show(ctx, token.ID()); err != nil || st.State != tokens.Expired {
@@ -594,7 +594,7 @@ func testExpiry(t *testing.T, b *backend) {
 	wantUses(t, s, token, 1, 1)
 	b.elapse(810 * time.Millisecond)
 	for _, dead := range []tokens.Token{token, revoked} {
-		if _, err := s.Redeem(ctx, dead, tokens.Get); !errors.Is(err, tokens.ErrUnknown) {
+		if _, err := s.Redeem(ctx, dead, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnknown) {
 			t.Errorf("after the retention: %v, want ErrUnknown", err)
 		}
 		if _, err := s.Show(ctx, dead.ID()); !errors.Is(err, tokens.ErrUnknown) {
@@ -617,10 +617,10 @@ func testRevoke(t *testing.T, b *backend) {
 			t.Errorf("revoking twice: %v", err)
 		}
 		for _, gate := range []*tokens.Store{s, other} {
-			if _, err := gate.Redeem(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrRevoked) {
+			if _, err := gate.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrRevoked) {
 				t.Errorf("redeeming: %v, want ErrRevoked", err)
 			}
-			if _, err := gate.Look(ctx, token, tokens.Get); !errors.Is(err, tokens.ErrRevoked) {
+			if _, err := gate.Look(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrRevoked) {
 				t.Errorf("looking: %v, want ErrRevoked", err)
 			}
 		}
@@ -677,7 +677,7 @@ func testRefusalsGiveGrant(t *testing.T, b *backend) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			use, err := s.Redeem(ctx, tt.token, tt.op)
+			use, err := s.Redeem(ctx, tt.token, tokens.Ask{Operation: tt.op})
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("got %v, want %v", err, tt.want)
 			}
@@ -694,7 +694,7 @@ func testRefusalsGiveGrant(t *testing.T, b *backend) {
 	wantUses(t, s, used, 1, 0)
 	wantUses(t, s, busy, 0, 1)
 	wantUses(t, s, fresh, 0, 0)
-	if use, err := s.Redeem(ctx, tokens.Generate(), tokens.Get); !errors.Is(err, tokens.ErrUnknown) || use != nil {
+	if use, err := s.Redeem(ctx, tokens.Generate(), tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnknown) || use != nil {
 		t.Errorf("an unknown token: %+v, %v; want nil, ErrUnknown", use, err)
 	}
 }

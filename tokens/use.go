@@ -8,47 +8,90 @@ import (
 	"time"
 )
 
-// Use is one permission to carry out a grant's operation once. A use of a
-// limited token holds a reservation in Redis, which its owner ends with one
-// of Commit, Refund and Keep; what comes after the first does nothing, and so
-// do all of them for a token without limit. A Use is not for concurrent use.
+// Span is the part of an object that a request asks for. The zero Span is the
+// whole.
+type Span struct {
+	// From is the first byte; if it is negative, so many bytes from the end.
+	From int64
+	// To is the byte before which it ends; 0 means the end of the object.
+	To int64
+}
+
+// Ask is what a request wants of a token.
+type Ask struct {
+	// Operation is what it would do.
+	Operation Operation
+	// Span is the part of the object that it asks for. It matters to tokens
+	// whose uses may be resumed, and to them only.
+	Span Span
+	// Request names the request, and Client its client, in the receipt of the
+	// use; both may be empty.
+	Request, Client string
+}
+
+// Use is one permission to carry out a grant's operation once, or to go on
+// with a use that was begun. A use of a limited token holds a reservation in
+// Redis, which its owner ends: an upload with one of Commit, Refund and Keep,
+// a download with End. What comes after the first does nothing, and so do all
+// of them for a token without limit. A Use is not for concurrent use.
 type Use struct {
 	// Grant is what may be done.
 	Grant Grant
+	// Open is the use that the request goes on with; nil if it begins one.
+	Open *Open
+	// ExpiresIn is how long the token still works, by Redis time; it is less
+	// than 0 for an open use that goes on after that.
+	ExpiresIn time.Duration
 
 	store *Store
+	ask   Ask
 	nonce string
 	held  bool // a reservation stands in Redis
 	spent bool // it was charged
+	given bool // Commit was called: something was given out, or is about to be
+	now   time.Time
+	begun time.Time // by the local clock
+	meter *meter    // nil unless the use may be resumed
+	span  Span      // what is given out, once it was pinned
+	of    Object
 }
 
-// Mark names the use in the metadata of what it stores: a hash, from which
-// the attempt's nonce cannot be derived.
+// Mark names the use in the metadata of what it stores, and in receipts: a
+// hash, from which the attempt's nonce cannot be derived. Requests of one open
+// use have one mark.
 func (u *Use) Mark() string {
-	sum := sha256.Sum256([]byte(u.nonce))
+	if u.Open != nil {
+		return mark(u.Open.use)
+	}
+	return mark(u.nonce)
+}
+
+func mark(nonce string) string {
+	sum := sha256.Sum256([]byte(nonce))
 	return idEncoding.EncodeToString(sum[:idBytes])
 }
 
-// Redeem asks whether the token permits op now and reserves a use of it. A
-// use that another request has reserved and not yet charged is waited for, up
-// to Options.BusyWait. Errors: [ErrUnknown], [ErrExpired], [ErrNotYet],
-// [ErrRevoked], [ErrUsed], [ErrInUse], [ErrOperation], [ErrUnproven]. With
-// ErrOperation, and with every other error but ErrUnknown and ErrUnproven,
-// the grant is returned in a Use that reserves nothing.
-func (s *Store) Redeem(ctx context.Context, token Token, op Operation) (*Use, error) {
-	return s.redeem(ctx, token.ID(), op, newNonce())
+// Redeem asks whether the token permits what is asked now. It reserves a use,
+// or finds an open one to go on with. A use that another request has reserved
+// and not yet charged is waited for, up to Options.BusyWait. Errors:
+// [ErrUnknown], [ErrExpired], [ErrNotYet], [ErrRevoked], [ErrUsed] (also a
+// [*SpentError]), [ErrInUse], [ErrOperation], [ErrUnproven]. With every error
+// but ErrUnknown and ErrUnproven the grant is returned in a Use that reserves
+// nothing.
+func (s *Store) Redeem(ctx context.Context, token Token, ask Ask) (*Use, error) {
+	return s.redeem(ctx, token.ID(), ask, newNonce())
 }
 
 // Look asks what Redeem would answer, without reserving a use or waiting for
 // one.
-func (s *Store) Look(ctx context.Context, token Token, op Operation) (*Use, error) {
-	return s.tryRedeem(ctx, token.ID(), op, "")
+func (s *Store) Look(ctx context.Context, token Token, ask Ask) (*Use, error) {
+	return s.tryRedeem(ctx, token.ID(), ask, "")
 }
 
-func (s *Store) redeem(ctx context.Context, id ID, op Operation, nonce string) (*Use, error) {
+func (s *Store) redeem(ctx context.Context, id ID, ask Ask, nonce string) (*Use, error) {
 	deadline := time.Now().Add(s.opts.BusyWait)
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
-		use, err := s.tryRedeem(ctx, id, op, nonce)
+		use, err := s.tryRedeem(ctx, id, ask, nonce)
 		if !errors.Is(err, ErrInUse) || time.Until(deadline) < pause {
 			return use, err
 		}
@@ -63,10 +106,14 @@ func (s *Store) redeem(ctx context.Context, id ID, op Operation, nonce string) (
 // tryRedeem runs redeem.lua once. When the answer is lost or cannot be read
 // the reservation may stand; it is handed back, since nothing was given out
 // for it.
-func (s *Store) tryRedeem(ctx context.Context, id ID, op Operation, nonce string) (*Use, error) {
-	status, r, err := s.run(ctx, redeemScript, id, useKeys(id, nonce), opCode(op), nonce,
-		s.opts.ReserveTimeout.Milliseconds())
-	if err == nil {
+func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string) (*Use, error) {
+	status, r, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opCode(ask.Operation), nonce,
+		s.opts.ReserveTimeout.Milliseconds(), ask.Span.From, ask.Span.To)
+	switch {
+	case err != nil:
+	case status == "spent":
+		err = &SpentError{Left: r.number(redeemLeft)}
+	default:
 		err = statusError(status)
 	}
 	if errors.Is(err, ErrUnknown) {
@@ -81,12 +128,17 @@ func (s *Store) tryRedeem(ctx context.Context, id ID, op Operation, nonce string
 	}
 	if errors.Is(err, ErrUnproven) {
 		if nonce != "" {
-			s.settler.later(settlement{id, nonce, refund})
+			s.settler.later(&settlement{id: id, nonce: nonce, outcome: refund})
 		}
 		return nil, err
 	}
-	held := err == nil && g.Limited() && nonce != ""
-	return &Use{Grant: g, store: s, nonce: nonce, held: held}, err
+	u := &Use{Grant: g, store: s, ask: ask, nonce: nonce, begun: time.Now(), now: r.time(redeemNow)}
+	u.ExpiresIn = g.ExpiresAt.Sub(u.now)
+	if err == nil {
+		u.Open = r.open()
+		u.held = g.Limited() && nonce != ""
+	}
+	return u, err
 }
 
 // Charge makes the use count, before its first byte is given out. On any
@@ -99,7 +151,7 @@ func (u *Use) Charge(ctx context.Context) error {
 		return nil
 	}
 	if !u.held {
-		return unproven(errors.New("charging a use that is not held"))
+		return errNotHeld
 	}
 	id := u.Grant.ID
 	status, _, err := u.store.run(ctx, chargeScript, id, useKeys(id, u.nonce), u.nonce)
@@ -110,9 +162,15 @@ func (u *Use) Charge(ctx context.Context) error {
 	return err
 }
 
+var errNotHeld = unproven(errors.New("charging a use that is not held"))
+
 // Commit records that the use was spent. It is remembered and repeated until
 // Redis has acknowledged it.
 func (u *Use) Commit(ctx context.Context) {
+	u.given = true
+	if u.meter != nil {
+		return // End tells how much it was
+	}
 	if u.spent {
 		u.held = false
 	}
@@ -126,14 +184,23 @@ func (u *Use) Keep() { u.held = false }
 // Refund hands the use back. Call it only when not one byte of the object was
 // given out, and, for an upload, when S3 is known to have stored nothing. It
 // is remembered and repeated until Redis has acknowledged it.
-func (u *Use) Refund(ctx context.Context) { u.settle(ctx, refund) }
+func (u *Use) Refund(ctx context.Context) {
+	switch {
+	case u.meter != nil:
+		u.endOpen(ctx, 0)
+	case u.Open != nil:
+		u.held = false // nothing was reserved for it
+	default:
+		u.settle(ctx, refund)
+	}
+}
 
 func (u *Use) settle(ctx context.Context, o outcome) {
 	if !u.held {
 		return
 	}
 	u.held = false
-	u.store.settler.settle(ctx, settlement{u.Grant.ID, u.nonce, o})
+	u.store.settler.settle(ctx, &settlement{id: u.Grant.ID, nonce: u.nonce, outcome: o})
 }
 
 // newNonce returns 96 random bits, which name one attempt.

@@ -1,0 +1,36 @@
+-- Reads a use whose window has closed.
+-- KEYS record, open, open use
+-- ARGV call, use
+-- Returns {call, "gone"}, {call, "open", ms in which to look again}, or {call, "closed", operation,
+-- grant, expires, not-before, max uses, resume window, resume slack, cut at
+-- expiry, now ms, field, value, ...}, with the fields of the use.
+-- While a request runs the use is not closed, for a day at most: the gate of
+-- the request may have died.
+local call, use = unpack(ARGV)
+local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'r', 'l', 'e')
+local o = redis.call('HGETALL', KEYS[3])
+if not r[1] or #o == 0 then
+  return {call, 'gone'}
+end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local begun, running = 0, false
+for i = 1, #o, 2 do
+  if o[i] == 'f' then
+    begun = tonumber(o[i + 1])
+  end
+  running = running or (#o[i] > 1 and string.sub(o[i], 1, 1) == 'a')
+end
+local deadline = tonumber(redis.call('ZSCORE', KEYS[2], use) or '0')
+if now <= deadline then
+  return {call, 'open', string.format('%.0f', deadline - now + 1)}
+end
+if running and now < begun + 90000000 then
+  return {call, 'open', '5000'}
+end
+local answer = {call, 'closed', r[1], r[2], r[3], r[4] or '', r[5], r[6] or '', r[7] or '', r[8] or '',
+  string.format('%.0f', now)}
+for _, v in ipairs(o) do
+  answer[#answer + 1] = v
+end
+return answer

@@ -1,0 +1,125 @@
+package tokens
+
+import (
+	"context"
+	"time"
+)
+
+// State is what has become of a token.
+type State string
+
+// The states, of which the first that applies is given.
+const (
+	Revoked State = "revoked"
+	Expired State = "expired"
+	Used    State = "used"    // every use is charged
+	Pending State = "pending" // NotBefore has not come
+	Active  State = "active"
+)
+
+// Status is a grant together with what has become of it.
+type Status struct {
+	Grant
+	// State is judged by Redis time.
+	State State `json:"state"`
+	// Uses counts the uses of a limited token that are charged, and InUse
+	// those that are taken by a request under way. Both are 0 for a token
+	// without limit.
+	Uses  int64 `json:"uses"`
+	InUse int64 `json:"in_use"`
+	// Open are the uses that may still be resumed. Like Receipts it is given
+	// by Show, and not by List.
+	Open []OpenStatus `json:"open,omitempty"`
+	// Receipts are those of the last uses that have ended, the latest first.
+	Receipts []Receipt `json:"receipts,omitempty"`
+	// Unreported counts charged uses that have neither: their transfer runs,
+	// or its gate has died. Uploads have receipts too.
+	Unreported int64 `json:"unreported,omitempty"`
+	// Revocation is nil unless the token was revoked.
+	Revocation *Revocation `json:"revocation,omitempty"`
+}
+
+// OpenStatus is a use that may still be resumed.
+type OpenStatus struct {
+	// Use names it, as its receipt will.
+	Use string `json:"use"`
+	// Began is when, and Until how long it stays open if nothing happens.
+	Began time.Time `json:"began"`
+	Until time.Time `json:"until"`
+	// Size is the object's, and Budget what the use may yield in all; Bytes
+	// are given out or reserved, and Left is the rest.
+	Size   int64 `json:"size"`
+	Budget int64 `json:"budget"`
+	Bytes  int64 `json:"bytes"`
+	Left   int64 `json:"left"`
+	// Running is how many requests of it run.
+	Running int64 `json:"running"`
+}
+
+// Revocation says who revoked a token, when and why.
+type Revocation struct {
+	At     time.Time `json:"at"`
+	Author string    `json:"author,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// Show returns the status of a token. Errors: [ErrUnknown], [ErrUnproven].
+func (s *Store) Show(ctx context.Context, id ID) (Status, error) {
+	status, r, err := s.run(ctx, showScript, id, showKeys(id), "1")
+	if err != nil {
+		return Status{}, err
+	}
+	if err := statusError(status); err != nil {
+		return Status{}, err
+	}
+	st, err := readStatus(id, r)
+	if st.Limited() {
+		st.Unreported = max(0, st.Uses-r.number(showReceipts)-int64(len(st.Open)))
+	}
+	return st, err
+}
+
+func showKeys(id ID) []string {
+	return []string{recordKey(id), reservedKey(id), chargedKey(id), openKey(id), receiptsKey(id)}
+}
+
+// Where show.lua answers what, after the status.
+const (
+	showReceipts = 14 + iota // how many were ever kept
+	showOpen
+	showKept
+)
+
+// readStatus reads the answer of show.lua after its status.
+func readStatus(id ID, r reply) (Status, error) {
+	g, err := r.grant(id)
+	if err != nil {
+		return Status{}, err
+	}
+	now := r.time(8)
+	st := Status{Grant: g, State: Active, InUse: r.number(12), Uses: r.number(13)}
+	if at := r.time(9); !at.IsZero() {
+		st.Revocation = &Revocation{At: at, Author: r.text(10), Reason: r.text(11)}
+	}
+	for _, o := range r.list(showOpen) {
+		open := OpenStatus{Use: mark(o.text(0)), Until: o.time(1), Began: o.time(2), Size: o.number(3), Budget: o.number(4), Bytes: o.number(5), Running: o.number(6)}
+		open.Left = open.Budget - open.Bytes
+		st.Open = append(st.Open, open)
+	}
+	for _, kept := range r.list(showKept) {
+		if receipt, ok := decodeReceipt(kept.text(0), &g); ok {
+			st.Receipts = append(st.Receipts, receipt)
+		}
+	}
+	switch {
+	case st.Revocation != nil:
+		st.State = Revoked
+	case !now.Before(g.ExpiresAt):
+		st.State = Expired
+	case g.Limited() && st.Uses >= g.MaxUses:
+		st.State = Used
+	case now.Before(g.NotBefore):
+		st.State = Pending
+	}
+	return st, nil
+}
