@@ -149,10 +149,45 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(t.ID) }
 // Status is a grant and what has become of it.
 type Status struct {
 	Grant
-	State      string      `json:"state"` // active, pending, used, expired or revoked
-	Uses       int64       `json:"uses"`
-	InUse      int64       `json:"in_use"`
-	Revocation *Revocation `json:"revocation,omitempty"`
+	State string `json:"state"` // active, pending, used, expired or revoked
+	Uses  int64  `json:"uses"`
+	InUse int64  `json:"in_use"`
+	// Open are the uses that may still be resumed, Receipts those that have
+	// ended, the latest first, and Unreported counts charged uses that are
+	// neither. Show gives them, List does not.
+	Open       []OpenUse    `json:"open,omitempty"`
+	Receipts   []UseReceipt `json:"receipts,omitempty"`
+	Unreported int64        `json:"unreported,omitempty"`
+	Revocation *Revocation  `json:"revocation,omitempty"`
+}
+
+// OpenUse is a use that may still be resumed. Sizes are in bytes.
+type OpenUse struct {
+	Use     string    `json:"use"`
+	Began   time.Time `json:"began"`
+	Until   time.Time `json:"until"`
+	Size    int64     `json:"size"`
+	Budget  int64     `json:"budget"`
+	Bytes   int64     `json:"bytes"` // given out or reserved
+	Left    int64     `json:"left"`
+	Running int64     `json:"running"` // requests
+}
+
+// UseReceipt says what became of one use.
+type UseReceipt struct {
+	Use        string     `json:"use"`
+	Request    string     `json:"request,omitempty"` // the first request's ID
+	Requests   int64      `json:"requests"`
+	Client     string     `json:"client,omitempty"` // its address, as far as it is kept
+	Size       int64      `json:"size"`
+	ETag       string     `json:"etag,omitempty"`
+	VersionID  string     `json:"version_id,omitempty"`
+	Bytes      int64      `json:"bytes"`
+	Ranges     [][2]int64 `json:"ranges,omitempty"` // first byte, and the byte after the last
+	Outcome    string     `json:"outcome"`          // complete or aborted
+	Began      time.Time  `json:"began"`
+	Ended      time.Time  `json:"ended"`
+	DurationMS int64      `json:"duration_ms"`
 }
 
 // Revocation says who revoked a token, when and why.

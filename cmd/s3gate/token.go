@@ -254,6 +254,9 @@ func showStatus(p *printer, s *client.Status) {
 	row("object", s.Bucket+"/"+s.Key+s.Prefix)
 	if s.MaxUses > 0 {
 		row("uses", fmt.Sprintf("%d of %d, %d under way", s.Uses, s.MaxUses, s.InUse))
+		if s.Unreported > 0 {
+			row("", fmt.Sprintf("%d without a receipt yet", s.Unreported))
+		}
 	} else {
 		row("uses", "without limit")
 	}
@@ -285,6 +288,13 @@ func showStatus(p *printer, s *client.Status) {
 		row("label", name+"="+value)
 	}
 	row("minted", s.IssuedAt.Local().Format(time.DateTime)+" by "+s.IssuedBy)
+	for _, o := range s.Open {
+		row("open use", fmt.Sprintf("%d of %d bytes, %d left, until %s", o.Bytes, o.Size, o.Left, o.Until.Local().Format(time.DateTime)))
+	}
+	for _, r := range s.Receipts {
+		row("receipt", strings.TrimSpace(fmt.Sprintf("%s  %s  %d of %d bytes in %d requests  %s",
+			r.Ended.Local().Format(time.DateTime), r.Outcome, r.Bytes, r.Size, r.Requests, r.Client)))
+	}
 	if r := s.Revocation; r != nil {
 		row("revoked", strings.TrimSpace(r.At.Local().Format(time.DateTime)+" by "+r.Author+" "+r.Reason))
 	}

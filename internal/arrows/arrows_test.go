@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"tokens":     nil,
 	"policy":     nil,
 	"auth":       nil,
+	"events":     nil,
 	"revocation": {"tokens"},
 	"s3client":   nil,
 	"proxy":      {"tokens", "revocation", "s3client"},

@@ -58,6 +58,8 @@ type Config struct {
 	DrainTimeout time.Duration `koanf:"drain_timeout"`
 	// Log says what is logged, to stderr.
 	Log Log `koanf:"log"`
+	// Audit says what is kept of each use of a link.
+	Audit Audit `koanf:"audit"`
 }
 
 // Listener is an address and, for TLS, a certificate.
@@ -174,6 +176,9 @@ type Tokens struct {
 	// BusyWait is how long a request waits for a use that another request has
 	// begun and not yet charged. Default 1s.
 	BusyWait time.Duration `koanf:"busy_wait"`
+	// Receipts is how many receipts of a token's uses are kept with it.
+	// Default 100.
+	Receipts int64 `koanf:"receipts"`
 }
 
 // Upload bounds uploads through links.
@@ -201,6 +206,16 @@ type Log struct {
 	Format string `koanf:"format"`
 }
 
+// Audit says what is kept of each use of a link.
+type Audit struct {
+	// File gets a line of JSON for each event, - is stdout. Default: events go
+	// to the log.
+	File string `koanf:"file"`
+	// ClientAddress is how much of a client's address is kept: full, prefix
+	// (the /24 of IPv4, the /64 of IPv6) or none. Default full.
+	ClientAddress string `koanf:"client_address"`
+}
+
 // Default returns the settings that nobody has changed. Limits that are zero
 // here have their defaults where they apply.
 func Default() *Config {
@@ -213,12 +228,13 @@ func Default() *Config {
 		Redis:        Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second},
 		Tokens: Tokens{
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
-			Retention: 30 * 24 * time.Hour, BusyWait: time.Second, ReserveTimeout: 2 * time.Minute,
+			Retention: 30 * 24 * time.Hour, BusyWait: time.Second, ReserveTimeout: 2 * time.Minute, Receipts: 100,
 		},
 		Upload:       Upload{IdleTimeout: 20 * time.Second},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
 		Log:          Log{Level: "info", Format: "json"},
+		Audit:        Audit{ClientAddress: "full"},
 	}
 	c.API.JWT.Leeway = 10 * time.Second
 	for _, l := range []*Listener{&c.Links, &c.API.Listener} {
@@ -267,13 +283,16 @@ func (c *Config) Validate() error {
 		bad("guesses", "burst and per_second must not be less than 0")
 	}
 	c.validateBuckets(bad)
+	if a := c.Audit.ClientAddress; a != "full" && a != "prefix" && a != "none" {
+		bad("audit.client_address", "must be full, prefix or none, got %q", a)
+	}
 	if c.Log.Format != "json" && c.Log.Format != "text" {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}
 	for name, n := range map[string]int64{
 		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
-		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout),
+		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "tokens.receipts": c.Tokens.Receipts,
 		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upstream.dial_timeout": int64(c.Upstream.DialTimeout),
 		"upstream.response_timeout": int64(c.Upstream.ResponseTimeout), "upstream.max_idle": int64(c.Upstream.MaxIdle),
 	} {

@@ -29,6 +29,7 @@ import (
 
 	"s3gate/api"
 	"s3gate/auth"
+	"s3gate/events"
 	"s3gate/internal/config"
 	"s3gate/proxy"
 	"s3gate/revocation"
@@ -56,6 +57,7 @@ type Gate struct {
 	store     *tokens.Store
 	buckets   map[string]*s3client.Bucket
 	transfers *revocation.Transfers
+	audit     *events.Log
 	draining  atomic.Bool
 
 	links, api, ops *listener // ops may be nil
@@ -91,6 +93,9 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 			return fmt.Errorf("buckets.%s: %w", alias, err)
 		}
 	}
+	if g.audit, err = events.Open(g.cfg.Audit.File, g.logger); err != nil {
+		return fmt.Errorf("audit.file: %w", err)
+	}
 	g.rdb = newRedis(g.cfg.Redis)
 	g.store = tokens.New(g.rdb, tokens.Options{
 		Limits: tokens.Limits{
@@ -100,6 +105,8 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		Retention:      g.cfg.Tokens.Retention,
 		ReserveTimeout: g.cfg.Tokens.ReserveTimeout,
 		BusyWait:       cmp.Or(g.cfg.Tokens.BusyWait, -1),
+		Receipts:       g.cfg.Tokens.Receipts,
+		Ended:          g.useEnded,
 		Logger:         g.logger,
 	})
 	if err := g.listen(); err != nil {
@@ -173,7 +180,8 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 		Tokens: g.store, Buckets: map[string]proxy.Upstream{}, Transfers: g.transfers,
 		Client:     proxy.ClientAddress{Trusted: proxies, Header: g.cfg.ClientHeader},
 		UploadIdle: g.cfg.Upload.IdleTimeout,
-		Contact:    g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
+		Ended:      g.useEnded, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
+		Contact: g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
 	}
 	if n := g.cfg.Guesses.Burst; n > 0 {
 		h.Guesses = proxy.NewGuesses(g.cfg.Guesses.PerSecond, n)
@@ -196,6 +204,11 @@ func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Ha
 		cfg.Metrics = metrics
 	}
 	return api.New(cfg)
+}
+
+// useEnded writes the receipt of a use to the audit log.
+func (g *Gate) useEnded(r tokens.Receipt) {
+	g.audit.Emit(events.New(events.UseEnded, gateName(), r))
 }
 
 // gateName names this process in receipts: its host and its number.
@@ -299,6 +312,7 @@ func (g *Gate) closeAll() error {
 			errs = append(errs, b.Close())
 		}
 	}
+	errs = append(errs, g.audit.Close())
 	if closer, ok := g.rdb.(io.Closer); ok {
 		errs = append(errs, closer.Close())
 	}
