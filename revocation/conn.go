@@ -19,6 +19,7 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	keepUnsentLow(c)
 	return &conn{c}, nil
 }
 

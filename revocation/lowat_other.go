@@ -1,0 +1,7 @@
+//go:build !linux
+
+package revocation
+
+import "net"
+
+func keepUnsentLow(net.Conn) {}
