@@ -1,20 +1,27 @@
-// Package revocation takes permission back: it marks tokens as revoked and
-// stops the transfers that run under them.
+// Package revocation takes permission back, on all gates that share a Redis.
 //
-// The invariant: once [Revoker.Revoke] has returned without error, no gate
-// that shares the store authorizes a matching request, and this gate hands no
-// further byte of a matching transfer to the kernel. Bytes that are in kernel
-// buffers already are thrown away with the connection (HTTP/1.1) or may still
-// arrive (HTTP/2, whose connection others share); an upload whose last bytes
-// were on their way is named in the [Receipt], not stopped.
+// A [Rule] covers grants: one token, a subject's, a prefix's, all. It is
+// appended to a log that every gate follows as a [Member]. A gate may serve
+// only under a lease, which it gets for having applied everything in the log;
+// so [Revoker.Revoke] can say when a rule is true: when every gate has
+// acknowledged it or its lease has run out.
 //
-// Transfers of other gates on the same store are not stopped, which the
-// Receipt shows by naming only this gate.
+// The invariant: once Revoke has returned without error, no gate authorizes a
+// request that the rule covers, and no gate hands a further byte of a transfer
+// that it covers to the kernel. Bytes that are in kernel buffers already are
+// thrown away with the connection (HTTP/1.1) or may still arrive (HTTP/2,
+// whose connection others share); uploads whose last bytes were on their way
+// are named in the [Receipt], not stopped.
 package revocation
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -22,28 +29,16 @@ import (
 	"s3gate/tokens"
 )
 
-// Rule says what is to be revoked, by whom and why.
-type Rule struct {
-	// Token is the token to revoke. Required.
-	Token tokens.ID
-	// Author and Reason are kept with the token and shown to whoever may see
-	// it; both may be empty.
-	Author, Reason string
-}
-
-// Matches reports whether the rule covers a transfer or grant of the token.
-func (r *Rule) Matches(id tokens.ID) bool { return r.Token == id }
-
-// ErrRule is returned for a rule that says nothing.
-var ErrRule = errors.New("revocation rule names no token")
-
 // Receipt is what a revocation can show for itself.
 type Receipt struct {
-	// ID names the revocation.
+	// ID names the rule.
 	ID string `json:"id"`
-	// AcknowledgedBy names the gates that have stopped every matching
-	// transfer.
+	// AcknowledgedBy names the gates that have stopped everything that the
+	// rule covers.
 	AcknowledgedBy []string `json:"acknowledged_by"`
+	// ExpiredLeases names the gates that were silent. Their leases have run
+	// out, so they serve nothing until they have caught up.
+	ExpiredLeases []string `json:"expired_leases"`
 	// Cut is the number of transfers that were stopped.
 	Cut int `json:"cut"`
 	// Committing lists uploads that could not be stopped: their last bytes
@@ -62,34 +57,164 @@ type Tombstones interface {
 
 // Revoker revokes. It is safe for concurrent use.
 type Revoker struct {
-	// Gate is this gate's name in receipts.
-	Gate string
+	// Member is this gate's place among the gates. Required.
+	Member *Member
 	// Tombstones is the store. Required.
 	Tombstones Tombstones
-	// Transfers are the transfers of this gate. Required.
-	Transfers *Transfers
+	// Now is the time of Redis. Required.
+	Now func(context.Context) (time.Time, error)
+	// MaxLife is the longest life of a token. A rule is forgotten when nothing
+	// can live any more that it covers; 0 keeps rules for ever.
+	MaxLife time.Duration
 }
 
-// Revoke applies the rule and returns when that is true for good. Errors:
+// Errors of a Revoker, besides [ErrRule] and [tokens.ErrUnproven].
+var (
+	// ErrNoRule: there is no rule of that ID.
+	ErrNoRule = errors.New("no such revocation rule")
+)
+
+// Revoke applies the rule and returns when that is true everywhere. Errors:
 // [ErrRule], tokens.ErrUnknown, and tokens.ErrUnproven, after which the rule
-// may or may not hold. Transfers are stopped whatever the store says.
+// may or may not hold.
 func (r *Revoker) Revoke(ctx context.Context, rule Rule) (Receipt, error) {
 	begin := time.Now()
-	if rule.Token == "" {
-		return Receipt{}, ErrRule
+	if err := rule.Validate(); err != nil {
+		return Receipt{}, err
 	}
-	// The store first: a request that asks from now on is refused, and one
-	// that asked before has registered its transfer before it asked.
-	err := r.Tombstones.Revoke(ctx, rule.Token, rule.Author, rule.Reason)
-	cut, committing := r.Transfers.Cut(rule.Matches)
+	now, err := r.Now(ctx)
 	if err != nil {
 		return Receipt{}, err
 	}
-	return Receipt{
-		ID:             "rev_" + ulid.Make().String(),
-		AcknowledgedBy: []string{r.Gate},
-		Cut:            cut,
-		Committing:     committing,
-		TookMS:         float64(time.Since(begin).Microseconds()) / 1000,
-	}, nil
+	rule.ID, rule.Version, rule.At, rule.Position = "rev_"+ulid.Make().String(), 1, now, Position{}
+	if r.MaxLife > 0 && !rule.Standing {
+		rule.Until = now.Add(r.MaxLife)
+	}
+	if rule.Token != "" {
+		// The record first says whether there is such a token. A request that
+		// asks from now on is refused, and one that asked before has registered
+		// its transfer before it asked.
+		if err := r.Tombstones.Revoke(ctx, rule.Token, rule.Author, rule.Reason); err != nil {
+			return Receipt{}, err
+		}
+	}
+	return r.announce(ctx, &rule, begin)
+}
+
+// Lift ends a rule. Tokens that it covered work again, unless they were named
+// by it: those stay revoked in their records. Errors: [ErrNoRule],
+// tokens.ErrUnproven.
+func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt, error) {
+	begin := time.Now()
+	known := r.Member.Rules().Rule(id)
+	if known == nil {
+		return Receipt{}, ErrNoRule
+	}
+	now, err := r.Now(ctx)
+	if err != nil {
+		return Receipt{}, err
+	}
+	lifted := *known
+	if !lifted.Lifted() {
+		lifted.Version++
+		lifted.LiftedAt, lifted.LiftedBy, lifted.LiftReason = now, author, reason
+	}
+	return r.announce(ctx, &lifted, begin)
+}
+
+// announce appends a rule, or its later version, and waits until it counts
+// everywhere.
+func (r *Revoker) announce(ctx context.Context, rule *Rule, begin time.Time) (Receipt, error) {
+	m := r.Member
+	lease := m.opts.Lease
+	a, err := m.log.append(ctx, rule, m.Position().Gen, 2*lease)
+	if err != nil {
+		return Receipt{}, err
+	}
+	// A gate that renewed its lease before the append may serve until then,
+	// whatever it has heard.
+	deadline := m.opts.Clock() + lease + lease/10
+	m.wake()
+	receipt := Receipt{ID: rule.ID, AcknowledgedBy: []string{}, ExpiredLeases: []string{}}
+	if err := r.collect(ctx, &a, deadline, &receipt); err != nil {
+		return Receipt{}, err
+	}
+	effect, err := m.log.effect(ctx, rule.ID, Effect{})
+	if err != nil {
+		return Receipt{}, err
+	}
+	receipt.Cut, receipt.Committing = effect.Stopped, effect.Committing
+	receipt.TookMS = float64(time.Since(begin).Microseconds()) / 1000
+	return receipt, nil
+}
+
+// collect waits until every gate has acknowledged the entry or cannot hold a
+// lease any more.
+func (r *Revoker) collect(ctx context.Context, a *appended, deadline time.Duration, receipt *Receipt) error {
+	m := r.Member
+	for wait := time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
+		members, err := m.log.members(ctx, "", "")
+		over := m.opts.Clock() >= deadline
+		if err != nil && (over || ctx.Err() != nil) {
+			return err
+		}
+		if err == nil {
+			a.settle(members, receipt)
+			if len(a.members) == 0 && (!a.fresh || over) {
+				break
+			}
+		}
+		if over {
+			return r.expire(ctx, a, receipt)
+		}
+		pause(ctx, wait)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", tokens.ErrUnproven, ctx.Err())
+		}
+	}
+	slices.Sort(receipt.AcknowledgedBy)
+	return nil
+}
+
+// settle takes those off the list who have acknowledged, or have left.
+func (a *appended) settle(members map[string]string, receipt *Receipt) {
+	for id := range a.members {
+		renewal, there := members[id]
+		seq, name := readRenewal(renewal)
+		if there && seq < a.head.Seq {
+			continue
+		}
+		if there {
+			receipt.AcknowledgedBy = append(receipt.AcknowledgedBy, name)
+		}
+		delete(a.members, id)
+	}
+}
+
+// expire names those who were silent, and takes them off the list of gates, so
+// that nobody waits for them again.
+func (r *Revoker) expire(ctx context.Context, a *appended, receipt *Receipt) error {
+	for id, renewal := range a.members {
+		_, name := readRenewal(renewal)
+		receipt.ExpiredLeases = append(receipt.ExpiredLeases, name)
+		if _, err := r.Member.log.members(ctx, id, renewal); err != nil {
+			return err
+		}
+	}
+	slices.Sort(receipt.AcknowledgedBy)
+	slices.Sort(receipt.ExpiredLeases)
+	return nil
+}
+
+// readRenewal reads "renewals gen seq name".
+func readRenewal(text string) (seq int64, name string) {
+	parts := strings.SplitN(text, " ", 4)
+	if len(parts) != 4 {
+		return -1, cmp.Or(text, "?")
+	}
+	seq, err := strconv.ParseInt(parts[2], 10, 64)
+	if err != nil {
+		return -1, parts[3]
+	}
+	return seq, parts[3]
 }

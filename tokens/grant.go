@@ -88,6 +88,10 @@ type Grant struct {
 	Issuer   string    `json:"issuer,omitempty"`
 	IssuedBy string    `json:"issued_by,omitempty"`
 	IssuedAt time.Time `json:"issued_at"`
+	// RevGen and RevSeq are the place in the revocation log up to which the
+	// gate had applied it that minted the token; filled by the gate.
+	RevGen int64 `json:"-"`
+	RevSeq int64 `json:"-"`
 }
 
 // Admits reports whether the token works from an address. The zero Addr, of a

@@ -42,6 +42,8 @@ const (
 	fieldMaxConcurrent
 	fieldPasscode
 	fieldConfirm
+	fieldRevGen
+	fieldRevSeq
 )
 
 var errRecord = errors.New("unreadable token record")
@@ -89,6 +91,8 @@ func encodeGrant(g *Grant) []byte {
 	number(fieldMaxConcurrent, g.MaxConcurrent)
 	text(fieldPasscode, g.Passcode.hash)
 	text(fieldConfirm, string(g.Confirm))
+	number(fieldRevGen, g.RevGen)
+	number(fieldRevSeq, g.RevSeq)
 	number(fieldOverwrite, int64(protowire.EncodeBool(g.Upload.Overwrite)))
 	text(fieldIssuer, g.Issuer)
 	text(fieldIssuedBy, g.IssuedBy)
@@ -197,6 +201,10 @@ func (g *Grant) setNumber(num protowire.Number, v int64) error {
 		g.RequestsPerSecond = v
 	case fieldMaxConcurrent:
 		g.MaxConcurrent = v
+	case fieldRevGen:
+		g.RevGen = v
+	case fieldRevSeq:
+		g.RevSeq = v
 	case fieldIssuedAt:
 		g.IssuedAt = time.UnixMilli(v).UTC()
 	default:

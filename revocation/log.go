@@ -1,0 +1,280 @@
+package revocation
+
+import (
+	"context"
+	"crypto/sha1"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"s3gate/tokens"
+)
+
+//go:embed lua/*.lua
+var sources embed.FS
+
+var (
+	appendScript  = load("append")
+	renewScript   = load("renew")
+	loadScript    = load("load")
+	membersScript = load("members")
+	effectScript  = load("effect")
+)
+
+func load(name string) *redis.Script {
+	src, err := sources.ReadFile("lua/" + name + ".lua")
+	if err != nil {
+		panic(err) // embedded: it is there or the program does not build
+	}
+	return redis.NewScript(string(src))
+}
+
+// The log's keys are in one Cluster slot.
+const (
+	rulesKey   = "s3g:{rev}:rules"   // hash: rule ID -> "gen seq version rule"
+	headKey    = "s3g:{rev}:head"    // hash: the place of the last entry
+	logKey     = "s3g:{rev}:log"     // stream: the last entries
+	membersKey = "s3g:{rev}:members" // hash: gate -> "renewals gen seq name"
+)
+
+// maxLog is about how many entries the stream keeps. A gate that has missed
+// more loads the whole set.
+const maxLog = 10_000
+
+// Redis is what the log needs of a go-redis client: a standalone, Sentinel or
+// Cluster client serves. It must be safe for concurrent use.
+type Redis interface {
+	redis.Scripter
+	XRead(ctx context.Context, a *redis.XReadArgs) *redis.XStreamSliceCmd
+}
+
+// place is a position and the hash of everything that led to it.
+type place struct {
+	Position
+	chain string
+}
+
+// entry is one entry of the log.
+type entry struct {
+	seq       int64
+	gen       int64
+	chain     string
+	id, value string
+}
+
+// follows reports whether the entry comes right after p.
+func (e *entry) follows(p place) bool {
+	return e.seq == p.Seq+1 && e.chain == link(p.chain, e.id, e.value)
+}
+
+// link is the hash of the log with one more entry.
+func link(chain, id, value string) string {
+	sum := sha1.Sum([]byte(chain + id + " " + value))
+	return hex.EncodeToString(sum[:])
+}
+
+// log speaks with Redis about rules. It keeps nothing.
+type log struct{ rdb Redis }
+
+// run executes a script. Its reply begins with the name of the call, so that a
+// connection that has lost its place proves nothing.
+func (l log) run(ctx context.Context, script *redis.Script, keys []string, args ...any) (string, reply, error) {
+	call := "rev." + strconv.FormatUint(rand.Uint64(), 36)
+	raw, err := script.Run(ctx, l.rdb, keys, append([]any{call}, args...)...).Slice()
+	if err == nil && (reply(raw).text(0) != call || reply(raw).text(1) == "") {
+		err = errors.New("reply for another command")
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("%w: %w", tokens.ErrUnproven, err)
+	}
+	return reply(raw).text(1), reply(raw)[2:], nil
+}
+
+// appended is what append.lua answers.
+type appended struct {
+	head    Position
+	at      Position // of the rule
+	now     time.Time
+	fresh   bool // Redis has just begun a new life
+	members map[string]string
+}
+
+// append adds a rule. A rule with a position keeps it.
+func (l log) append(ctx context.Context, r *Rule, known int64, watch time.Duration) (appended, error) {
+	gen, seq := "", ""
+	if r.Position != (Position{}) {
+		gen, seq = strconv.FormatInt(r.Position.Gen, 10), strconv.FormatInt(r.Position.Seq, 10)
+	}
+	_, reply, err := l.run(ctx, appendScript, []string{rulesKey, headKey, logKey, membersKey},
+		r.ID, r.Version, gen, seq, encodeRule(r), known, maxLog, watch.Milliseconds())
+	if err != nil {
+		return appended{}, err
+	}
+	return appended{
+		head:  Position{reply.number(0), reply.number(1)},
+		at:    Position{reply.number(3), reply.number(4)},
+		now:   time.UnixMilli(reply.number(5)).UTC(),
+		fresh: reply.text(6) == "1", members: reply.pairs(7),
+	}, nil
+}
+
+// renewal is what renew.lua answers.
+type renewal struct {
+	off      bool // the place is not on the chain
+	settling bool
+	head     place
+	entries  []entry
+}
+
+const renewMost = 500
+
+func (l log) renew(ctx context.Context, member, name string, at place, watch time.Duration) (renewal, error) {
+	status, reply, err := l.run(ctx, renewScript, []string{headKey, logKey, membersKey},
+		member, name, at.Seq, at.chain, renewMost, watch.Milliseconds(), at.Gen)
+	if err != nil {
+		return renewal{}, err
+	}
+	switch status {
+	case "off":
+		return renewal{off: true}, nil
+	case "ok", "settling":
+	default:
+		return renewal{}, fmt.Errorf("%w: unexpected answer", tokens.ErrUnproven)
+	}
+	r := renewal{settling: status == "settling", head: reply.place()}
+	for i := 3; i+4 < len(reply); i += 5 {
+		r.entries = append(r.entries, entry{
+			seq: reply.number(i), gen: reply.number(i + 1), chain: reply.text(i + 2), id: reply.text(i + 3), value: reply.text(i + 4),
+		})
+	}
+	return r, nil
+}
+
+// load reads all rules. One that cannot be read is an error: it may cover
+// anything.
+func (l log) load(ctx context.Context) (place, []*Rule, error) {
+	_, reply, err := l.run(ctx, loadScript, []string{rulesKey, headKey})
+	if err != nil {
+		return place{}, nil, err
+	}
+	var rules []*Rule
+	for id, value := range reply.pairs(3) {
+		r, err := decodeRule(id, value)
+		if err != nil {
+			return place{}, nil, err
+		}
+		rules = append(rules, r)
+	}
+	return reply.place(), rules, nil
+}
+
+// members reads how far each gate has come, and takes one off the list that
+// has been silent since seen.
+func (l log) members(ctx context.Context, gone, seen string) (map[string]string, error) {
+	_, reply, err := l.run(ctx, membersScript, []string{headKey, membersKey}, gone, seen)
+	if err != nil {
+		return nil, err
+	}
+	return reply.pairs(2), nil
+}
+
+// Effect is what a rule has stopped.
+type Effect struct {
+	// Stopped is the number of transfers that were stopped.
+	Stopped int
+	// Committing are the IDs of uploads past stopping.
+	Committing []string
+}
+
+// effectMemory is longer than a revocation waits for the gates.
+const effectMemory = 10 * time.Minute
+
+// effect adds what this gate has stopped by a rule, and returns what all
+// have.
+func (l log) effect(ctx context.Context, rule string, e Effect) (Effect, error) {
+	args := []any{e.Stopped, effectMemory.Milliseconds()}
+	for _, id := range e.Committing {
+		args = append(args, id)
+	}
+	_, reply, err := l.run(ctx, effectScript, []string{"s3g:{rev}:effect:" + rule}, args...)
+	if err != nil {
+		return e, err
+	}
+	all := Effect{Stopped: int(reply.number(0))}
+	for i := 1; i < len(reply); i++ {
+		all.Committing = append(all.Committing, reply.text(i))
+	}
+	return all, nil
+}
+
+// encodeRule is the form of a rule in Redis, where its position and version
+// stand before it.
+func encodeRule(r *Rule) string {
+	kept := *r
+	kept.ID, kept.Position, kept.Version = "", Position{}, 0
+	text, err := json.Marshal(kept)
+	if err != nil {
+		panic(err) // texts, numbers and times
+	}
+	return string(text)
+}
+
+var errUnreadable = errors.New("unreadable revocation rule")
+
+func decodeRule(id, value string) (*Rule, error) {
+	r := new(Rule)
+	parts := strings.SplitN(value, " ", 4)
+	if len(parts) != 4 || json.Unmarshal([]byte(parts[3]), r) != nil {
+		return nil, fmt.Errorf("%w: %w: %s", tokens.ErrUnproven, errUnreadable, id)
+	}
+	r.ID = id
+	for i, into := range []*int64{&r.Position.Gen, &r.Position.Seq, &r.Version} {
+		n, err := strconv.ParseInt(parts[i], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w: %s", tokens.ErrUnproven, errUnreadable, id)
+		}
+		*into = n
+	}
+	return r, nil
+}
+
+// reply is a script's answer. Its readers give zero values for what is absent.
+type reply []any
+
+func (r reply) text(i int) string {
+	if i >= len(r) {
+		return ""
+	}
+	switch v := r[i].(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
+	return ""
+}
+
+func (r reply) number(i int) int64 {
+	n, _ := strconv.ParseInt(r.text(i), 10, 64)
+	return n
+}
+
+// place reads gen, seq and chain at the beginning.
+func (r reply) place() place { return place{Position{r.number(0), r.number(1)}, r.text(2)} }
+
+// pairs reads names and values from i on.
+func (r reply) pairs(i int) map[string]string {
+	m := map[string]string{}
+	for ; i+1 < len(r); i += 2 {
+		m[r.text(i)] = r.text(i + 1)
+	}
+	return m
+}

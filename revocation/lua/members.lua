@@ -1,0 +1,15 @@
+-- Reads the gates and how far each has come, and takes one off the list that has
+-- not renewed its lease since it was seen.
+-- KEYS head, members
+-- ARGV call, member to take off or "", its renewal as it was seen
+-- Returns {call, "ok", gen, seq, member, its renewal...}
+local call, gone, renewal = unpack(ARGV)
+if gone ~= '' and redis.call('HGET', KEYS[2], gone) == renewal then
+  redis.call('HDEL', KEYS[2], gone)
+end
+local h = redis.call('HMGET', KEYS[1], 'gen', 'seq')
+local answer = {call, 'ok', h[1] or '0', h[2] or '0'}
+for _, v in ipairs(redis.call('HGETALL', KEYS[2])) do
+  answer[#answer + 1] = v
+end
+return answer

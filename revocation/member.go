@@ -1,0 +1,338 @@
+package revocation
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/redis/go-redis/v9"
+
+	"s3gate/tokens"
+)
+
+var processStart = time.Now()
+
+func monotonic() time.Duration { return time.Since(processStart) }
+
+// MemberOptions configure a [Member]. The zero MemberOptions are ready to use.
+type MemberOptions struct {
+	// Name is the gate's name for people.
+	Name string
+	// Lease is how long the gate may serve after Redis has answered that it
+	// knows everything; 0 means one second. It must be the same for all gates
+	// on one Redis.
+	Lease time.Duration
+	// Apply is told of every rule that has come or changed, after it counts
+	// and before that is acknowledged. It must make sure that nothing of what
+	// the rule covers goes on, return then, and say what it has stopped.
+	Apply func(*Rule) Effect
+	// Logger hears when the lease is lost and when it is back; nil discards.
+	Logger *slog.Logger
+	// Clock is a clock that also runs while the machine is suspended; nil
+	// takes the system's.
+	Clock func() time.Duration
+}
+
+// Member is a gate's part in revocation: it follows the log, acknowledges what
+// it has applied, and holds a lease while Redis has confirmed lately that it
+// knows everything. It is safe for concurrent use.
+type Member struct {
+	log  log
+	id   string
+	opts MemberOptions
+
+	rules atomic.Pointer[Rules]
+	until atomic.Int64 // of the lease, by the clock
+	held  atomic.Bool  // whether the lease was there last, for the logger
+
+	mu      sync.Mutex
+	at      place
+	renewed chan struct{} // closed at the next renewal of the lease
+
+	kick   chan struct{}
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// Join starts to follow the log. The lease comes as soon as Redis has
+// answered; see [Member.Await]. [Member.Leave] ends it.
+func Join(rdb Redis, opts MemberOptions) *Member {
+	opts.Lease = cmp.Or(opts.Lease, time.Second)
+	if opts.Apply == nil {
+		opts.Apply = func(*Rule) Effect { return Effect{} }
+	}
+	if opts.Clock == nil {
+		opts.Clock = bootClock
+	}
+	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
+	m := &Member{log: log{rdb}, id: ulid.Make().String(), opts: opts, renewed: make(chan struct{}), kick: make(chan struct{}, 1)}
+	m.rules.Store(NewRules(nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	m.wg.Go(func() { m.keep(ctx) })
+	m.wg.Go(func() { m.follow(ctx) })
+	return m
+}
+
+// Leave stops following and hands the lease back, so that nobody has to wait
+// for this gate.
+func (m *Member) Leave(ctx context.Context) {
+	m.cancel()
+	m.wg.Wait()
+	m.until.Store(0)
+	members, err := m.log.members(ctx, "", "")
+	if err == nil {
+		_, _ = m.log.members(ctx, m.id, members[m.id])
+	}
+}
+
+// Rules are the rules that count now.
+func (m *Member) Rules() *Rules { return m.rules.Load() }
+
+// Position is how much of the log the gate has applied.
+func (m *Member) Position() Position {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.at.Position
+}
+
+// Remaining is how long the lease still lasts; not more than 0 without one.
+func (m *Member) Remaining() time.Duration { return time.Duration(m.until.Load()) - m.opts.Clock() }
+
+// ErrNoLease is returned while Redis has not confirmed for too long that the
+// gate knows everything. It is a [tokens.ErrUnproven].
+var ErrNoLease = fmt.Errorf("%w: no lease", tokens.ErrUnproven)
+
+// Lease returns nil while the gate may serve, and else [ErrNoLease].
+func (m *Member) Lease() error {
+	if m.Remaining() <= 0 {
+		return ErrNoLease
+	}
+	return nil
+}
+
+// Await returns when there is a lease, or the error of ctx.
+func (m *Member) Await(ctx context.Context) error {
+	for {
+		m.mu.Lock()
+		renewed := m.renewed
+		m.mu.Unlock()
+		if m.Remaining() > 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-renewed:
+		}
+	}
+}
+
+// keep renews the lease three times in its life, and when it is woken.
+func (m *Member) keep(ctx context.Context) {
+	for {
+		pause := m.opts.Lease / 3
+		err := m.renew(ctx)
+		if err != nil {
+			pause = min(pause, 100*time.Millisecond)
+		}
+		m.note(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.kick:
+		case <-time.After(pause):
+		}
+	}
+}
+
+// note logs that the lease was lost, and that it is back.
+func (m *Member) note(err error) {
+	held := m.Remaining() > 0
+	if m.held.Swap(held) == held {
+		return
+	}
+	if held {
+		m.opts.Logger.Info("lease held")
+	} else {
+		m.opts.Logger.Warn("lease lost, nothing is served until it is back", "err", err)
+	}
+}
+
+// follow waits for entries, so that they need not wait for the next renewal.
+func (m *Member) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		seen := m.Position().Seq
+		found, err := m.log.rdb.XRead(ctx, &redis.XReadArgs{
+			Streams: []string{logKey, strconv.FormatInt(seen, 10) + "-0"}, Count: 1, Block: 2 * time.Second,
+		}).Result()
+		switch {
+		case err == nil && len(found) > 0:
+			m.wake()
+			m.settle(ctx, seen)
+		case err != nil && err != redis.Nil:
+			pause(ctx, 100*time.Millisecond)
+		}
+	}
+}
+
+// settle waits a little until an entry that was seen is applied.
+func (m *Member) settle(ctx context.Context, seen int64) {
+	for range 20 {
+		if m.Position().Seq > seen || ctx.Err() != nil {
+			return
+		}
+		pause(ctx, 5*time.Millisecond)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func (m *Member) wake() {
+	select {
+	case m.kick <- struct{}{}:
+	default:
+	}
+}
+
+// catchUp bounds how often a renewal is repeated because there was something
+// to apply. Each of them renews the lease, so a constant stream of entries
+// does not starve it.
+const catchUp = 20
+
+// renew asks until everything that Redis has is applied and acknowledged.
+func (m *Member) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(m.opts.Lease, 200*time.Millisecond))
+	defer cancel()
+	for range catchUp {
+		m.mu.Lock()
+		at := m.at
+		m.mu.Unlock()
+		sent := m.opts.Clock()
+		r, err := m.log.renew(ctx, m.id, m.opts.Name, at, 2*m.opts.Lease)
+		if err != nil {
+			return err
+		}
+		if r.off || !m.applyEntries(ctx, r.entries) {
+			if err := m.reload(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if m.reached(r.head) && !r.settling {
+			m.extend(sent + m.opts.Lease)
+		}
+		if len(r.entries) == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// reached reports whether everything up to head is applied.
+func (m *Member) reached(head place) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.at.Seq != head.Seq || m.at.chain != head.chain {
+		return false
+	}
+	m.at.Gen = head.Gen
+	return true
+}
+
+// extend makes the lease last until then.
+func (m *Member) extend(until time.Duration) {
+	m.until.Store(int64(until))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.renewed)
+	m.renewed = make(chan struct{})
+}
+
+// applyEntries applies what follows on what is applied already; it reports
+// false if something does not follow or cannot be read.
+func (m *Member) applyEntries(ctx context.Context, entries []entry) bool {
+	for _, e := range entries {
+		m.mu.Lock()
+		at := m.at
+		m.mu.Unlock()
+		if !e.follows(at) {
+			return false
+		}
+		r, err := decodeRule(e.id, e.value)
+		if err != nil {
+			m.opts.Logger.Error("applying a revocation rule", "err", err)
+			return false
+		}
+		if err := m.apply(ctx, r); err != nil {
+			m.opts.Logger.Warn("telling what a revocation stopped", "rule", r.ID, "err", err)
+		}
+		m.mu.Lock()
+		m.at = place{Position{e.gen, e.seq}, e.chain}
+		m.mu.Unlock()
+	}
+	return true
+}
+
+// apply makes a rule count.
+func (m *Member) apply(ctx context.Context, r *Rule) error {
+	rules := m.rules.Load()
+	if known := rules.Rule(r.ID); known != nil && known.Version >= r.Version {
+		return nil
+	}
+	m.rules.Store(rules.With(r))
+	return m.enforce(ctx, r)
+}
+
+// enforce stops what a rule covers, and tells what that was: the transfers
+// are stopped whether that arrives or not.
+func (m *Member) enforce(ctx context.Context, r *Rule) error {
+	e := m.opts.Apply(r)
+	if e.Stopped == 0 && len(e.Committing) == 0 {
+		return nil
+	}
+	_, err := m.log.effect(ctx, r.ID, e)
+	return err
+}
+
+// reload reads everything, and gives Redis back what it has lost.
+func (m *Member) reload(ctx context.Context) error {
+	head, theirs, err := m.log.load(ctx)
+	if err != nil {
+		return err
+	}
+	mine := m.rules.Load()
+	merged := NewRules(append(theirs, mine.All()...))
+	m.rules.Store(merged)
+	known := NewRules(theirs)
+	for _, r := range merged.All() {
+		if old := mine.Rule(r.ID); old == nil || old.Version < r.Version {
+			_ = m.enforce(ctx, r)
+		}
+	}
+	m.mu.Lock()
+	gen := m.at.Gen
+	m.at = head
+	m.mu.Unlock()
+	for _, r := range mine.All() {
+		if there := known.Rule(r.ID); there != nil && there.Version >= r.Version {
+			continue
+		}
+		if _, err := m.log.append(ctx, r, gen, 2*m.opts.Lease); err != nil {
+			return err
+		}
+		m.opts.Logger.Warn("a revocation rule that Redis had lost was given back", "rule", r.ID)
+	}
+	return nil
+}
