@@ -8,15 +8,13 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
-
-	"s3gate/client"
 )
 
 func newGet() *cobra.Command {
@@ -24,193 +22,254 @@ func newGet() *cobra.Command {
 		Use:   "get URL",
 		Short: "Download through a link",
 		Long: `Download through a link, under the name that the link gives the file unless -o
-names another. The file appears when it is complete, and not before; one that
-is there already is not replaced without -o. "-o -" writes to stdout.
+names another. The file appears when it is complete and checked, and not before;
+one that is there already is not replaced without -o. "-o -" writes to stdout.
 
 A download that breaks off is taken up again where it stopped, as long as the
-link permits ranges and the file has not changed.`,
+link permits ranges and the file has not changed. If that does not help, or it
+is interrupted, what has arrived stays in NAME` + partSuffix + `, and the same command
+goes on from there. --no-resume begins anew.
+
+A link with a limited number of uses may not permit ranges. What breaks off is
+then lost, and so may be the use.
+
+The length is always checked, and the content if the server says what it must
+add up to; --json says by what it was verified.`,
 		Args: exactly(1),
 	}
-	output := cmd.Flags().StringP("output", "o", "", "the file to write, - for stdout")
-	quiet := cmd.Flags().BoolP("quiet", "q", false, "no progress bar")
-	retries := cmd.Flags().Int("retries", 5, "how often to take up a download that has made no progress")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		d, err := openDownload(cmd.Context(), args[0], *retries)
-		if err != nil {
+	g := &getter{cmd: cmd}
+	f := cmd.Flags()
+	f.StringVarP(&g.output, "output", "o", "", "the file to write, - for stdout")
+	f.BoolVarP(&g.quiet, "quiet", "q", false, "no progress bar")
+	f.BoolVar(&g.anew, "no-resume", false, "begin anew, whatever an earlier download has left")
+	f.IntVar(&g.d.most, "retries", 5, "how often to ask again without progress")
+	passcodeFile := f.String("passcode-file", "", "a file with the passcode that goes with the link, - for stdin")
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		g.d.ctx, g.d.link = cmd.Context(), args[0]
+		if g.d.passcode, err = readSecret(cmd, *passcodeFile); err != nil {
 			return err
 		}
-		defer d.Close()
-		body, done := withProgress(cmd, *quiet, d.size, d)
-		defer done()
-		if *output == "-" {
-			if _, err := io.Copy(cmd.OutOrStdout(), body); err != nil {
-				return fmt.Errorf("download broke off: %w", err)
-			}
-			return nil
+		defer g.d.Close()
+		if g.output == "-" {
+			return g.stream()
 		}
-		path, n, err := save(*output, d.name, body)
-		if err != nil {
-			return err
-		}
-		done()
-		return newPrinter(cmd).print(map[string]any{"file": path, "bytes": n}, func(p *printer) {
-			fmt.Fprintln(p.out, path)
-		})
+		return g.save()
 	}
 	return cmd
 }
 
-// download reads an object through a link, over as many connections as it
-// takes.
-type download struct {
-	ctx     context.Context
-	link    string
-	retries int // left until there is progress again
-	most    int
-
-	name   string
-	size   int64  // -1 if unknown
-	etag   string // "" if the link does not permit ranges
-	offset int64
-	body   io.ReadCloser
+// getter carries out one get.
+type getter struct {
+	cmd    *cobra.Command
+	output string
+	quiet  bool
+	anew   bool
+	d      download
 }
 
-func openDownload(ctx context.Context, link string, retries int) (*download, error) {
-	d := &download{ctx: ctx, link: link, retries: retries, most: retries}
-	resp, err := d.request(0)
+// stream downloads to stdout.
+func (g *getter) stream() error {
+	if err := g.d.open(object{}, 0); err != nil {
+		return reason(err)
+	}
+	h := newHash(g.d.object.Check.Algorithm)
+	to := g.cmd.OutOrStdout()
+	if h != nil {
+		to = io.MultiWriter(to, h)
+	}
+	if err := g.copy(to); err != nil {
+		return fmt.Errorf("download broke off after %d bytes: %w", g.d.offset, reason(err))
+	}
+	_, err := g.d.object.Check.verify(h)
+	return err
+}
+
+// copy downloads what is missing, with a bar if a person sees it.
+func (g *getter) copy(to io.Writer) error {
+	missing := g.d.object.Size
+	if missing >= 0 {
+		missing -= g.d.offset
+	}
+	body, done := withProgress(g.cmd, g.quiet, missing, &g.d)
+	defer done()
+	_, err := io.Copy(to, body)
+	return err
+}
+
+// save downloads to a file. The part is opened before the link is asked, if
+// its name is known by then: what prevents saving must not cost a use.
+func (g *getter) save() error {
+	target := cmp.Or(g.output, linkName(g.d.link))
+	if target == "" {
+		if err := g.d.open(object{}, 0); err != nil {
+			return reason(err)
+		}
+		target = cmp.Or(g.d.object.Name, "download")
+	}
+	if err := g.free(target); err != nil {
+		return err
+	}
+	p, err := openPart(target)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	d.body, d.size, d.name = resp.Body, resp.ContentLength, filename(resp)
-	if resp.Header.Get("Accept-Ranges") == "bytes" && d.size >= 0 && strings.HasPrefix(resp.Header.Get("ETag"), `"`) {
-		d.etag = resp.Header.Get("ETag")
-	}
-	return d, nil
-}
-
-// request asks for the object from an offset on, if it is still the same.
-func (d *download) request(from int64) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(d.ctx, http.MethodGet, d.link, nil)
+	path, verified, err := g.fill(p, target)
 	if err != nil {
-		return nil, usagef("not a link")
+		p.leave()
+		return err
 	}
-	if from > 0 {
-		req.Header.Set("Range", "bytes="+strconv.FormatInt(from, 10)+"-")
-		req.Header.Set("If-Range", d.etag)
-	}
-	return send(req)
+	result := map[string]any{"file": path, "bytes": p.have, "verified": verified}
+	return newPrinter(g.cmd).print(result, func(pr *printer) { fmt.Fprintln(pr.out, path) })
 }
 
-func (d *download) Close() error { return d.body.Close() }
-
-func (d *download) Read(p []byte) (int, error) {
-	for {
-		n, err := d.body.Read(p)
-		d.offset += int64(n)
-		if n > 0 {
-			d.retries = d.most
-		}
-		switch {
-		case n > 0 && err != nil && err != io.EOF:
-			return n, nil // the next read hears of it
-		case n > 0 || err == nil || err == io.EOF:
-			return n, err
-		}
-		if err := d.resume(err); err != nil {
-			return 0, err
-		}
-	}
-}
-
-var errChanged = errors.New("the file has changed meanwhile")
-
-// resume takes the download up again after cause has ended it.
-func (d *download) resume(cause error) error {
-	d.body.Close()
-	for ; d.etag != "" && d.retries > 0; d.retries-- {
-		wait := time.Duration(1+d.most-d.retries) * 300 * time.Millisecond
-		select {
-		case <-d.ctx.Done():
-			return d.ctx.Err()
-		case <-time.After(wait):
-		}
-		resp, err := d.request(d.offset)
-		var refused *client.Error
-		switch {
-		case errors.As(err, &refused) && refused.Status < 500:
-			return err // such as revoked: no retry will help
-		case err != nil:
-			cause = err
-			continue
-		case resp.StatusCode != http.StatusPartialContent:
-			resp.Body.Close()
-			return errChanged
-		}
-		d.retries--
-		d.body = resp.Body
+// free returns an error if target exists and -o has not named it.
+func (g *getter) free(target string) error {
+	if g.output != "" {
 		return nil
 	}
-	return cause
+	if _, err := os.Lstat(target); err == nil {
+		return fmt.Errorf("%s exists; name a file with -o", target)
+	}
+	return nil
 }
 
-// transport sends requests for links. It leaves bodies as they are.
-var transport = func() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DisableCompression = true
-	return t
-}()
-
-// send sends a request for a link and turns an error answer into an error.
-// Errors leave the link out, which is a secret.
-func send(req *http.Request) (*http.Response, error) {
-	req.Header.Set("Accept", "application/problem+json")
-	req.Header.Set("User-Agent", "s3gate/"+versionString())
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return nil, fmt.Errorf("no answer: %w", err)
+// fill downloads what the part is missing, and makes it the target or, if the
+// server names the file and -o does not, a file of that name.
+func (g *getter) fill(p *part, target string) (path, verified string, err error) {
+	if err := g.start(p); err != nil {
+		return "", "", err
 	}
-	if resp.StatusCode/100 == 2 {
-		return resp, nil
+	path = cmp.Or(g.output, g.d.object.Name, target)
+	if err := g.free(path); err != nil {
+		return "", "", err
 	}
-	defer resp.Body.Close()
-	return nil, client.ReadError(resp)
+	if err := g.copy(p); err != nil {
+		return "", "", g.broken(p, err)
+	}
+	if verified, err = p.of.Check.verify(p.hash); err != nil {
+		_ = p.forget() // so that nothing goes on from it
+		return "", "", err
+	}
+	if verified == "" && p.of.Check.Unsure {
+		newPrinter(g.cmd).say("the ETag is not the MD5 of the file, as with encryption by KMS; only the length is checked")
+	}
+	if verified == "" && p.of.Size >= 0 {
+		verified = "length"
+	}
+	return path, cmp.Or(verified, "nothing"), p.finish(path)
 }
 
-// filename returns the name that the server gives the file, without folders.
+// start opens the download where the part ends, or at the beginning.
+func (g *getter) start(p *part) error {
+	d := &g.d
+	resume := p.worth() && !g.anew
+	if d.body != nil { // the name came with the whole object
+		if resume = resume && p.of.ETag == d.object.ETag && p.of.Size == d.object.Size; !resume {
+			return p.begin(d.object)
+		}
+		d.body.Close()
+		d.body = nil
+	}
+	if !resume {
+		if err := d.open(object{}, 0); err != nil {
+			return reason(err)
+		}
+		return p.begin(d.object)
+	}
+	had := p.have
+	switch err := d.open(p.of, had); {
+	case errors.Is(err, errChanged):
+		_ = p.forget()
+		return fmt.Errorf("%w; what an earlier download has left is thrown away, and the next begins anew", err)
+	case err != nil:
+		return fmt.Errorf("%w; the %d bytes in %s are kept", reason(err), had, p.path)
+	case d.offset == had:
+		newPrinter(g.cmd).say("going on after %d of %d bytes", had, p.of.Size)
+		return nil
+	}
+	g.sayAnew(p)
+	return p.begin(d.object)
+}
+
+// sayAnew says why what an earlier download has left is of no use.
+func (g *getter) sayAnew(p *part) {
+	why := "the link gives out another file than before"
+	if g.d.object.ETag == p.of.ETag {
+		why = "the server does not go on"
+	}
+	cost := ""
+	if g.d.object.ETag == "" {
+		why, cost = "the link cannot be resumed", ", which may take a use of the link"
+	}
+	newPrinter(g.cmd).say("%s: beginning anew%s", why, cost)
+}
+
+// broken says what becomes of a download that has broken off.
+func (g *getter) broken(p *part, err error) error {
+	next := "the link cannot be resumed, so the file must be asked for anew"
+	switch {
+	case errors.Is(err, errChanged):
+		_ = p.forget()
+		next = "nothing is kept"
+	case p.worth():
+		next = "what has arrived is kept, and the same command goes on from there"
+	case p.of.resumable():
+		next = "nothing has arrived"
+	}
+	return fmt.Errorf("download broke off after %d bytes: %w; %s", p.have, reason(err), next)
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// reason is the error in words for people.
+func reason(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return errInterrupted
+	}
+	return err
+}
+
+// filename returns the name that the server gives the file, without folders;
+// "" if it gives none.
 func filename(resp *http.Response) string {
 	_, params, _ := mime.ParseMediaType(resp.Header.Get("Content-Disposition"))
-	name := filepath.Base(strings.ReplaceAll(params["filename"], `\`, "/"))
-	if name == "." || name == ".." || name == "/" || name == string(filepath.Separator) {
-		return "download"
-	}
-	return name
+	return safeName(params["filename"])
 }
 
-// save writes body to a file that appears when it is whole.
-func save(wanted, suggested string, body io.Reader) (path string, n int64, err error) {
-	path = cmp.Or(wanted, suggested)
-	if wanted == "" {
-		if _, err := os.Lstat(path); err == nil {
-			return "", 0, fmt.Errorf("%s exists; name a file with -o", path)
+// linkName returns the name at the end of a link, "" if it has none. What is
+// not behind a token could be one itself, a secret.
+func linkName(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return ""
+	}
+	before, last, _ := cutLast(u.Path, '/')
+	if !tokenForm.MatchString(before) || tokenForm.MatchString(last) {
+		return ""
+	}
+	return safeName(last)
+}
+
+func cutLast(text string, sep byte) (before, after string, found bool) {
+	i := strings.LastIndexByte(text, sep)
+	if i < 0 {
+		return "", text, false
+	}
+	return text[:i], text[i+1:], true
+}
+
+// safeName makes a name out of what others say: one that stays in the folder
+// and does nothing to a terminal; "" if there is nothing left.
+func safeName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return '_'
 		}
+		return r
+	}, name)
+	_, name, _ = cutLast(strings.ReplaceAll(name, `\`, "/"), '/')
+	if name == "." || !filepath.IsLocal(name) {
+		return ""
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".s3gate-*")
-	if err != nil {
-		return "", 0, fmt.Errorf("saving: %w", err)
-	}
-	defer os.Remove(temp.Name())
-	n, err = io.Copy(temp, body)
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return "", n, fmt.Errorf("download broke off after %d bytes: %w", n, err)
-	}
-	if err := os.Chmod(temp.Name(), 0o644); err != nil {
-		return "", n, fmt.Errorf("saving: %w", err)
-	}
-	if err := os.Rename(temp.Name(), path); err != nil {
-		return "", n, fmt.Errorf("saving: %w", err)
-	}
-	return path, n, nil
+	return name
 }

@@ -91,11 +91,22 @@ func TestGetResumes(t *testing.T) {
 			if n := tt.server.requests.Load(); n < tt.atLeast {
 				t.Errorf("%d requests, want at least %d", n, tt.atLeast)
 			}
-			if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".s3gate-*")); len(left) > 0 {
+			if left := leftBeside(path); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
 		})
 	}
+}
+
+// leftBeside returns the files beside path.
+func leftBeside(path string) (names []string) {
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	for _, e := range entries {
+		if e.Name() != filepath.Base(path) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
 }
 
 // An answer that will not get better is not asked for again.

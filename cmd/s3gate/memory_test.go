@@ -42,8 +42,16 @@ func (s *streams) command(ts *testscript.TestScript, _ bool, args []string) {
 		if digest(h) != s.sum[ts.Name()] {
 			ts.Fatalf("what came back is not what was sent")
 		}
+	case len(args) == 2 && args[0] == "cmp":
+		raw, err := os.ReadFile(ts.MkAbs(args[1]))
+		ts.Check(err)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if sha256.Sum256(raw) != s.sum[ts.Name()] {
+			ts.Fatalf("%s is not what was sent", args[1])
+		}
 	default:
-		ts.Fatalf("usage: stream put SIZE URL, stream get URL")
+		ts.Fatalf("usage: stream put SIZE URL, stream get URL, stream cmp FILE")
 	}
 }
 

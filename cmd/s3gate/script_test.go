@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 //	field NAME VARIABLE      read a field of the JSON in stdout
 //	stream put SIZE URL      upload that many random bytes, without a file
 //	stream get URL           download, and compare with the last upload
+//	stream cmp FILE          compare a file with the last upload
+//	arrives BYTES FILE       wait until a file has that many bytes
 //	memory mark NAME         remember the memory of a background command
 //	memory grew MIB NAME     fail if its peak has grown by more since (Linux)
 func TestScripts(t *testing.T) {
@@ -50,12 +52,13 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready":  ready,
-			"exits":  exits,
-			"http":   request,
-			"field":  field,
-			"stream": (&streams{}).command,
-			"memory": (&meter{}).command,
+			"ready":   ready,
+			"exits":   exits,
+			"http":    request,
+			"field":   field,
+			"arrives": arrives,
+			"stream":  (&streams{}).command,
+			"memory":  (&meter{}).command,
 		},
 	})
 }
@@ -162,4 +165,21 @@ func field(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("stdout has no field %s", args[0])
 	}
 	ts.Setenv(args[1], fmt.Sprint(value))
+}
+
+func arrives(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: arrives BYTES FILE")
+	}
+	want, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		info, err := os.Stat(ts.MkAbs(args[1]))
+		if err == nil && info.Size() >= want {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s has not %d bytes after 30 s", args[1], want)
+		}
+	}
 }
