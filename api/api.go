@@ -38,6 +38,16 @@ type Revoker interface {
 	Revoke(ctx context.Context, r revocation.Rule) (revocation.Receipt, error)
 }
 
+// Member is the gate's place among the gates; [revocation.Member] is one.
+type Member interface {
+	// Lease returns nil while the gate knows everything that was revoked.
+	Lease() error
+	// Position is how much of the log it has applied, and Rules are what that
+	// comes to.
+	Position() revocation.Position
+	Rules() *revocation.Rules
+}
+
 // Verifier proves callers; [auth.Verifier] is one.
 type Verifier interface {
 	Verify(authorization string) (auth.Caller, error)
@@ -48,6 +58,7 @@ type Verifier interface {
 type Config struct {
 	Tokens   Tokens
 	Revoker  Revoker
+	Member   Member
 	Verifier Verifier
 	// Buckets are the aliases that a grant may name.
 	Buckets []string

@@ -75,9 +75,21 @@ func newGate(t testing.TB, change ...func(*api.Config)) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	member := revocation.Join(rdb, revocation.MemberOptions{
+		Name: "gate-1/4711", Fresh: true,
+		Apply: func(r *revocation.Rule) revocation.Effect {
+			stopped, late := g.transfers.Cut(r.CoversTransfer)
+			return revocation.Effect{Stopped: stopped, Committing: late}
+		},
+	})
+	g.transfers.Gate = member
+	if err := member.Await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	cfg := api.Config{
 		Tokens:   g.store,
-		Revoker:  &revocation.Revoker{Gate: "gate-1/4711", Tombstones: g.store, Transfers: g.transfers},
+		Revoker:  &revocation.Revoker{Member: member, Tombstones: g.store, Now: g.store.Now},
+		Member:   member,
 		Verifier: verifier, Buckets: []string{"docs", "inbox"}, PublicURL: publicURL,
 		Ready: g.readiness, Logger: logger,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") }),
@@ -90,6 +102,7 @@ func newGate(t testing.TB, change ...func(*api.Config)) *gate {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
+		member.Leave(ctx)
 		_ = g.store.Close(ctx) // its Redis may be gone
 		rdb.Close()
 		for _, secret := range []string{tokenForm.FindString(g.log.String()), jwtForm.FindString(g.log.String())} {

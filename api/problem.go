@@ -17,6 +17,7 @@ var (
 	errNoRoute   = errors.New("no such route")
 	errMethod    = errors.New("method not allowed")
 	errTooLarge  = errors.New("request body too large")
+	errStanding  = errors.New("a standing revocation forbids the grant")
 	errIdent     = errors.New("malformed token ID")
 	// ErrDraining is for Config.Ready of a gate that is shutting down.
 	ErrDraining = errors.New("gate is shutting down")
@@ -49,7 +50,9 @@ var causes = []struct {
 	{errIdent, http.StatusNotFound, "There is no such token. A token's ID looks like tok_ and 26 characters."},
 	{tokens.ErrUnknown, http.StatusNotFound, "There is no such token."},
 	{tokens.ErrCursor, http.StatusBadRequest, "The cursor is not one that a page has given."},
-	{revocation.ErrRule, http.StatusBadRequest, "The rule names no token."},
+	{revocation.ErrRule, http.StatusBadRequest, "The rule cannot be read."},
+	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
+	{errStanding, http.StatusForbidden, "A standing revocation forbids such tokens. Lift it first."},
 	{tokens.ErrUnproven, http.StatusServiceUnavailable, "Redis cannot be reached. What was asked may or may not have been done; ask again."},
 	{ErrDraining, http.StatusServiceUnavailable, "This gate is shutting down."},
 }

@@ -166,6 +166,9 @@ func (h *Handler) mint(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	g.Issuer, g.IssuedBy = c.caller.Issuer, c.caller.Subject
+	if err := h.mayMint(&g); err != nil {
+		return 0, nil, err
+	}
 	token, g, err := h.cfg.Tokens.Mint(c.Context(), g, life)
 	if err != nil {
 		return 0, nil, blame(err, life)
@@ -174,6 +177,20 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	return http.StatusCreated, minted{
 		Token: token.Reveal(), URL: h.link(token, &g), Method: method(g.Operation), Grant: g,
 	}, nil
+}
+
+// mayMint asks whether a standing rule forbids the grant, and notes how much of
+// the log was known: rules that come later cover it.
+func (h *Handler) mayMint(g *tokens.Grant) error {
+	if err := h.cfg.Member.Lease(); err != nil {
+		return err
+	}
+	at := h.cfg.Member.Position()
+	g.RevGen, g.RevSeq = at.Gen, at.Seq
+	if h.cfg.Member.Rules().Refuses(g) != nil {
+		return errStanding
+	}
+	return nil
 }
 
 // blame lets an error of the store name the field that the caller gave.

@@ -60,9 +60,14 @@ func startGate() (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	member := revocation.Join(rdb, revocation.MemberOptions{Name: "gate-1", Fresh: true})
+	if err := member.Await(context.Background()); err != nil {
+		return nil, err
+	}
 	web := httptest.NewServer(api.New(api.Config{
 		Tokens:   store,
-		Revoker:  &revocation.Revoker{Gate: "gate-1", Tombstones: store, Transfers: &revocation.Transfers{}},
+		Revoker:  &revocation.Revoker{Member: member, Tombstones: store, Now: store.Now},
+		Member:   member,
 		Verifier: verifier, Buckets: []string{"docs", "inbox"}, PublicURL: "https://files.example.com",
 		Ready: func(context.Context) error { return nil },
 	}))
@@ -70,6 +75,7 @@ func startGate() (*gate, error) {
 		web.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
+		member.Leave(ctx)
 		_ = store.Close(ctx) // its Redis may be gone
 		rdb.Close()
 		server.Close()

@@ -43,7 +43,7 @@ func ExampleHandler() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go links.Serve(revocation.Listen(listener))
+	go links.Serve(revocation.Listen(listener, nil, 0))
 	defer links.Close()
 
 	token, _, err := store.Mint(context.Background(), tokens.Grant{

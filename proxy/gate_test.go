@@ -50,6 +50,7 @@ type gate struct {
 	s3        *stubS3
 	transfers *revocation.Transfers
 	revoker   *revocation.Revoker
+	rdb       *redis.Client
 	server    *httptest.Server
 	client    *http.Client
 	log       *s3gatetest.Log
@@ -61,13 +62,27 @@ func newGate(t testing.TB, p protocol) *gate {
 	t.Helper()
 	g := &gate{t: t, s3: newStubS3(t), transfers: &revocation.Transfers{}, log: &s3gatetest.Log{}, metrics: prometheus.NewRegistry()}
 	g.redis, g.store = newStore(t)
+	g.rdb = redis.NewClient(&redis.Options{Addr: g.redis.Addr(), MaxRetries: -1})
+	t.Cleanup(func() { g.rdb.Close() })
 	g.Handler = &proxy.Handler{
 		Tokens: g.store, Transfers: g.transfers,
 		Buckets: map[string]proxy.Upstream{"media": g.openBucket(s3client.TransportConfig{})},
 		Metrics: proxy.NewMetrics(g.metrics),
 		Logger:  slog.New(slog.NewJSONHandler(g.log, nil)),
 	}
-	g.revoker = &revocation.Revoker{Gate: "gate-1", Tombstones: g.store, Transfers: g.transfers}
+	member := revocation.Join(g.rdb, revocation.MemberOptions{
+		Name: "gate-1", Fresh: true,
+		Apply: func(r *revocation.Rule) revocation.Effect {
+			stopped, late := g.transfers.Cut(r.CoversTransfer)
+			return revocation.Effect{Stopped: stopped, Committing: late}
+		},
+	})
+	t.Cleanup(func() { member.Leave(context.Background()) })
+	if err := member.Await(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	g.transfers.Gate = member
+	g.revoker = &revocation.Revoker{Member: member, Tombstones: g.store, Now: g.store.Now}
 	g.server = serve(t, p, g.Handler, g.log)
 	g.client = g.server.Client()
 	g.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -96,7 +111,7 @@ func newStore(t testing.TB) (*miniredis.Miniredis, *tokens.Store) {
 // serve runs h as a gate runs it.
 func serve(t testing.TB, p protocol, h http.Handler, errorLog io.Writer) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
-	s.Listener = revocation.Listen(s.Listener)
+	s.Listener = revocation.Listen(s.Listener, nil, 0)
 	s.Config.ConnContext = revocation.ConnContext
 	s.Config.ErrorLog = log.New(errorLog, "", 0)
 	s.EnableHTTP2 = p.http2

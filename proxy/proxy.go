@@ -145,11 +145,22 @@ func (x *exchange) upstream() (Upstream, error) {
 	if !x.grant().Admits(x.client) {
 		return nil, errNetwork
 	}
+	if err := x.permit(); err != nil {
+		return nil, err
+	}
 	up, ok := x.h.Buckets[x.grant().Bucket]
 	if !ok {
 		return nil, errNoBucket
 	}
 	return up, nil
+}
+
+// permit asks whether the gate may serve what the grant permits.
+func (x *exchange) permit() error {
+	if x.transfer != nil {
+		return x.transfer.Permit(x.grant())
+	}
+	return x.h.Transfers.Permits(x.grant())
 }
 
 // abort ends a response visibly: nobody can take what was sent, or nothing, for

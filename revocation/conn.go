@@ -1,18 +1,30 @@
 package revocation
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"io"
 	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// Listen wraps a listener so that the connections it accepts can be cut. Put
-// it below TLS, and right on top of TCP: a connection without the SetLinger of
-// [net.TCPConn] is closed but not reset.
-func Listen(l net.Listener) net.Listener { return listener{l} }
+// Listen wraps a listener so that the connections it accepts can be cut, and
+// hand nothing of a transfer to the kernel while the gate has no lease. Put it
+// below TLS, and right on top of TCP: a connection without the SetLinger of
+// [net.TCPConn] is closed but not reset. A nil gate has its lease for ever.
+// What waits longer than stall for the lease is cut; 0 means a minute.
+func Listen(l net.Listener, gate Gate, stall time.Duration) net.Listener {
+	return listener{l, gate, cmp.Or(stall, time.Minute)}
+}
 
-type listener struct{ net.Listener }
+type listener struct {
+	net.Listener
+	gate  Gate
+	stall time.Duration
+}
 
 func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
@@ -20,11 +32,25 @@ func (l listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	keepUnsentLow(c)
-	return &conn{c}, nil
+	own := &conn{Conn: c, gate: l.gate, stall: l.stall}
+	own.ctx, own.cancel = context.WithCancel(context.Background())
+	return own, nil
 }
 
 // conn is a client's connection below TLS and HTTP/2.
-type conn struct{ net.Conn }
+type conn struct {
+	net.Conn
+	gate  Gate
+	stall time.Duration
+
+	ctx       context.Context // ends with the connection
+	cancel    context.CancelFunc
+	transfers atomic.Int32 // that use it
+
+	mu    sync.Mutex
+	wish  time.Time // the write deadline that the server has set
+	armed time.Time // the one that the connection has
+}
 
 // cut ends the connection at once and visibly: the kernel throws away what it
 // has not sent yet and resets the connection, so that no client takes the
@@ -36,8 +62,110 @@ func (c *conn) cut() {
 	c.Close()
 }
 
-// ReadFrom keeps the kernel's zero-copy paths reachable through the wrapper.
-func (c *conn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
+// Close also ends a wait for the lease.
+func (c *conn) Close() error {
+	c.cancel()
+	return c.Conn.Close()
+}
+
+// Write hands p to the kernel while the gate has its lease. When that runs out
+// in the middle the rest waits for the next one: to the server above that is
+// one slow write, and no error, which would be the end of a TLS connection.
+func (c *conn) Write(p []byte) (n int, err error) {
+	for {
+		if c.gate == nil || c.transfers.Load() == 0 {
+			return c.finish(p, n)
+		}
+		if c.gate.Remaining() <= 0 {
+			if err := c.await(); err != nil {
+				return n, err
+			}
+		}
+		c.arm(time.Now().Add(c.gate.Remaining() - armGrain))
+		m, err := c.Conn.Write(p[n:])
+		n += m
+		if n == len(p) || !errors.Is(err, os.ErrDeadlineExceeded) || c.wished() {
+			return n, err
+		}
+	}
+}
+
+// finish writes what is left without asking for the lease.
+func (c *conn) finish(p []byte, n int) (int, error) {
+	c.arm(time.Time{})
+	m, err := c.Conn.Write(p[n:])
+	return n + m, err
+}
+
+// errStalled is a connection that has waited for the lease for too long.
+var errStalled = errors.New("no lease for too long")
+
+// await waits for the lease; after a while the connection is cut.
+func (c *conn) await() error {
+	ctx, cancel := context.WithTimeout(c.ctx, c.stall)
+	defer cancel()
+	c.mu.Lock()
+	if !c.wish.IsZero() {
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadline(ctx, c.wish)
+		defer stop()
+	}
+	c.mu.Unlock()
+	if c.gate.Await(ctx) == nil {
+		return nil
+	}
+	if c.wished() {
+		return os.ErrDeadlineExceeded
+	}
+	c.cut()
+	return errStalled
+}
+
+// armGrain is how exactly the deadline of a write follows the lease: setting a
+// deadline is not free.
+const armGrain = time.Millisecond
+
+// arm lets a write go on until then, or until the deadline of the server if
+// that is earlier. Zero stands for no deadline.
+func (c *conn) arm(until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if until.IsZero() || !c.wish.IsZero() && c.wish.Before(until) {
+		until = c.wish
+	}
+	if until.Sub(c.armed).Abs() < armGrain {
+		return
+	}
+	c.armed = until
+	_ = c.Conn.SetWriteDeadline(until)
+}
+
+// wished reports whether the server's own deadline has passed.
+func (c *conn) wished() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.wish.IsZero() && !time.Now().Before(c.wish)
+}
+
+// SetWriteDeadline keeps the server's deadline apart from that of the lease.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wish = t
+	if c.armed.IsZero() || !t.IsZero() && t.Before(c.armed) {
+		c.armed = t
+		return c.Conn.SetWriteDeadline(t)
+	}
+	return nil
+}
+
+// SetDeadline is both deadlines.
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.Conn.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
 
 // CloseWrite lets net/http end its half of a connection first, so that a
 // client still sending gets to read why its upload was refused.

@@ -194,7 +194,7 @@ func TestCutAfterTheEndLeavesTheConnection(t *testing.T) {
 				fetch("/second", "second")
 			}()
 			eventually(t, "the transfer is registered", func() bool { return transfers.Len() == 1 })
-			stopped, _ := transfers.Cut(func(tokens.ID) bool {
+			stopped, _ := transfers.Cut(func(*revocation.Transfer) bool {
 				// The transfer has been found; now it ends before it is stopped.
 				close(leave)
 				time.Sleep(100 * time.Millisecond)
@@ -283,7 +283,7 @@ func TestListenKeepsCloseWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := revocation.Listen(inner)
+	l := revocation.Listen(inner, nil, 0)
 	defer l.Close()
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {

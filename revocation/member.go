@@ -28,6 +28,11 @@ type MemberOptions struct {
 	// knows everything; 0 means one second. It must be the same for all gates
 	// on one Redis.
 	Lease time.Duration
+	// Fresh says that nobody else can have used this Redis, so that there is
+	// nothing that it could have lost. Otherwise no gate gets a lease for two
+	// leases after Redis has begun a new life, while gates give it back what it
+	// has lost.
+	Fresh bool
 	// Apply is told of every rule that has come or changed, after it counts
 	// and before that is acknowledged. It must make sure that nothing of what
 	// the rule covers goes on, return then, and say what it has stopped.
@@ -165,12 +170,16 @@ func (m *Member) note(err error) {
 	}
 }
 
+// followBlock bounds one wait for an entry, since a blocked command does not
+// hear that the member leaves.
+const followBlock = 250 * time.Millisecond
+
 // follow waits for entries, so that they need not wait for the next renewal.
 func (m *Member) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		seen := m.Position().Seq
 		found, err := m.log.rdb.XRead(ctx, &redis.XReadArgs{
-			Streams: []string{logKey, strconv.FormatInt(seen, 10) + "-0"}, Count: 1, Block: 2 * time.Second,
+			Streams: []string{logKey, strconv.FormatInt(seen, 10) + "-0"}, Count: 1, Block: followBlock,
 		}).Result()
 		switch {
 		case err == nil && len(found) > 0:
@@ -211,6 +220,14 @@ func (m *Member) wake() {
 // does not starve it.
 const catchUp = 20
 
+// watch is for how long a new life of Redis is watched.
+func (m *Member) watch() time.Duration {
+	if m.opts.Fresh {
+		return 0
+	}
+	return 2 * m.opts.Lease
+}
+
 // renew asks until everything that Redis has is applied and acknowledged.
 func (m *Member) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(m.opts.Lease, 200*time.Millisecond))
@@ -220,7 +237,7 @@ func (m *Member) renew(ctx context.Context) error {
 		at := m.at
 		m.mu.Unlock()
 		sent := m.opts.Clock()
-		r, err := m.log.renew(ctx, m.id, m.opts.Name, at, 2*m.opts.Lease)
+		r, err := m.log.renew(ctx, m.id, m.opts.Name, at, m.watch())
 		if err != nil {
 			return err
 		}
@@ -329,7 +346,7 @@ func (m *Member) reload(ctx context.Context) error {
 		if there := known.Rule(r.ID); there != nil && there.Version >= r.Version {
 			continue
 		}
-		if _, err := m.log.append(ctx, r, gen, 2*m.opts.Lease); err != nil {
+		if _, err := m.log.append(ctx, r, gen, m.watch()); err != nil {
 			return err
 		}
 		m.opts.Logger.Warn("a revocation rule that Redis had lost was given back", "rule", r.ID)

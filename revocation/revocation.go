@@ -127,7 +127,7 @@ func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt,
 func (r *Revoker) announce(ctx context.Context, rule *Rule, begin time.Time) (Receipt, error) {
 	m := r.Member
 	lease := m.opts.Lease
-	a, err := m.log.append(ctx, rule, m.Position().Gen, 2*lease)
+	a, err := m.log.append(ctx, rule, m.Position().Gen, m.watch())
 	if err != nil {
 		return Receipt{}, err
 	}

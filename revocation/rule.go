@@ -79,6 +79,13 @@ func (r *Rule) Covers(g *tokens.Grant) bool {
 	return !r.Lifted() && (r.Standing || Position{g.RevGen, g.RevSeq}.Before(r.Position)) && r.selects(g)
 }
 
+// CoversTransfer reports whether the rule stops a transfer. One whose grant is
+// not known yet asks by itself.
+func (r *Rule) CoversTransfer(t *Transfer) bool {
+	g := t.Grant()
+	return g != nil && r.Covers(g)
+}
+
 // Refuses reports whether the rule forbids to mint the grant.
 func (r *Rule) Refuses(g *tokens.Grant) bool { return r.Standing && !r.Lifted() && r.selects(g) }
 

@@ -64,7 +64,7 @@ func serve(t *testing.T, tlsOn, http2 bool, handler http.HandlerFunc) (*httptest
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
 	watched := &watchedListener{Listener: s.Listener}
-	s.Listener = revocation.Listen(watched)
+	s.Listener = revocation.Listen(watched, nil, 0)
 	s.Config.ConnContext = revocation.ConnContext
 	s.EnableHTTP2 = http2
 	if tlsOn {
@@ -104,8 +104,8 @@ func endless(transfers *revocation.Transfers, token tokens.ID, ended chan<- erro
 	}
 }
 
-func only(id tokens.ID) func(tokens.ID) bool {
-	return func(other tokens.ID) bool { return other == id }
+func only(id tokens.ID) func(*revocation.Transfer) bool {
+	return func(t *revocation.Transfer) bool { return t.Token == id }
 }
 
 // eventually waits for what other goroutines are about to do.

@@ -17,7 +17,7 @@ func TestCutOfAStuckSharedConnection(t *testing.T) {
 	ended := make(chan error, 1)
 	s := httptest.NewUnstartedServer(endless(&transfers, "tok_a", ended))
 	watched := &watchedListener{Listener: s.Listener}
-	s.Listener = revocation.Listen(watched)
+	s.Listener = revocation.Listen(watched, nil, 0)
 	s.Config.ConnContext = revocation.ConnContext
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)

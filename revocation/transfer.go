@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -25,10 +26,41 @@ var (
 const patience = time.Second
 
 // Transfers are the transfers that run on one gate. The zero Transfers is
-// ready to use, and safe for concurrent use.
+// ready to use, and safe for concurrent use; its field is set before.
 type Transfers struct {
+	// Gate says whether the gate may serve, and what was revoked; [Member] is
+	// one. Nil permits everything.
+	Gate Gate
+
 	mu  sync.Mutex
 	all map[*Transfer]struct{}
+}
+
+// Gate is what transfers must know of the gate that they run on. It must be
+// safe for concurrent use.
+type Gate interface {
+	// Rules are the rules that count now.
+	Rules() *Rules
+	// Remaining is how long the gate may still serve; not more than 0 while it
+	// may not.
+	Remaining() time.Duration
+	// Await returns when the gate may serve, or the error of ctx.
+	Await(ctx context.Context) error
+}
+
+// Permits says whether the gate may serve what a grant permits: nil, or
+// [ErrNoLease], or tokens.ErrRevoked. For what has no body; transfers ask
+// [Transfer.Permit].
+func (ts *Transfers) Permits(g *tokens.Grant) error {
+	switch {
+	case ts.Gate == nil:
+		return nil
+	case ts.Gate.Remaining() <= 0:
+		return ErrNoLease
+	case ts.Gate.Rules().Covers(g) != nil:
+		return tokens.ErrRevoked
+	}
+	return nil
 }
 
 // Transfer is one request's streaming of a body, up or down.
@@ -45,6 +77,8 @@ type Transfer struct {
 	shared bool  // other requests use the connection too (HTTP/2)
 	rc     *http.ResponseController
 	bytes  atomic.Int64
+	began  time.Time
+	grant  atomic.Pointer[tokens.Grant] // nil until Permit
 
 	mu      sync.Mutex // held during every write to the client
 	started atomic.Bool
@@ -69,7 +103,7 @@ const (
 // Begin registers a transfer before its permission is asked for, so that no
 // revocation slips between. The caller must call [Transfer.End].
 func (ts *Transfers) Begin(id string, token tokens.ID, w http.ResponseWriter, r *http.Request) *Transfer {
-	t := &Transfer{ID: id, Token: token, owner: ts, rc: http.NewResponseController(w)}
+	t := &Transfer{ID: id, Token: token, owner: ts, rc: http.NewResponseController(w), began: time.Now()}
 	t.ctx, t.cancel = context.WithCancelCause(r.Context())
 	t.conn, _ = r.Context().Value(connKey{}).(*conn)
 	t.shared = r.ProtoMajor > 1
@@ -81,6 +115,19 @@ func (ts *Transfers) Begin(id string, token tokens.ID, w http.ResponseWriter, r 
 	ts.all[t] = struct{}{}
 	return t
 }
+
+// Permit asks whether the transfer may run, once its grant is known, which
+// nobody changes after. From then on rules stop it that come later. Errors:
+// those of [Transfers.Permits].
+func (t *Transfer) Permit(g *tokens.Grant) error {
+	// First known, then asked: a rule that comes in between finds one or the
+	// other.
+	t.grant.Store(g)
+	return t.owner.Permits(g)
+}
+
+// Grant is what permits the transfer; nil until that is known.
+func (t *Transfer) Grant() *tokens.Grant { return t.grant.Load() }
 
 // End forgets the transfer. Call it before the handler returns, and after
 // [Transfer.Flush] if a body was written.
@@ -94,6 +141,9 @@ func (t *Transfer) End() {
 	t.owner.mu.Lock()
 	delete(t.owner.all, t)
 	t.owner.mu.Unlock()
+	if t.conn != nil && t.started.Load() {
+		t.conn.transfers.Add(-1)
+	}
 	t.cancel(nil)
 }
 
@@ -139,7 +189,9 @@ func (t *Transfer) Flush() error {
 // start begins a write: either it sees the cut, or the cut sees that writing
 // has started.
 func (t *Transfer) start() error {
-	t.started.Store(true)
+	if !t.started.Swap(true) && t.conn != nil {
+		t.conn.transfers.Add(1)
+	}
 	return t.Err()
 }
 
@@ -155,11 +207,23 @@ func (t *Transfer) Reset() {
 // Bytes is the number of body bytes handed to the client so far.
 func (t *Transfer) Bytes() int64 { return t.bytes.Load() }
 
+// commitPatience is how long an upload waits for the gate's lease before it
+// is given up. S3 drops uploads that are idle for about 20 s.
+const commitPatience = 15 * time.Second
+
 // Commit asks whether an upload may be completed, right before its last byte
 // or its Complete request is sent. After it has returned nil a revocation no
 // longer stops the upload but names it; after an error, that of
-// [Transfer.Err], nothing may be sent.
+// [Transfer.Err] or [ErrNoLease], nothing may be sent. A gate without a lease
+// waits for it for a while.
 func (t *Transfer) Commit() error {
+	if g := t.owner.Gate; g != nil && g.Remaining() <= 0 {
+		ctx, cancel := context.WithTimeout(t.ctx, commitPatience)
+		defer cancel()
+		if g.Await(ctx) != nil {
+			return cmp.Or(t.Err(), ErrNoLease)
+		}
+	}
 	t.state.CompareAndSwap(running, committing)
 	return t.Err()
 }
@@ -178,21 +242,21 @@ func (t *Transfer) Err() error {
 	return nil
 }
 
-// Cut stops every transfer whose token matches. When it returns, no write to
+// Cut stops every transfer that matches. When it returns, no write to
 // the clients of these transfers is in progress and none will start. It
 // returns how many were stopped and the IDs of uploads past stopping.
-func (ts *Transfers) Cut(match func(tokens.ID) bool) (stopped int, late []string) {
+func (ts *Transfers) Cut(match func(*Transfer) bool) (stopped int, late []string) {
 	return ts.stop(match, cut)
 }
 
 // CutAll stops every transfer with [ErrShutdown], as a gate does that has
 // drained long enough.
 func (ts *Transfers) CutAll() int {
-	n, _ := ts.stop(func(tokens.ID) bool { return true }, shut)
+	n, _ := ts.stop(func(*Transfer) bool { return true }, shut)
 	return n
 }
 
-func (ts *Transfers) stop(match func(tokens.ID) bool, state int32) (stopped int, late []string) {
+func (ts *Transfers) stop(match func(*Transfer) bool, state int32) (stopped int, late []string) {
 	hit := ts.matching(match)
 	for _, t := range hit {
 		if t.interrupt(state) {
@@ -220,12 +284,12 @@ func (ts *Transfers) stop(match func(tokens.ID) bool, state int32) (stopped int,
 	return stopped, late
 }
 
-func (ts *Transfers) matching(match func(tokens.ID) bool) []*Transfer {
+func (ts *Transfers) matching(match func(*Transfer) bool) []*Transfer {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	var hit []*Transfer
 	for t := range ts.all {
-		if match(t.Token) {
+		if match(t) {
 			hit = append(hit, t)
 		}
 	}

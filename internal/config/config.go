@@ -49,6 +49,8 @@ type Config struct {
 	Buckets map[string]Bucket `koanf:"buckets"`
 	// Tokens bounds what may be minted.
 	Tokens Tokens `koanf:"tokens"`
+	// Revocation says how gates agree on what was revoked.
+	Revocation Revocation `koanf:"revocation"`
 	// Upload bounds uploads through links.
 	Upload Upload `koanf:"upload"`
 	// Upstream bounds connections to S3.
@@ -181,6 +183,17 @@ type Tokens struct {
 	Receipts int64 `koanf:"receipts"`
 }
 
+// Revocation says how gates agree on what was revoked.
+type Revocation struct {
+	// Lease is how long a gate may serve after Redis has told it that it knows
+	// everything: a revocation waits so long at most for a gate that is
+	// silent. All gates on one Redis have the same. Default 1s.
+	Lease time.Duration `koanf:"lease"`
+	// StallTimeout is how long a transfer waits when the lease is lost, before
+	// it is cut. Default 60s.
+	StallTimeout time.Duration `koanf:"stall_timeout"`
+}
+
 // Upload bounds uploads through links.
 type Upload struct {
 	// IdleTimeout is how long a client may send nothing of its body. Default
@@ -230,6 +243,7 @@ func Default() *Config {
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
 			Retention: 30 * 24 * time.Hour, BusyWait: time.Second, ReserveTimeout: 2 * time.Minute, Receipts: 100,
 		},
+		Revocation:   Revocation{Lease: time.Second, StallTimeout: time.Minute},
 		Upload:       Upload{IdleTimeout: 20 * time.Second},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
@@ -293,6 +307,7 @@ func (c *Config) Validate() error {
 		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
 		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "tokens.receipts": c.Tokens.Receipts,
+		"revocation.lease": int64(c.Revocation.Lease), "revocation.stall_timeout": int64(c.Revocation.StallTimeout),
 		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upstream.dial_timeout": int64(c.Upstream.DialTimeout),
 		"upstream.response_timeout": int64(c.Upstream.ResponseTimeout), "upstream.max_idle": int64(c.Upstream.MaxIdle),
 	} {

@@ -43,6 +43,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Version goes into the User-Agent of requests to S3.
 	Version string
+	// FreshRedis says that nobody else can have used Redis yet.
+	FreshRedis bool
 	// PublicURL returns the beginning of links, given the address that the
 	// link listener got; nil means the configuration's.
 	PublicURL func(addr net.Addr) string
@@ -57,6 +59,7 @@ type Gate struct {
 	store     *tokens.Store
 	buckets   map[string]*s3client.Bucket
 	transfers *revocation.Transfers
+	member    *revocation.Member
 	audit     *events.Log
 	draining  atomic.Bool
 
@@ -109,6 +112,10 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		Ended:          g.useEnded,
 		Logger:         g.logger,
 	})
+	g.member = revocation.Join(g.rdb, revocation.MemberOptions{
+		Name: gateName(), Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, Apply: g.apply, Logger: g.logger,
+	})
+	g.transfers.Gate = g.member
 	if err := g.listen(); err != nil {
 		return err
 	}
@@ -134,7 +141,7 @@ func (g *Gate) listen() (err error) {
 		return err
 	}
 	// The wrapper lies below TLS, so that a transfer can be cut at once.
-	g.links.Listener = revocation.Listen(g.links.Listener)
+	g.links.Listener = revocation.Listen(g.links.Listener, g.member, g.cfg.Revocation.StallTimeout)
 	g.links.server.ConnContext = revocation.ConnContext
 	if g.api, err = listen("api", g.cfg.API.Listener); err != nil {
 		return err
@@ -196,7 +203,10 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Handler {
 	cfg := api.Config{
 		Tokens:   g.store,
-		Revoker:  &revocation.Revoker{Gate: gateName(), Tombstones: g.store, Transfers: g.transfers},
+		Revoker: &revocation.Revoker{
+			Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife,
+		},
+		Member: g.member,
 		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
 	}
@@ -204,6 +214,20 @@ func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Ha
 		cfg.Metrics = metrics
 	}
 	return api.New(cfg)
+}
+
+// apply stops what a rule covers. The record of a token is marked here too: a
+// Redis that was rolled back may have lost the mark, and kept the rule.
+func (g *Gate) apply(r *revocation.Rule) revocation.Effect {
+	stopped, late := g.transfers.Cut(r.CoversTransfer)
+	if r.Token != "" && !r.Lifted() {
+		ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Redis.Timeout)
+		defer cancel()
+		if err := g.store.Revoke(ctx, r.Token, r.Author, r.Reason); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+			g.logger.Warn("marking a revoked token", "token", r.Token, "err", err)
+		}
+	}
+	return revocation.Effect{Stopped: stopped, Committing: late}
 }
 
 // useEnded writes the receipt of a use to the audit log.
@@ -226,8 +250,7 @@ func (g *Gate) Ready(ctx context.Context) error {
 	if g.draining.Load() {
 		return api.ErrDraining
 	}
-	_, err := g.store.Now(ctx)
-	return err
+	return g.member.Await(ctx)
 }
 
 // Start serves in the background. A listener that fails is reported by Wait.
@@ -304,6 +327,9 @@ func (g *Gate) closeAll() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
+	if g.member != nil {
+		g.member.Leave(ctx)
+	}
 	if g.store != nil {
 		errs = append(errs, g.store.Close(ctx))
 	}
