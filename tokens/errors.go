@@ -18,6 +18,8 @@ var (
 	// ErrInUse: all its uses are taken, and at least one has not been charged
 	// yet, so that it may still come back.
 	ErrInUse = errors.New("token in use")
+	// ErrTooMany: as many transfers of it run as may at a time.
+	ErrTooMany = errors.New("token has too many transfers")
 	// ErrOperation: the token permits another operation than the one asked.
 	ErrOperation = errors.New("operation not permitted by token")
 	// ErrUnproven: Redis could not be asked or its answer could not be
@@ -35,6 +37,7 @@ var statusErrors = map[string]error{
 	"revoked":   ErrRevoked,
 	"used":      ErrUsed,
 	"busy":      ErrInUse,
+	"full":      ErrTooMany,
 	"operation": ErrOperation,
 	"exists":    ErrExists,
 }

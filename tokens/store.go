@@ -37,8 +37,8 @@ type Options struct {
 	// 0 means two minutes.
 	ReserveTimeout time.Duration
 	// BusyWait is how long a redemption waits for a use that another request
-	// has reserved and not yet charged; 0 means one second, negative not at
-	// all.
+	// has reserved and not yet charged, and a transfer for a slot; 0 means one
+	// second, negative not at all.
 	BusyWait time.Duration
 	// Logger hears of uses that could not be settled; nil discards.
 	Logger *slog.Logger
