@@ -17,6 +17,9 @@ import (
 func (x *exchange) download() error {
 	x.register()
 	ctx := x.transfer.Context()
+	if done, err := x.lookAround(ctx); done || err != nil {
+		return err
+	}
 	use, err := x.h.Tokens.Redeem(ctx, x.token, tokens.Get)
 	x.use = use
 	if err != nil {
@@ -25,6 +28,9 @@ func (x *exchange) download() error {
 	// Whatever happens before the first byte hands the use back; once it is
 	// committed or kept this does nothing.
 	defer use.Refund(ctx)
+	if done, err := x.browse(ctx); done || err != nil {
+		return err
+	}
 	resp, err := x.fetch(http.MethodGet)
 	if err != nil {
 		return err
@@ -38,6 +44,9 @@ func (x *exchange) head() error {
 	use, err := x.h.Tokens.Look(x.r.Context(), x.token, tokens.Get)
 	x.use = use
 	if err != nil {
+		return err
+	}
+	if done, err := x.browse(x.r.Context()); done || err != nil {
 		return err
 	}
 	resp, err := x.fetch(http.MethodHead)
@@ -63,13 +72,15 @@ func (x *exchange) fetch(method string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.pin(x.grant())
+	p.askChecksum()
 	ctx := x.r.Context()
 	if x.transfer != nil {
 		ctx = x.transfer.Context()
 	}
 	send := func(p *plan) (*http.Response, error) {
 		return up.Do(ctx, &s3client.Request{
-			Method: method, Key: x.grant().Key, Header: p.header, Agent: string(x.grant().ID),
+			Method: method, Key: x.key(), Query: p.query, Header: p.header, Agent: string(x.grant().ID),
 		})
 	}
 	resp, err := send(p)
@@ -82,6 +93,10 @@ func (x *exchange) fetch(method string) (*http.Response, error) {
 		if resp, err = send(p); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.judge(resp); err != nil {
+		resp.Body.Close()
+		return nil, err
 	}
 	if resp.StatusCode == http.StatusPartialContent && p.header.Get("Range") == "" {
 		resp.Body.Close()

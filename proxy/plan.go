@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,11 @@ type plan struct {
 	// ifRange is the client's If-Range when a Range was sent under it; S3
 	// does not know the header, so its condition travels as another one.
 	ifRange string
+	// query goes to S3 with the request.
+	query url.Values
+	// pinned is the grant's If-Match, "" without one. Then the client's own
+	// conditions are not sent, and stand here.
+	pinned, match, unmodified string
 }
 
 var errTwoRanges = errors.New("more than one Range header")
@@ -82,14 +88,16 @@ func (p *plan) rangeIsStale(resp *http.Response) bool {
 
 // whole is the plan without Range and If-Range.
 func (p *plan) whole() *plan {
-	header := p.header.Clone()
-	header.Del("Range")
+	whole := *p
+	whole.header, whole.ifRange = p.header.Clone(), ""
+	whole.header.Del("Range")
 	if strings.HasPrefix(p.ifRange, `"`) {
-		header.Del("If-Match")
+		whole.header.Del("If-Match")
 	} else {
-		header.Del("If-Unmodified-Since")
+		whole.header.Del("If-Unmodified-Since")
 	}
-	return &plan{header: header}
+	whole.askChecksum()
+	return &whole
 }
 
 // singleRange reports whether a Range header asks for one range of bytes.
