@@ -68,8 +68,9 @@ type Handler struct {
 	// Rates limits the requests of tokens whose grant says so; the zero value
 	// is ready to use.
 	Rates Rates
-	// ListPage is how many entries a page of a listing has; 0 means 1000,
-	// which is also the most.
+	// ListPage is how many entries a page of a listing has, at least 2, since
+	// S3 may give the last folder of a page again; 0 means 1000, which is
+	// also the most.
 	ListPage int
 	// Guesses limits how often one network may ask for tokens that do not
 	// exist; nil does not.
