@@ -35,6 +35,7 @@ func TestActiveContentDoesNotRun(t *testing.T) {
 		{`image/png; a=b, text/html`, plainCSP},
 		{`image/png; a="b", text/html`, plainCSP},
 		{"application/pdf, text/html", plainCSP},
+		{`application/pdf; a="b, text/html"`, plainCSP}, // whoever splits it
 		{"image/png", media},
 		{"image/jpeg; q=1", media},
 		{"video/mp4", media},
