@@ -114,6 +114,7 @@ var headings = map[string]string{
 	"LinkNotYetValid": "This link does not work yet",
 	"NotFound":        "Nothing here",
 	"AccessDenied":    "Not from this network",
+	"ObjectChanged":   "This file has changed",
 }
 
 func (x *exchange) renderPage(p problem) []byte {

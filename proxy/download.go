@@ -19,7 +19,10 @@ import (
 func (x *exchange) download() error {
 	x.register()
 	ctx := x.transfer.Context()
-	use, err := x.h.Tokens.Redeem(ctx, x.token, x.ask(tokens.Get))
+	if done, err := x.lookAround(ctx); done || err != nil {
+		return err
+	}
+	use, err := x.h.Tokens.Redeem(ctx, x.token, x.wants(tokens.Get))
 	x.use = use
 	if err != nil {
 		return err
@@ -27,6 +30,9 @@ func (x *exchange) download() error {
 	// Whatever happens before the first byte hands the use back.
 	defer x.endUse(ctx)
 	x.limitTime()
+	if done, err := x.browse(ctx); done || err != nil {
+		return err
+	}
 	resp, err := x.fetch(http.MethodGet)
 	if err != nil {
 		return err
@@ -37,13 +43,16 @@ func (x *exchange) download() error {
 
 // head answers a HEAD, which charges nothing.
 func (x *exchange) head() error {
-	use, err := x.h.Tokens.Look(x.r.Context(), x.token, x.ask(tokens.Get))
+	use, err := x.h.Tokens.Look(x.r.Context(), x.token, x.wants(tokens.Get))
 	x.use = use
 	var spent *tokens.SpentError
 	if errors.As(err, &spent) {
 		err = nil // something is left to ask for, and this is how to find out what
 	}
 	if err != nil {
+		return err
+	}
+	if done, err := x.browse(x.r.Context()); done || err != nil {
 		return err
 	}
 	resp, err := x.fetch(http.MethodHead)
@@ -65,17 +74,19 @@ func (x *exchange) fetch(method string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := planFetch(x.r, x.grant(), x.use.Open)
+	p, err := planFetch(x.r, x.grant())
 	if err != nil {
 		return nil, err
 	}
+	p.pin(x.grant(), x.use.Open)
+	p.askChecksum()
 	ctx := x.r.Context()
 	if x.transfer != nil {
 		ctx = x.transfer.Context()
 	}
 	send := func(p *plan) (*http.Response, error) {
 		return up.Do(ctx, &s3client.Request{
-			Method: method, Key: x.grant().Key, Query: p.query, Header: p.header, Agent: string(x.grant().ID),
+			Method: method, Key: x.key(), Query: p.query, Header: p.header, Agent: string(x.grant().ID),
 		})
 	}
 	resp, err := send(p)
@@ -89,13 +100,13 @@ func (x *exchange) fetch(method string) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	if err := p.judge(resp); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
 	if resp.StatusCode == http.StatusPartialContent && p.header.Get("Range") == "" {
 		resp.Body.Close()
 		return nil, fmt.Errorf("%w: part of an object that was asked for whole", errUpstream)
-	}
-	if p.pinned && resp.StatusCode == http.StatusPreconditionFailed {
-		resp.Body.Close()
-		return nil, tokens.ErrChanged
 	}
 	return resp, nil
 }

@@ -1,14 +1,29 @@
 package proxy
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"s3gate/tokens"
+)
 
 // What the fuzz tests parse.
 var (
-	ContentDisposition = contentDisposition
-	SingleRange        = singleRange
-	Satisfiable        = satisfiable
-	ContentRangeSize   = contentRangeSize
+	SingleRange      = singleRange
+	Satisfiable      = satisfiable
+	ContentRangeSize = contentRangeSize
+	KeyBelow         = keyBelow
+	MatchesTag       = matchesTag
+	FilePolicy       = filePolicy
 )
+
+// ContentDisposition is the header for a grant's key.
+func ContentDisposition(g *tokens.Grant) string { return contentDisposition(&g.Response, g.Key) }
+
+// Allow counts a request.
+func Allow(r *Rates, g *tokens.Grant) bool { return r.allow(g) }
+
+// Remembered is the number of tokens whose rate is remembered.
+func Remembered(r *Rates) int { return len(r.recent) + len(r.older) }
 
 // Miss counts a guess.
 func Miss(g *Guesses, a netip.Addr) { g.missed(a) }

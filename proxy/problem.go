@@ -43,6 +43,10 @@ var (
 		message: "The file exists already, and this link does not permit replacing it."}
 )
 
+// condition is one of the client's.
+var condition = problem{status: http.StatusPreconditionFailed, code: "PreconditionFailed",
+	message: "A condition of the request does not hold."}
+
 // causes is the table from errors to problems; the first that matches wins.
 var causes = []struct {
 	err error
@@ -65,6 +69,16 @@ var causes = []struct {
 		message: "This link does not work from your network. Ask whoever gave it to you."}},
 	{errGuessing, problem{status: http.StatusTooManyRequests, code: "SlowDown",
 		message: "Too many links that do not exist were asked for from this network. Try again later.", retry: 10}},
+	{errRate, problem{status: http.StatusTooManyRequests, code: "SlowDown",
+		message: "This link was asked for too often. Nothing was used up; try again in a moment.", retry: 1}},
+	{tokens.ErrTooMany, problem{status: http.StatusTooManyRequests, code: "TooManyTransfers",
+		message: "As many transfers run through this link as may at a time. Nothing was used up; try again when one is over.", retry: 2}},
+	{errPath, notFound},
+	{errCursor, problem{status: http.StatusBadRequest, code: "InvalidArgument",
+		message: "The page that was asked for is not one of this listing. Begin at the first."}},
+	{tokens.ErrChanged, problem{status: http.StatusPreconditionFailed, code: "ObjectChanged",
+		message: "The file behind this link is not the one any more that the link is for, or of which the download was begun. Ask whoever gave it to you for a new one."}},
+	{errCondition, condition},
 	{tokens.ErrUnproven, unavailable},
 	{s3client.ErrCredentials, unavailable},
 	{errUnknown, problem{status: http.StatusGatewayTimeout, code: "OutcomeUnknown",
@@ -75,24 +89,20 @@ var causes = []struct {
 		message: "An upload must say its size in a Content-Length header."}},
 	{errEncoding, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send the plain bytes of the file: aws-chunked and STREAMING-… bodies are not taken."}},
-	{tokens.ErrChanged, problem{status: http.StatusPreconditionFailed, code: "ObjectChanged",
-		message: "The file was replaced since this download began, so it cannot be completed. Ask whoever gave you the link for a new one."}},
-	{errCondition, problem{status: http.StatusPreconditionFailed, code: "PreconditionFailed",
-		message: "A condition of the request does not hold."}},
 	{errTwoRanges, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send one Range header, not several."}},
 	{s3client.ErrUnreachable, storageTrouble},
 	{errUpstream, storageTrouble},
+	{s3client.ErrListing, storageTrouble},
 	{errNoBucket, storageTrouble},
 }
 
 // storageCodes is the table of S3 error codes that do not mean trouble with
 // the storage.
 var storageCodes = map[string]problem{
-	"NoSuchKey":     {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
-	"NoSuchVersion": {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
-	"PreconditionFailed": {status: http.StatusPreconditionFailed, code: "PreconditionFailed",
-		message: "A condition of the request does not hold."},
+	"NoSuchKey":          {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
+	"NoSuchVersion":      {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
+	"PreconditionFailed": condition,
 	"ConditionalRequestConflict": {status: http.StatusConflict, code: "OperationAborted",
 		message: "Something else is writing the file right now. Try again.", retry: 1},
 	"OperationAborted": {status: http.StatusConflict, code: "OperationAborted",
@@ -166,6 +176,8 @@ func storageProblem(e *s3client.Error) problem {
 	switch {
 	case e.Status == http.StatusPreconditionFailed:
 		return storageCodes["PreconditionFailed"]
+	case e.Status == http.StatusMethodNotAllowed: // the version is a delete marker
+		return storageCodes["NoSuchVersion"]
 	case e.Status == http.StatusNotFound && e.Code == "":
 		return storageCodes["NoSuchKey"]
 	case e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests:

@@ -59,6 +59,33 @@ var problemCases = []struct {
 	{"method of no link", forever(get()), nil, func(g *gate, token tokens.Token) *http.Request {
 		return g.request("PROPFIND", token, nil)
 	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, OPTIONS"}},
+	{"no such path below the prefix", forever(below(get(), false)), nil, aGet(), 404, "NotFound", nil},
+	{"malformed cursor", forever(below(get(), true)), nil, func(g *gate, token tokens.Token) *http.Request {
+		r := g.request("GET", token, nil)
+		r.URL.Path, r.URL.RawQuery = r.URL.Path+"/", "after=*"
+		return r
+	}, 400, "InvalidArgument", nil},
+	{"listing that cannot be read", forever(below(get(), true)), nil, func(g *gate, token tokens.Token) *http.Request {
+		g.s3.answer(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<html>"+canaryMessage) })
+		r := g.request("GET", token, nil)
+		r.URL.Path += "/"
+		return r
+	}, 502, "StorageError", nil},
+	{"listing that s3 refuses", forever(below(get(), true)), nil, func(g *gate, token tokens.Token) *http.Request {
+		g.s3.answer(refuse(403, "AccessDenied"))
+		r := g.request("GET", token, nil)
+		r.URL.Path += "/"
+		return r
+	}, 502, "StorageError", nil},
+	{"too many transfers", forever(oneAtATime(get())), func(g *gate, token tokens.Token) {
+		slot, err := g.store.Occupy(g.t.Context(), token.ID(), 1)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		g.t.Cleanup(func() { slot.Release(context.Background()) })
+	}, aGet(), 429, "TooManyTransfers", map[string]string{"Retry-After": "2"}},
+	{"object changed", forever(pinned(get(), `"old"`)), nil, aGet(), 412, "ObjectChanged", nil},
+	{"version that is a delete marker", forever(get()), s3(refuse(405, "MethodNotAllowed")), aGet(), 404, "NotFound", nil},
 	{"two ranges", forever(get()), nil, aGet("Range", "bytes=0-1", "Range", "bytes=2-3"), 400, "InvalidRequest", nil},
 	{"range outside", forever(get()), nil, aGet("Range", "bytes=1000-"), 416, "InvalidRange",
 		map[string]string{"Content-Range": "bytes */25"}},
@@ -193,7 +220,7 @@ func TestProblems(t *testing.T) {
 						r.Header[name] = values
 					}
 				}
-				r.URL.RawQuery = "X-Amz-Signature=" + canaryClient
+				r.URL.RawQuery += "&X-Amz-Signature=" + canaryClient
 				r.Header.Set("Accept", form.accept)
 				a := g.do(r)
 				if a.StatusCode != test.status {

@@ -38,6 +38,9 @@ type Tokens interface {
 	Redeem(ctx context.Context, t tokens.Token, ask tokens.Ask) (*tokens.Use, error)
 	// Look answers as Redeem would and reserves nothing.
 	Look(ctx context.Context, t tokens.Token, ask tokens.Ask) (*tokens.Use, error)
+	// Occupy takes one of max transfer slots of the token, which the handler
+	// releases.
+	Occupy(ctx context.Context, id tokens.ID, max int64) (*tokens.Slot, error)
 }
 
 // Upstream sends requests to one bucket; [s3client.Bucket] is one. It must be
@@ -62,6 +65,13 @@ type Handler struct {
 	// Bandwidth shares the bandwidth of tokens that limit it; the zero value
 	// is ready to use.
 	Bandwidth Bandwidth
+	// Rates limits the requests of tokens whose grant says so; the zero value
+	// is ready to use.
+	Rates Rates
+	// ListPage is how many entries a page of a listing has, at least 2, since
+	// S3 may give the last folder of a page again; 0 means 1000, which is
+	// also the most.
+	ListPage int
 	// Guesses limits how often one network may ask for tokens that do not
 	// exist; nil does not.
 	Guesses *Guesses
@@ -134,22 +144,6 @@ func (x *exchange) answer() func() error {
 		return x.upload
 	}
 	return nil
-}
-
-// errNetwork is a request from where the token does not work.
-var errNetwork = errors.New("token does not work from this network")
-
-// upstream returns the bucket that the grant names, if the client may be
-// served from it.
-func (x *exchange) upstream() (Upstream, error) {
-	if !x.grant().Admits(x.client) {
-		return nil, errNetwork
-	}
-	up, ok := x.h.Buckets[x.grant().Bucket]
-	if !ok {
-		return nil, errNoBucket
-	}
-	return up, nil
 }
 
 // abort ends a response visibly: nobody can take what was sent, or nothing, for

@@ -30,6 +30,7 @@ var (
 	dueScript     = load("due")
 	closedScript  = load("closed")
 	receiptScript = load("receipt")
+	slotScript    = load("slot")
 )
 
 func load(name string) *redis.Script {
@@ -45,6 +46,7 @@ func load(name string) *redis.Script {
 func recordKey(id ID) string   { return "s3g:{" + string(id) + "}:t" }
 func reservedKey(id ID) string { return "s3g:{" + string(id) + "}:r" }
 func chargedKey(id ID) string  { return "s3g:{" + string(id) + "}:c" }
+func slotsKey(id ID) string    { return "s3g:{" + string(id) + "}:n" }
 func cancelledKey(id ID, nonce string) string {
 	return "s3g:{" + string(id) + "}:x:" + nonce
 }

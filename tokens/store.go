@@ -37,8 +37,8 @@ type Options struct {
 	// 0 means two minutes.
 	ReserveTimeout time.Duration
 	// BusyWait is how long a redemption waits for a use that another request
-	// has reserved and not yet charged; 0 means one second, negative not at
-	// all.
+	// has reserved and not yet charged, and a transfer for a slot; 0 means one
+	// second, negative not at all.
 	BusyWait time.Duration
 	// Receipts is how many receipts of a token's uses are kept with it; 0 means
 	// 100.

@@ -1,0 +1,44 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+)
+
+// errNetwork is a request from where the token does not work.
+var errNetwork = errors.New("token does not work from this network")
+
+// admit returns the bucket that the grant names, if the client may be served
+// from it now.
+func (x *exchange) admit() (Upstream, error) {
+	g := x.grant()
+	if !g.Admits(x.client) {
+		return nil, errNetwork
+	}
+	if !x.h.Rates.allow(g) {
+		return nil, errRate
+	}
+	up, ok := x.h.Buckets[g.Bucket]
+	if !ok {
+		return nil, errNoBucket
+	}
+	return up, nil
+}
+
+// upstream is admit for a request for an object, which it locates. A transfer
+// takes one of the token's slots, until the exchange is finished.
+func (x *exchange) upstream() (Upstream, error) {
+	up, err := x.admit()
+	if err != nil {
+		return nil, err
+	}
+	if err := x.locate(); err != nil {
+		return nil, err
+	}
+	g := x.grant()
+	if x.r.Method == http.MethodHead || g.MaxConcurrent <= 0 {
+		return up, nil
+	}
+	x.slot, err = x.h.Tokens.Occupy(x.r.Context(), x.token.ID(), g.MaxConcurrent)
+	return up, err
+}
