@@ -23,6 +23,7 @@ var (
 	settleScript = load("settle")
 	revokeScript = load("revoke")
 	showScript   = load("show")
+	tryScript    = load("try")
 )
 
 func load(name string) *redis.Script {
@@ -38,6 +39,7 @@ func load(name string) *redis.Script {
 func recordKey(id ID) string   { return "s3g:{" + string(id) + "}:t" }
 func reservedKey(id ID) string { return "s3g:{" + string(id) + "}:r" }
 func chargedKey(id ID) string  { return "s3g:{" + string(id) + "}:c" }
+func triesKey(id ID) string    { return "s3g:{" + string(id) + "}:p" }
 func cancelledKey(id ID, nonce string) string {
 	return "s3g:{" + string(id) + "}:x:" + nonce
 }
