@@ -19,12 +19,17 @@ func contentDisposition(g *tokens.Grant) string {
 	if kind == "" {
 		kind = tokens.Attachment
 	}
+	name := filename(g)
+	return kind + `; filename="` + asciiFilename(name) + `"; filename*=UTF-8''` + extValue(name)
+}
+
+// filename returns the name under which a grant's object is saved.
+func filename(g *tokens.Grant) string {
 	name := g.Response.Filename
 	if name == "" {
 		name = g.Key[strings.LastIndexByte(g.Key, '/')+1:]
 	}
-	name = safeFilename(name)
-	return kind + `; filename="` + asciiFilename(name) + `"; filename*=UTF-8''` + extValue(name)
+	return safeFilename(name)
 }
 
 // safeFilename makes a name that cannot leave its folder, hide its ending or

@@ -15,6 +15,11 @@ import (
 
 // download answers a GET.
 func (x *exchange) download() error {
+	if x.wary() {
+		if answered, err := x.look(x.r.Context(), tokens.Get); answered || err != nil {
+			return err
+		}
+	}
 	x.register()
 	ctx := x.transfer.Context()
 	use, err := x.h.Tokens.Redeem(ctx, x.token, tokens.Get)
@@ -25,6 +30,9 @@ func (x *exchange) download() error {
 	// Whatever happens before the first byte hands the use back; once it is
 	// committed or kept this does nothing.
 	defer use.Refund(ctx)
+	if err := x.clear(ctx); err != nil {
+		return err
+	}
 	resp, err := x.fetch(http.MethodGet)
 	if err != nil {
 		return err
@@ -35,9 +43,7 @@ func (x *exchange) download() error {
 
 // head answers a HEAD, which charges nothing.
 func (x *exchange) head() error {
-	use, err := x.h.Tokens.Look(x.r.Context(), x.token, tokens.Get)
-	x.use = use
-	if err != nil {
+	if _, err := x.look(x.r.Context(), tokens.Get); err != nil {
 		return err
 	}
 	resp, err := x.fetch(http.MethodHead)

@@ -25,6 +25,7 @@ type exchange struct {
 	client   netip.Addr // zero if it is not known
 	token    tokens.Token
 	use      *tokens.Use          // nil until the token was found
+	cleared  bool                 // passcode and confirmation are as they must be
 	transfer *revocation.Transfer // nil for a request without a body
 
 	status  int   // what was answered, 0 if nothing

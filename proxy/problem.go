@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"s3gate/revocation"
 	"s3gate/s3client"
@@ -63,6 +64,18 @@ var causes = []struct {
 		message: "This link does not work from your network. Ask whoever gave it to you."}},
 	{errGuessing, problem{status: http.StatusTooManyRequests, code: "SlowDown",
 		message: "Too many links that do not exist were asked for from this network. Try again later.", retry: 10}},
+	{errConfirm, problem{status: http.StatusForbidden, code: "ConfirmationRequired",
+		message: "A person has to start this download: open the link in a browser and press the button."}},
+	{errNoPasscode, problem{status: http.StatusUnauthorized, code: "PasscodeRequired",
+		message: "This link needs a passcode: give it as the password of HTTP Basic or in the header X-S3gate-Passcode."}},
+	{errWrongPasscode, problem{status: http.StatusUnauthorized, code: "PasscodeRequired",
+		message: "That is not the passcode of this link."}},
+	{errForm, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "The form could not be read. Open the link again."}},
+	{errFormSize, problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
+		message: "The form is too large. Open the link again."}},
+	{errAnswering, problem{status: http.StatusTooManyRequests, code: "SlowDown",
+		message: "Too many wrong digits came from this network. Try again later.", retry: 10}},
 	{tokens.ErrUnproven, unavailable},
 	{s3client.ErrCredentials, unavailable},
 	{errUnknown, problem{status: http.StatusGatewayTimeout, code: "OutcomeUnknown",
@@ -113,6 +126,8 @@ func problemOf(err error) problem {
 		rng      *rangeError
 		large    *tooLargeError
 		media    *typeError
+		tries    *tokens.TriesError
+		answer   *answerError
 		answered *s3client.Error
 		timeout  net.Error
 	)
@@ -129,6 +144,11 @@ func problemOf(err error) problem {
 	case errors.As(err, &media):
 		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
 			message: "This link takes only " + strings.Join(media.allowed, ", ") + "; declare it in Content-Type."}
+	case errors.As(err, &tries):
+		return problem{status: http.StatusTooManyRequests, code: "TooManyPasscodes", retry: int(tries.Wait/time.Second) + 1,
+			message: "The passcode of this link was wrong too often. Try again later."}
+	case errors.As(err, &answer):
+		return problem{status: http.StatusForbidden, code: "ConfirmationRequired", message: answer.words}
 	case errors.Is(err, s3client.ErrUnreachable) && !errors.Is(err, errUnknown) &&
 		(errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded)):
 		p := storageTrouble

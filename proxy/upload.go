@@ -51,6 +51,11 @@ func (x *exchange) upload() error {
 	if err := checkLength(x.r); err != nil {
 		return err
 	}
+	if x.wary() {
+		if _, err := x.look(x.r.Context(), tokens.Put); err != nil {
+			return err
+		}
+	}
 	x.register()
 	ctx := x.transfer.Context()
 	use, err := x.h.Tokens.Redeem(ctx, x.token, tokens.Put)
@@ -59,6 +64,9 @@ func (x *exchange) upload() error {
 		return err
 	}
 	defer use.Refund(ctx)
+	if err := x.clear(ctx); err != nil {
+		return err
+	}
 	up, err := x.upstream()
 	if err != nil {
 		return err
