@@ -13,8 +13,12 @@ import (
 	"s3gate/web"
 )
 
-// errConfirm is a download that a person must start on the page.
-var errConfirm = errors.New("a person has to confirm the download")
+var (
+	// errConfirm is a download that a person must start on the page.
+	errConfirm = errors.New("a person has to confirm the download")
+	// errAhead is a download that nobody has asked for yet.
+	errAhead = errors.New("limited link fetched in advance")
+)
 
 const (
 	// ticketParam is the query parameter that carries a ticket.
@@ -65,28 +69,32 @@ func (x *exchange) clear(ctx context.Context) error {
 		if err := x.checkPasscode(ctx); err != nil {
 			return err
 		}
-		// Who knows it is a person, or was told by one.
-		if x.r.Method == http.MethodGet && (g.Confirm == tokens.ConfirmAlways || g.Limited() && speculative(x.r)) {
-			return errConfirm
-		}
-	case x.r.Method == http.MethodGet && x.mustConfirm():
-		return errConfirm
+	}
+	if err := x.confirmed(); err != nil {
+		return err
 	}
 	x.cleared = true
 	return nil
 }
 
-// mustConfirm reports whether a GET without a ticket may not have the object.
-func (x *exchange) mustConfirm() bool {
+// confirmed returns why a request may not have the object before a person has
+// confirmed it, if so. A passcode is as good as the button, since who knows it
+// is a person or was told by one; always means always.
+func (x *exchange) confirmed() error {
 	g := x.grant()
-	switch g.Confirm {
-	case tokens.ConfirmAlways:
-		return true
-	case tokens.ConfirmNever:
-		// What is only fetched in advance may never be looked at.
-		return g.Limited() && speculative(x.r)
+	switch {
+	case x.r.Method != http.MethodGet || x.hasTicket():
+	case g.Confirm == tokens.ConfirmAlways:
+		return errConfirm
+	case !g.Limited():
+	case g.Confirm == tokens.ConfirmNever || !g.Passcode.IsZero():
+		if speculative(x.r) {
+			return errAhead
+		}
+	case x.takesPage() || speculative(x.r):
+		return errConfirm
 	}
-	return g.Limited() && (x.navigates() || previews(x.r) || speculative(x.r))
+	return nil
 }
 
 // asks reports whether there are requests that a grant answers by the page,

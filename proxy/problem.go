@@ -66,6 +66,8 @@ var causes = []struct {
 		message: "Too many links that do not exist were asked for from this network. Try again later.", retry: 10}},
 	{errConfirm, problem{status: http.StatusForbidden, code: "ConfirmationRequired",
 		message: "A person has to start this download: open the link in a browser and press the button."}},
+	{errAhead, problem{status: http.StatusForbidden, code: "ConfirmationRequired",
+		message: "This link is not given out in advance. Open it when you want it."}},
 	{errNoPasscode, problem{status: http.StatusUnauthorized, code: "PasscodeRequired",
 		message: "This link needs a passcode: give it as the password of HTTP Basic or in the header X-S3gate-Passcode."}},
 	{errWrongPasscode, problem{status: http.StatusUnauthorized, code: "PasscodeRequired",
