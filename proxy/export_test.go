@@ -33,6 +33,11 @@ func Ticket(t tokens.Token, p tokens.Passcode, until time.Time) string {
 	return newSeal(t, p).close(k, until)
 }
 
+// ButtonTicket is one for a pressed button, also where there is a passcode.
+func ButtonTicket(t tokens.Token, p tokens.Passcode, until time.Time) string {
+	return newSeal(t, p).close(byGesture, until)
+}
+
 // Challenge is what the page carries.
 func Challenge(t tokens.Token, until time.Time) string {
 	return newSeal(t, tokens.Passcode{}).close(challenge, until)

@@ -158,6 +158,28 @@ func TestPasscodeOnThePage(t *testing.T) {
 	}
 }
 
+// A ticket for the button is none for the passcode.
+func TestPasscodeTicket(t *testing.T) {
+	g := newGate(t, http1)
+	code := hashed(t, canaryCode)
+	token := g.mint(tokens.Grant{Operation: tokens.Get, Bucket: "media", Key: canaryKey, Passcode: code})
+	over := time.Now().Add(time.Minute)
+	for ticket, want := range map[string]int{
+		proxy.Ticket(token, code, over):               200,
+		proxy.ButtonTicket(token, code, over):         401,
+		proxy.Ticket(token, tokens.Passcode{}, over):  401,
+		proxy.Ticket(token, hashed(t, "other"), over): 401,
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			r := g.request(method, token, nil)
+			r.URL.RawQuery = "ticket=" + ticket
+			if a := g.do(r); a.StatusCode != want {
+				t.Errorf("%s: %s, want %d", method, a.Status, want)
+			}
+		}
+	}
+}
+
 // always means a ticket, also for those who know the passcode.
 func TestPasscodeAndAlways(t *testing.T) {
 	g := newGate(t, http1)

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"s3gate/proxy"
 	"s3gate/tokens"
@@ -15,6 +16,7 @@ import (
 func TestForm(t *testing.T) {
 	g := newGate(t, http1)
 	foreign := person(g.get(g.mint(get()), chromeOpens...).body)
+	var ticket string
 	tests := []struct {
 		name string
 		fill func(t *testing.T, page string) url.Values
@@ -51,6 +53,9 @@ func TestForm(t *testing.T) {
 		}, false, "not the digits"},
 		{"no fields", func(*testing.T, string) url.Values { return nil }, false, "open for too long"},
 		{"another link's fields", func(*testing.T, string) url.Values { return foreign }, false, "open for too long"},
+		{"a ticket for a challenge", func(*testing.T, string) url.Values {
+			return url.Values{"challenge": {ticket}, "gesture": {web.Gesture(ticket)}}
+		}, false, "open for too long"},
 		{"a changed challenge", func(_ *testing.T, page string) url.Values {
 			fields := fieldsOf(page)
 			fields.Set("challenge", "A"+fields.Get("challenge")[1:])
@@ -61,6 +66,7 @@ func TestForm(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			token := g.mint(get())
+			ticket = proxy.Ticket(token, tokens.Passcode{}, time.Now().Add(time.Minute))
 			a := g.post(token, test.fill(t, g.get(token, chromeOpens...).body), chromeOpens...)
 			g.wantCharge(token, "free")
 			if !test.ok {
