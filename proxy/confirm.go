@@ -32,8 +32,9 @@ const (
 
 // wary reports whether the request is one that may be answered by the page, or
 // brings something to be checked, so that the token is looked at before a use
-// is taken. All others pay for one question to Redis only, and hand the use
-// back if it turns out that they needed more.
+// is taken: none is held while a passcode is compared. All others pay for one
+// question to Redis only, and hand the use back if it turns out that they
+// needed more.
 func (x *exchange) wary() bool {
 	return givenPasscode(x.r) != "" ||
 		x.takesPage() || x.r.Method == http.MethodGet && speculative(x.r)
