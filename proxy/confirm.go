@@ -45,14 +45,20 @@ func (x *exchange) wary() bool {
 func (x *exchange) look(ctx context.Context, op tokens.Operation) (answered bool, err error) {
 	use, err := x.h.Tokens.Look(ctx, x.token, op)
 	x.use = use
-	if err != nil {
+	// A use that somebody else has begun may come back: redeeming waits for it.
+	busy := errors.Is(err, tokens.ErrInUse) && x.r.Method != http.MethodHead
+	if err != nil && !busy {
 		return false, err
 	}
-	err = x.clear(ctx)
-	if q := questionOf(err); q != nil && x.takesPage() {
+	cause := x.clear(ctx)
+	switch q := questionOf(cause); {
+	case q == nil || !x.takesPage():
+		return false, cause
+	case busy:
+		return false, err
+	default:
 		return true, x.ask(ctx, q)
 	}
-	return false, err
 }
 
 // clear checks what besides the token itself a request must have: the right

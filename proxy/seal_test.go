@@ -2,10 +2,13 @@ package proxy_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"s3gate/proxy"
 	"s3gate/tokens"
@@ -125,6 +128,35 @@ func TestTicketSkipsNothing(t *testing.T) {
 	}
 	if a.StatusCode != http.StatusSeeOther {
 		t.Errorf("%s", a.Status)
+	}
+}
+
+// Who has a ticket or the passcode waits for a use that is about to come back,
+// as all others do.
+func TestClearedRequestsWait(t *testing.T) {
+	g := newGate(t, http1)
+	rdb := redis.NewClient(&redis.Options{Addr: g.redis.Addr(), MaxRetries: -1})
+	patient := tokens.New(rdb, tokens.Options{BusyWait: soon})
+	t.Cleanup(func() { patient.Close(t.Context()); rdb.Close() })
+	g.Tokens = patient
+	plain, secret := g.mint(get()), g.mint(coded(t, get()))
+	ticket := proxy.Ticket(plain, tokens.Passcode{}, time.Now().Add(time.Minute))
+	for _, test := range []struct {
+		name   string
+		token  tokens.Token
+		query  string
+		header []string
+	}{{"ticket", plain, "ticket=" + ticket, chromeOpens}, {"passcode", secret, "", []string{"X-S3gate-Passcode", canaryCode}}} {
+		held, err := g.store.Redeem(t.Context(), test.token, tokens.Get)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(200*time.Millisecond, func() { held.Refund(context.Background()) })
+		r := g.request("GET", test.token, nil, test.header...)
+		r.URL.RawQuery = test.query
+		if a := g.do(r); a.StatusCode != 200 || a.body != content {
+			t.Errorf("%s: %s", test.name, a.Status)
+		}
 	}
 }
 
