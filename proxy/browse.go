@@ -56,6 +56,12 @@ func (x *exchange) browse(ctx context.Context) (done bool, err error) {
 	return false, nil
 }
 
+// lists reports whether the request is for a listing, or on the way to one.
+func (x *exchange) lists() bool {
+	g := x.grant()
+	return g.Prefix != "" && g.List && (x.tail == "" || strings.HasSuffix(x.tail, "/"))
+}
+
 // redirect adds the slash without which the links of a listing lead astray.
 // It is relative: only the proxies in front know what else is in the path.
 func (x *exchange) redirect() {

@@ -12,8 +12,8 @@ var errNetwork = errors.New("token does not work from this network")
 // from it now.
 func (x *exchange) admit() (Upstream, error) {
 	g := x.grant()
-	if !g.Admits(x.client) {
-		return nil, errNetwork
+	if err := x.clear(x.r.Context()); err != nil {
+		return nil, err
 	}
 	if !x.h.Rates.allow(g) {
 		return nil, errRate
@@ -26,8 +26,9 @@ func (x *exchange) admit() (Upstream, error) {
 }
 
 // upstream is admit for a request for an object, which it locates. A transfer
-// takes one of the token's slots, until the exchange is finished.
-func (x *exchange) upstream() (Upstream, error) {
+// takes one of the token's slots, until the exchange is finished; method is
+// that of the request to S3.
+func (x *exchange) upstream(method string) (Upstream, error) {
 	up, err := x.admit()
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func (x *exchange) upstream() (Upstream, error) {
 		return nil, err
 	}
 	g := x.grant()
-	if x.r.Method == http.MethodHead || g.MaxConcurrent <= 0 {
+	if method == http.MethodHead || g.MaxConcurrent <= 0 {
 		return up, nil
 	}
 	x.slot, err = x.h.Tokens.Occupy(x.r.Context(), x.token.ID(), g.MaxConcurrent)

@@ -19,12 +19,17 @@ func contentDisposition(r *tokens.Response, key string) string {
 	if kind == "" {
 		kind = tokens.Attachment
 	}
+	name := filename(r, key)
+	return kind + `; filename="` + asciiFilename(name) + `"; filename*=UTF-8''` + extValue(name)
+}
+
+// filename returns the name under which an object is saved.
+func filename(r *tokens.Response, key string) string {
 	name := r.Filename
 	if name == "" {
 		name = key[strings.LastIndexByte(key, '/')+1:]
 	}
-	name = safeFilename(name)
-	return kind + `; filename="` + asciiFilename(name) + `"; filename*=UTF-8''` + extValue(name)
+	return safeFilename(name)
 }
 
 // safeFilename makes a name that cannot leave its folder, hide its ending or

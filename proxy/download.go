@@ -17,6 +17,11 @@ import (
 
 // download answers a GET.
 func (x *exchange) download() error {
+	if x.wary() {
+		if answered, err := x.look(x.r.Context(), tokens.Get); answered || err != nil {
+			return err
+		}
+	}
 	x.register()
 	ctx := x.transfer.Context()
 	if done, err := x.lookAround(ctx); done || err != nil {
@@ -30,6 +35,9 @@ func (x *exchange) download() error {
 	// Whatever happens before the first byte hands the use back.
 	defer x.endUse(ctx)
 	x.limitTime()
+	if err := x.clear(ctx); err != nil {
+		return err
+	}
 	if done, err := x.browse(ctx); done || err != nil {
 		return err
 	}
@@ -43,13 +51,7 @@ func (x *exchange) download() error {
 
 // head answers a HEAD, which charges nothing.
 func (x *exchange) head() error {
-	use, err := x.h.Tokens.Look(x.r.Context(), x.token, x.wants(tokens.Get))
-	x.use = use
-	var spent *tokens.SpentError
-	if errors.As(err, &spent) {
-		err = nil // something is left to ask for, and this is how to find out what
-	}
-	if err != nil {
+	if _, err := x.look(x.r.Context(), tokens.Get); err != nil {
 		return err
 	}
 	if done, err := x.browse(x.r.Context()); done || err != nil {
@@ -70,7 +72,7 @@ func (x *exchange) head() error {
 
 // fetch asks S3 for the object, or for its headers.
 func (x *exchange) fetch(method string) (*http.Response, error) {
-	up, err := x.upstream()
+	up, err := x.upstream(method)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ type exchange struct {
 	object   string               // the key, once it was located
 	use      *tokens.Use          // nil until the token was found
 	slot     *tokens.Slot         // nil unless the token has a limit of transfers
+	cleared  bool                 // passcode and confirmation are as they must be
 	transfer *revocation.Transfer // nil for a request without a body
 
 	status  int   // what was answered, 0 if nothing

@@ -37,11 +37,11 @@ func (x *exchange) allowOrigin() {
 // protocol"), without asking anybody.
 func (x *exchange) options() {
 	h := x.w.Header()
-	h.Set("Allow", "GET, HEAD, PUT, OPTIONS")
+	h.Set("Allow", "GET, HEAD, PUT, POST, OPTIONS")
 	if x.r.Header.Get("Access-Control-Request-Method") != "" {
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, PUT")
 		h.Set("Access-Control-Allow-Headers",
-			"Content-Type, Content-Encoding, Content-Language, Content-MD5, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
+			"Authorization, X-S3gate-Passcode, Content-Type, Content-Encoding, Content-Language, Content-MD5, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	x.writeHeader(http.StatusNoContent)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"s3gate/revocation"
 	"s3gate/s3client"
@@ -79,6 +80,20 @@ var causes = []struct {
 	{tokens.ErrChanged, problem{status: http.StatusPreconditionFailed, code: "ObjectChanged",
 		message: "The file behind this link is not the one any more that the link is for, or of which the download was begun. Ask whoever gave it to you for a new one."}},
 	{errCondition, condition},
+	{errConfirm, problem{status: http.StatusForbidden, code: "ConfirmationRequired",
+		message: "A person has to start this download: open the link in a browser and press the button."}},
+	{errAhead, problem{status: http.StatusForbidden, code: "ConfirmationRequired",
+		message: "This link is not given out in advance. Open it when you want it."}},
+	{errNoPasscode, problem{status: http.StatusUnauthorized, code: "PasscodeRequired",
+		message: "This link needs a passcode: give it as the password of HTTP Basic or in the header X-S3gate-Passcode."}},
+	{errWrongPasscode, problem{status: http.StatusUnauthorized, code: "PasscodeRequired",
+		message: "That is not the passcode of this link."}},
+	{errForm, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "The form could not be read. Open the link again."}},
+	{errFormSize, problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
+		message: "The form is too large. Open the link again."}},
+	{errAnswering, problem{status: http.StatusTooManyRequests, code: "SlowDown",
+		message: "Too many wrong digits came from this network. Try again later.", retry: 10}},
 	{tokens.ErrUnproven, unavailable},
 	{s3client.ErrCredentials, unavailable},
 	{errUnknown, problem{status: http.StatusGatewayTimeout, code: "OutcomeUnknown",
@@ -130,6 +145,8 @@ func problemOf(err error) problem {
 		large    *tooLargeError
 		media    *typeError
 		spent    *tokens.SpentError
+		tries    *tokens.TriesError
+		answer   *answerError
 		answered *s3client.Error
 		timeout  net.Error
 	)
@@ -149,6 +166,11 @@ func problemOf(err error) problem {
 	case errors.As(err, &media):
 		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
 			message: "This link takes only " + strings.Join(media.allowed, ", ") + "; declare it in Content-Type."}
+	case errors.As(err, &tries):
+		return problem{status: http.StatusTooManyRequests, code: "TooManyPasscodes", retry: int(tries.Wait/time.Second) + 1,
+			message: "The passcode of this link was wrong too often. Try again later."}
+	case errors.As(err, &answer):
+		return problem{status: http.StatusForbidden, code: "ConfirmationRequired", message: answer.words}
 	case errors.Is(err, s3client.ErrUnreachable) && !errors.Is(err, errUnknown) &&
 		(errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded)):
 		p := storageTrouble

@@ -58,7 +58,7 @@ var problemCases = []struct {
 		map[string]string{"Allow": "PUT, OPTIONS"}},
 	{"method of no link", forever(get()), nil, func(g *gate, token tokens.Token) *http.Request {
 		return g.request("PROPFIND", token, nil)
-	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, OPTIONS"}},
+	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, POST, OPTIONS"}},
 	{"no such path below the prefix", forever(below(get(), false)), nil, aGet(), 404, "NotFound", nil},
 	{"malformed cursor", forever(below(get(), true)), nil, func(g *gate, token tokens.Token) *http.Request {
 		r := g.request("GET", token, nil)
@@ -89,7 +89,7 @@ var problemCases = []struct {
 	{"two ranges", forever(get()), nil, aGet("Range", "bytes=0-1", "Range", "bytes=2-3"), 400, "InvalidRequest", nil},
 	{"range outside", forever(get()), nil, aGet("Range", "bytes=1000-"), 416, "InvalidRange",
 		map[string]string{"Content-Range": "bytes */25"}},
-	{"range outside of a limited link", get(), nil, aGet("Range", "bytes=25-"), 416, "InvalidRange",
+	{"range outside of a limited link", unconfirmed(get()), nil, aGet("Range", "bytes=25-"), 416, "InvalidRange",
 		map[string]string{"Content-Range": "bytes */25"}},
 	{"condition", forever(get()), nil, aGet("If-Match", `"old"`), 412, "PreconditionFailed", nil},
 	{"absent object", forever(get()), to((*gate).empty), aGet(), 404, "NotFound", nil},
@@ -161,6 +161,12 @@ var problemCases = []struct {
 }
 
 func forever(g tokens.Grant) tokens.Grant { return unlimited(g) }
+
+// unconfirmed is a grant that browsers get without a page.
+func unconfirmed(g tokens.Grant) tokens.Grant {
+	g.Confirm = tokens.ConfirmNever
+	return g
+}
 
 func later(g tokens.Grant) tokens.Grant {
 	g.NotBefore = time.Now().Add(30 * time.Minute)

@@ -50,7 +50,8 @@ type Upstream interface {
 }
 
 // Handler answers link requests: GET and HEAD for a token that permits get,
-// PUT for one that permits put, OPTIONS for everybody. Its fields are set
+// with POST for the form of its page, PUT for one that permits put, OPTIONS for
+// everybody. Its fields are set
 // before the first request and not changed after.
 type Handler struct {
 	// Tokens decides what is permitted. Required.
@@ -81,10 +82,19 @@ type Handler struct {
 	// ReceiptAddress is how much of a client's address a receipt keeps; ""
 	// keeps nothing.
 	ReceiptAddress AddressDetail
+	// Passcodes checks the passcodes of tokens that have one; nil refuses all
+	// of them, as unproven.
+	Passcodes *Passcodes
+	// Answers limits how often one network may answer the confirm page with
+	// wrong digits; nil does not.
+	Answers *Guesses
+	// Status tells the confirm page how many uses are left; nil leaves that
+	// out. [tokens.Store.Show] is one.
+	Status func(context.Context, tokens.ID) (tokens.Status, error)
 	// UploadIdle is how long a client may send nothing of an upload before
 	// it is given up; 0 means 20 s, after which S3 gives up too.
 	UploadIdle time.Duration
-	// Contact tells people on error pages whom to ask, such as a mail
+	// Contact tells people on pages whom to ask, such as a mail
 	// address; "" leaves that out.
 	Contact string
 	// Metrics counts; nil does not.
@@ -116,7 +126,7 @@ func (x *exchange) serve() error {
 	}
 	answer := x.answer()
 	if answer == nil {
-		return &methodError{allow: "GET, HEAD, PUT, OPTIONS"}
+		return &methodError{allow: "GET, HEAD, PUT, POST, OPTIONS"}
 	}
 	if err := x.route(); err != nil {
 		return err
@@ -142,6 +152,8 @@ func (x *exchange) answer() func() error {
 		return x.head
 	case http.MethodPut:
 		return x.upload
+	case http.MethodPost:
+		return x.submit
 	}
 	return nil
 }

@@ -51,6 +51,11 @@ func (x *exchange) upload() error {
 	if err := checkLength(x.r); err != nil {
 		return err
 	}
+	if x.wary() {
+		if _, err := x.look(x.r.Context(), tokens.Put); err != nil {
+			return err
+		}
+	}
 	x.register()
 	ctx := x.transfer.Context()
 	use, err := x.h.Tokens.Redeem(ctx, x.token, x.wants(tokens.Put))
@@ -60,7 +65,10 @@ func (x *exchange) upload() error {
 	}
 	defer x.endUse(ctx)
 	x.limitTime()
-	up, err := x.upstream()
+	if err := x.clear(ctx); err != nil {
+		return err
+	}
+	up, err := x.upstream(http.MethodPut)
 	if err != nil {
 		return err
 	}

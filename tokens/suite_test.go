@@ -43,6 +43,8 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"expiry and retention", testExpiry},
 		{"revoking", testRevoke},
 		{"refusals give the grant", testRefusalsGiveGrant},
+		{"tries at a passcode", testTries},
+		{"racing tries at a passcode", testRacingTries},
 		{"nothing outlives its token", testGrowth},
 		{"a record without an end keeps its counts", testPersisted},
 		{"scripts flushed", testScriptFlush},
