@@ -50,6 +50,8 @@ func (x *exchange) options() {
 // objectHeaders are what a client learns of an object.
 var objectHeaders = []string{
 	"Content-Type", "Content-Range", "Content-Encoding", "Content-Language", "Etag", "Last-Modified", "X-Amz-Version-Id",
+	// Whether the ETag is the MD5 depends on it.
+	"X-Amz-Server-Side-Encryption",
 }
 
 // copyHeaders takes the allowed headers of S3's answer and adds what the

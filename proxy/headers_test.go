@@ -207,7 +207,7 @@ func (g *gate) raw(request string) answer {
 // none of it replaces what the gate says (C1, C3, C4).
 func TestResponseAllowList(t *testing.T) {
 	download := []string{"Accept-Ranges", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length",
-		"Content-Type", "Etag", "Last-Modified", "X-Amz-Version-Id"}
+		"Content-Type", "Etag", "Last-Modified", "X-Amz-Server-Side-Encryption", "X-Amz-Version-Id"}
 	checksums := []string{"X-Amz-Checksum-Sha256", "X-Amz-Checksum-Type"}
 	safe := []string{"Cache-Control", "Content-Security-Policy", "Date", "Referrer-Policy", "X-Content-Type-Options", "X-Request-Id", "X-Robots-Tag"}
 	upload := []string{"Content-Length", "Etag", "X-Amz-Checksum-Sha256", "X-Amz-Version-Id"}
@@ -223,6 +223,8 @@ func TestResponseAllowList(t *testing.T) {
 			h.Set("Last-Modified", modified)
 			h.Set("Accept-Ranges", "bytes")
 			h.Set("X-Amz-Version-Id", "v1")
+			h.Set("X-Amz-Server-Side-Encryption", "AES256")
+			h.Set("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", canaryMessage)
 			h.Set("X-Amz-Checksum-Sha256", "c2hh")
 			h.Set("X-Amz-Checksum-Type", "FULL_OBJECT")
 			h.Set("Trailer", "X-Amz-Meta-Late")
