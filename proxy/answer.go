@@ -2,17 +2,15 @@ package proxy
 
 import (
 	"cmp"
-	"crypto/rand"
-	_ "embed"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"s3gate/tokens"
+	"s3gate/web"
 )
 
 // fail answers with the problem that err is, in the form the client asks
@@ -33,7 +31,7 @@ func (x *exchange) fail(err error) {
 		x.abort()
 	}
 	if errors.Is(err, tokens.ErrOperation) {
-		err = &methodError{allow: allowed(x.grant().Operation)}
+		err = &methodError{allow: allowed(x.grant())}
 	}
 	p := problemOf(err)
 	h := x.w.Header()
@@ -47,19 +45,32 @@ func (x *exchange) fail(err error) {
 	if errors.As(err, &rng) && rng.contentRange() != "" {
 		h.Set("Content-Range", rng.contentRange())
 	}
+	if p.status == http.StatusUnauthorized {
+		challengeAuth(h, false)
+	}
 	contentType, body := x.render(p)
+	x.sendBody(p.status, contentType, body)
+}
+
+// sendBody sends a whole answer of the gate's own.
+func (x *exchange) sendBody(status int, contentType string, body []byte) {
+	h := x.w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	x.writeHeader(p.status)
+	x.writeHeader(status)
 	if x.r.Method != http.MethodHead {
 		n, _ := x.w.Write(body)
 		x.out += int64(n)
 	}
 }
 
-func allowed(op tokens.Operation) string {
-	if op == tokens.Put {
+// allowed lists the methods of a link. POST is the confirm page's form.
+func allowed(g *tokens.Grant) string {
+	switch {
+	case g.Operation == tokens.Put:
 		return "PUT, OPTIONS"
+	case asks(g):
+		return "GET, HEAD, POST, OPTIONS"
 	}
 	return "GET, HEAD, OPTIONS"
 }
@@ -68,7 +79,7 @@ func (x *exchange) render(p problem) (contentType string, body []byte) {
 	accept := x.r.Header.Get("Accept")
 	switch {
 	case strings.Contains(accept, "text/html"):
-		return "text/html; charset=utf-8", x.renderPage(p)
+		return web.ContentType, x.renderPage(p)
 	case strings.Contains(accept, "json"):
 		return "application/problem+json", x.renderJSON(p)
 	}
@@ -99,11 +110,6 @@ func (x *exchange) renderXML(p problem) []byte {
 	return append([]byte(xml.Header), append(body, '\n')...)
 }
 
-//go:embed error.html
-var errorPage string
-
-var errorTemplate = template.Must(template.New("error").Parse(errorPage))
-
 // headings say on a page what happened in words that people use; for other
 // codes the status's own text does.
 var headings = map[string]string{
@@ -114,19 +120,19 @@ var headings = map[string]string{
 	"LinkNotYetValid": "This link does not work yet",
 	"NotFound":        "Nothing here",
 	"AccessDenied":    "Not from this network",
+	"ObjectChanged":   "This file has changed",
+
+	"ConfirmationRequired": "Open this link in a browser",
+	"PasscodeRequired":     "This link needs a passcode",
+	"TooManyPasscodes":     "Too many wrong passcodes",
 }
 
 func (x *exchange) renderPage(p problem) []byte {
-	var b strings.Builder
-	nonce := rand.Text()
-	x.w.Header().Set("Content-Security-Policy",
-		"default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	err := errorTemplate.Execute(&b, struct {
-		Nonce, Title, Message, Contact, Status, Request string
-	}{nonce, cmp.Or(headings[p.code], http.StatusText(p.status)), p.message, x.h.Contact,
-		strconv.Itoa(p.status) + " " + http.StatusText(p.status), x.id})
-	if err != nil {
-		return []byte(p.message) // the template is fixed and tested
-	}
-	return []byte(b.String())
+	title := cmp.Or(headings[p.code], http.StatusText(p.status))
+	page := web.Error(web.ErrorPage{
+		Title: title, Message: strings.TrimPrefix(p.message, title+". "), Contact: x.h.Contact,
+		Status: strconv.Itoa(p.status) + " " + http.StatusText(p.status), Request: x.id,
+	})
+	x.w.Header().Set("Content-Security-Policy", page.Policy)
+	return page.HTML
 }

@@ -25,6 +25,10 @@ func (f *fixedTokens) Look(context.Context, tokens.Token, tokens.Ask) (*tokens.U
 	return &tokens.Use{Grant: f.grant}, nil
 }
 
+func (f *fixedTokens) Occupy(context.Context, tokens.ID, int64) (*tokens.Slot, error) {
+	return nil, nil
+}
+
 // fixedObject is an upstream with one object.
 func fixedObject(data []byte) proxy.Upstream {
 	header := http.Header{"Content-Type": {"application/octet-stream"}, "Etag": {etag}, "Last-Modified": {modified}}

@@ -11,20 +11,25 @@ import (
 // maxFilename is what common file systems take, in bytes.
 const maxFilename = 255
 
-// contentDisposition returns the header for a grant's object, with the file
-// name in both forms (RFC 6266, section 4.3): an ASCII one for old clients
-// and the exact one in UTF-8 (RFC 8187).
-func contentDisposition(g *tokens.Grant) string {
-	kind := g.Response.Disposition
+// contentDisposition returns the header for the object of a key, with the
+// file name in both forms (RFC 6266, section 4.3): an ASCII one for old
+// clients and the exact one in UTF-8 (RFC 8187).
+func contentDisposition(r *tokens.Response, key string) string {
+	kind := r.Disposition
 	if kind == "" {
 		kind = tokens.Attachment
 	}
-	name := g.Response.Filename
-	if name == "" {
-		name = g.Key[strings.LastIndexByte(g.Key, '/')+1:]
-	}
-	name = safeFilename(name)
+	name := filename(r, key)
 	return kind + `; filename="` + asciiFilename(name) + `"; filename*=UTF-8''` + extValue(name)
+}
+
+// filename returns the name under which an object is saved.
+func filename(r *tokens.Response, key string) string {
+	name := r.Filename
+	if name == "" {
+		name = key[strings.LastIndexByte(key, '/')+1:]
+	}
+	return safeFilename(name)
 }
 
 // safeFilename makes a name that cannot leave its folder, hide its ending or

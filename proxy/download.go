@@ -17,9 +17,17 @@ import (
 
 // download answers a GET.
 func (x *exchange) download() error {
+	if x.wary() {
+		if answered, err := x.look(x.r.Context(), tokens.Get); answered || err != nil {
+			return err
+		}
+	}
 	x.register()
 	ctx := x.transfer.Context()
-	use, err := x.h.Tokens.Redeem(ctx, x.token, x.ask(tokens.Get))
+	if done, err := x.lookAround(ctx); done || err != nil {
+		return err
+	}
+	use, err := x.h.Tokens.Redeem(ctx, x.token, x.wants(tokens.Get))
 	x.use = use
 	if err != nil {
 		return err
@@ -27,6 +35,12 @@ func (x *exchange) download() error {
 	// Whatever happens before the first byte hands the use back.
 	defer x.endUse(ctx)
 	x.limitTime()
+	if err := x.clear(ctx); err != nil {
+		return err
+	}
+	if done, err := x.browse(ctx); done || err != nil {
+		return err
+	}
 	resp, err := x.fetch(http.MethodGet)
 	if err != nil {
 		return err
@@ -37,13 +51,10 @@ func (x *exchange) download() error {
 
 // head answers a HEAD, which charges nothing.
 func (x *exchange) head() error {
-	use, err := x.h.Tokens.Look(x.r.Context(), x.token, x.ask(tokens.Get))
-	x.use = use
-	var spent *tokens.SpentError
-	if errors.As(err, &spent) {
-		err = nil // something is left to ask for, and this is how to find out what
+	if _, err := x.look(x.r.Context(), tokens.Get); err != nil {
+		return err
 	}
-	if err != nil {
+	if done, err := x.browse(x.r.Context()); done || err != nil {
 		return err
 	}
 	resp, err := x.fetch(http.MethodHead)
@@ -61,21 +72,23 @@ func (x *exchange) head() error {
 
 // fetch asks S3 for the object, or for its headers.
 func (x *exchange) fetch(method string) (*http.Response, error) {
-	up, err := x.upstream()
+	up, err := x.upstream(method)
 	if err != nil {
 		return nil, err
 	}
-	p, err := planFetch(x.r, x.grant(), x.use.Open)
+	p, err := planFetch(x.r, x.grant())
 	if err != nil {
 		return nil, err
 	}
+	p.pin(x.grant(), x.use.Open)
+	p.askChecksum()
 	ctx := x.r.Context()
 	if x.transfer != nil {
 		ctx = x.transfer.Context()
 	}
 	send := func(p *plan) (*http.Response, error) {
 		return up.Do(ctx, &s3client.Request{
-			Method: method, Key: x.grant().Key, Query: p.query, Header: p.header, Agent: string(x.grant().ID),
+			Method: method, Key: x.key(), Query: p.query, Header: p.header, Agent: string(x.grant().ID),
 		})
 	}
 	resp, err := send(p)
@@ -89,13 +102,13 @@ func (x *exchange) fetch(method string) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	if err := p.judge(resp); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
 	if resp.StatusCode == http.StatusPartialContent && p.header.Get("Range") == "" {
 		resp.Body.Close()
 		return nil, fmt.Errorf("%w: part of an object that was asked for whole", errUpstream)
-	}
-	if p.pinned && resp.StatusCode == http.StatusPreconditionFailed {
-		resp.Body.Close()
-		return nil, tokens.ErrChanged
 	}
 	return resp, nil
 }

@@ -24,7 +24,11 @@ type exchange struct {
 
 	client   netip.Addr // zero if it is not known
 	token    tokens.Token
+	tail     string               // the path after the token, as it came
+	object   string               // the key, once it was located
 	use      *tokens.Use          // nil until the token was found
+	slot     *tokens.Slot         // nil unless the token has a limit of transfers
+	cleared  bool                 // passcode and confirmation are as they must be
 	transfer *revocation.Transfer // nil for a request without a body
 
 	status  int   // what was answered, 0 if nothing
@@ -37,13 +41,15 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	return &exchange{h: h, w: w, r: r, id: "req_" + ulid.Make().String(), begin: time.Now()}
 }
 
-// route takes the token out of the path: /{token} or /{token}/{filename},
-// where the file name is only for the client to save under. The path is read
-// as it came, since a link has one form.
+// route takes the token out of the path: /{token} or /{token}/{tail}. The
+// tail of a link to one object is only for the client to save under, below a
+// prefix it is the rest of the key. The path is read as it came, since a link
+// has one form.
 func (x *exchange) route() error {
-	first, _, _ := strings.Cut(strings.TrimPrefix(x.r.URL.EscapedPath(), "/"), "/")
+	path := strings.TrimPrefix(x.r.URL.EscapedPath(), "/")
+	first, _, _ := strings.Cut(path, "/")
 	token, err := tokens.Parse(first)
-	x.token = token
+	x.token, x.tail = token, path[len(first):]
 	return err
 }
 
@@ -89,6 +95,7 @@ func (x *exchange) finish() {
 		x.transfer.End()
 		x.out += x.transfer.Bytes()
 	}
+	x.slot.Release(x.r.Context())
 	x.h.Metrics.observe(x)
 	if x.h.Logger == nil {
 		return

@@ -1,14 +1,30 @@
 package proxy
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+
+	"s3gate/tokens"
+)
 
 // What the fuzz tests parse.
 var (
-	ContentDisposition = contentDisposition
-	SingleRange        = singleRange
-	Satisfiable        = satisfiable
-	ContentRangeSize   = contentRangeSize
+	SingleRange      = singleRange
+	Satisfiable      = satisfiable
+	ContentRangeSize = contentRangeSize
+	KeyBelow         = keyBelow
+	MatchesTag       = matchesTag
+	FilePolicy       = filePolicy
 )
+
+// ContentDisposition is the header for a grant's key.
+func ContentDisposition(g *tokens.Grant) string { return contentDisposition(&g.Response, g.Key) }
+
+// Allow counts a request.
+func Allow(r *Rates, g *tokens.Grant) bool { return r.allow(g) }
+
+// Remembered is the number of tokens whose rate is remembered.
+func Remembered(r *Rates) int { return len(r.recent) + len(r.older) }
 
 // Miss counts a guess.
 func Miss(g *Guesses, a netip.Addr) { g.missed(a) }
@@ -18,3 +34,28 @@ func Exhausted(g *Guesses, a netip.Addr) bool { return g.exhausted(a) }
 
 // Networks is the number of networks that are remembered.
 func Networks(g *Guesses) int { return len(g.recent) + len(g.older) }
+
+// Ticket is one for a pressed button, or for the passcode if there is one.
+func Ticket(t tokens.Token, p tokens.Passcode, until time.Time) string {
+	k := byGesture
+	if !p.IsZero() {
+		k = byCode
+	}
+	return newSeal(t, p).close(k, until)
+}
+
+// ButtonTicket is one for a pressed button, also where there is a passcode.
+func ButtonTicket(t tokens.Token, p tokens.Passcode, until time.Time) string {
+	return newSeal(t, p).close(byGesture, until)
+}
+
+// Challenge is what the page carries.
+func Challenge(t tokens.Token, until time.Time) string {
+	return newSeal(t, tokens.Passcode{}).close(challenge, until)
+}
+
+// OpenSeal reads either.
+func OpenSeal(t tokens.Token, p tokens.Passcode, text string, now time.Time) (byte, bool) {
+	k, ok := newSeal(t, p).open(text, now)
+	return byte(k), ok
+}

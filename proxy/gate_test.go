@@ -66,7 +66,8 @@ func newGate(t testing.TB, p protocol) *gate {
 	t.Cleanup(func() { g.rdb.Close() })
 	g.Handler = &proxy.Handler{
 		Tokens: g.store, Transfers: g.transfers,
-		Buckets: map[string]proxy.Upstream{"media": g.openBucket(s3client.TransportConfig{})},
+		Buckets:   map[string]proxy.Upstream{"media": g.openBucket(s3client.TransportConfig{})},
+		Passcodes: proxy.NewPasscodes(g.store), Status: g.store.Show,
 		Metrics: proxy.NewMetrics(g.metrics),
 		Logger:  slog.New(slog.NewJSONHandler(g.log, nil)),
 	}

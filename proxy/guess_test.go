@@ -27,6 +27,11 @@ func (c *counting) Look(ctx context.Context, t tokens.Token, ask tokens.Ask) (*t
 	return c.Redeem(ctx, t, ask)
 }
 
+func (c *counting) Occupy(context.Context, tokens.ID, int64) (*tokens.Slot, error) {
+	c.asked.Add(1)
+	return nil, tokens.ErrUnproven
+}
+
 // Guessing well-formed tokens is limited by network, and Redis is spared;
 // what cannot be a token is never asked for and never counted (T11).
 func TestGuessing(t *testing.T) {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"s3gate/tokens"
 )
@@ -15,7 +16,7 @@ func (x *exchange) setSafeHeaders() {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Robots-Tag", "noindex")
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("Content-Security-Policy", lockedPolicy)
 	h.Set("X-Request-Id", x.id)
 	if x.r.Header.Get("Origin") != "" {
 		x.allowOrigin()
@@ -29,18 +30,18 @@ func (x *exchange) allowOrigin() {
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Expose-Headers",
 		"Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Location, Retry-After, X-Request-Id, "+
-			"X-Amz-Version-Id, X-Amz-Checksum-Crc32, X-Amz-Checksum-Crc32c, X-Amz-Checksum-Crc64nvme, X-Amz-Checksum-Sha1, X-Amz-Checksum-Sha256")
+			"X-Amz-Version-Id, X-Amz-Checksum-Type, X-Amz-Checksum-Crc32, X-Amz-Checksum-Crc32c, X-Amz-Checksum-Crc64nvme, X-Amz-Checksum-Sha1, X-Amz-Checksum-Sha256")
 }
 
 // options answers OPTIONS, also a CORS preflight (Fetch standard, "CORS
 // protocol"), without asking anybody.
 func (x *exchange) options() {
 	h := x.w.Header()
-	h.Set("Allow", "GET, HEAD, PUT, OPTIONS")
+	h.Set("Allow", "GET, HEAD, PUT, POST, OPTIONS")
 	if x.r.Header.Get("Access-Control-Request-Method") != "" {
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, PUT")
 		h.Set("Access-Control-Allow-Headers",
-			"Content-Type, Content-Encoding, Content-Language, Content-MD5, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
+			"Authorization, X-S3gate-Passcode, Content-Type, Content-Encoding, Content-Language, Content-MD5, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	x.writeHeader(http.StatusNoContent)
@@ -48,7 +49,9 @@ func (x *exchange) options() {
 
 // objectHeaders are what a client learns of an object.
 var objectHeaders = []string{
-	"Content-Type", "Content-Range", "Content-Encoding", "Content-Language", "Etag", "Last-Modified",
+	"Content-Type", "Content-Range", "Content-Encoding", "Content-Language", "Etag", "Last-Modified", "X-Amz-Version-Id",
+	// Whether the ETag is the MD5 depends on it.
+	"X-Amz-Server-Side-Encryption",
 }
 
 // copyHeaders takes the allowed headers of S3's answer and adds what the
@@ -60,6 +63,9 @@ func (x *exchange) copyHeaders(resp *http.Response) {
 			h[asSent(name)] = []string{v}
 		}
 	}
+	if resp.StatusCode == http.StatusOK {
+		copyChecksums(h, resp.Header)
+	}
 	if resp.ContentLength >= 0 {
 		h.Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
 	}
@@ -70,7 +76,17 @@ func (x *exchange) copyHeaders(resp *http.Response) {
 		h.Set("Content-Type", "application/octet-stream")
 	}
 	h.Set("Accept-Ranges", acceptRanges(g))
-	h.Set("Content-Disposition", contentDisposition(g))
+	h.Set("Content-Disposition", contentDisposition(&g.Response, x.key()))
+	h.Set("Content-Security-Policy", filePolicy(&g.Response, h.Get("Content-Type")))
+}
+
+// copyChecksums takes S3's checksums, which are those of the whole object.
+func copyChecksums(to, from http.Header) {
+	for name, values := range from {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") {
+			to[name] = values
+		}
+	}
 }
 
 // asSent spells a header as S3 and RFC 9110 do, for those who compare letter

@@ -37,7 +37,7 @@ func checkSafeHeaders(t *testing.T, a answer, csp string) {
 }
 
 // checkCanaries looks for secrets in what the gate gave out.
-func checkCanaries(t *testing.T, where, text string, token tokens.Token) {
+func checkCanaries(t testing.TB, where, text string, token tokens.Token) {
 	t.Helper()
 	canaries := []string{canaryBucket, "canary-key", canarySecret, canaryMessage, canaryClient, "AKIDEXAMPLE", token.Reveal()}
 	for _, canary := range canaries {
@@ -130,8 +130,9 @@ func TestRequestAllowList(t *testing.T) {
 		{"GET", "GET", unlimited(get()), map[string]string{
 			"Range": "bytes=0-3", "If-None-Match": `"x"`, "If-Modified-Since": modified, "If-Unmodified-Since": modified,
 		}, append([]string{"Range", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"}, signed...)},
-		{"GET of a limited link", "GET", get(), map[string]string{"Range": "bytes=0-3"}, signed},
-		{"HEAD", "HEAD", get(), map[string]string{"Range": "bytes=0-3", "If-Match": etag}, append([]string{"If-Match"}, signed...)},
+		{"GET of a limited link", "GET", get(), map[string]string{"Range": "bytes=0-3"}, append([]string{"X-Amz-Checksum-Mode"}, signed...)},
+		{"HEAD", "HEAD", get(), map[string]string{"Range": "bytes=0-3", "If-Match": etag},
+			append([]string{"If-Match", "X-Amz-Checksum-Mode"}, signed...)},
 		{"PUT", "PUT", put(), map[string]string{
 			"Content-Type": "text/plain", "Content-Language": "en", "Content-Encoding": "gzip", "Content-Md5": "1B2M2Y8AsgTpgAmY7PhCfg==",
 			"Content-Disposition": "inline; filename=" + canaryClient, "Cache-Control": "public", "Expires": modified, "Range": "bytes=0-3",
@@ -206,7 +207,8 @@ func (g *gate) raw(request string) answer {
 // none of it replaces what the gate says (C1, C3, C4).
 func TestResponseAllowList(t *testing.T) {
 	download := []string{"Accept-Ranges", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length",
-		"Content-Type", "Etag", "Last-Modified"}
+		"Content-Type", "Etag", "Last-Modified", "X-Amz-Server-Side-Encryption", "X-Amz-Version-Id"}
+	checksums := []string{"X-Amz-Checksum-Sha256", "X-Amz-Checksum-Type"}
 	safe := []string{"Cache-Control", "Content-Security-Policy", "Date", "Referrer-Policy", "X-Content-Type-Options", "X-Request-Id", "X-Robots-Tag"}
 	upload := []string{"Content-Length", "Etag", "X-Amz-Checksum-Sha256", "X-Amz-Version-Id"}
 	s3 := func(status int) http.HandlerFunc {
@@ -221,14 +223,19 @@ func TestResponseAllowList(t *testing.T) {
 			h.Set("Last-Modified", modified)
 			h.Set("Accept-Ranges", "bytes")
 			h.Set("X-Amz-Version-Id", "v1")
+			h.Set("X-Amz-Server-Side-Encryption", "AES256")
+			h.Set("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", canaryMessage)
 			h.Set("X-Amz-Checksum-Sha256", "c2hh")
 			h.Set("X-Amz-Checksum-Type", "FULL_OBJECT")
 			h.Set("Trailer", "X-Amz-Meta-Late")
-			if status == 200 && r.Method != "PUT" {
+			if status/100 == 2 && r.Method != "PUT" {
 				h.Set("Content-Length", "4")
 			}
+			if status == http.StatusPartialContent {
+				h.Set("Content-Range", "bytes 0-3/9")
+			}
 			w.WriteHeader(status)
-			if status == 200 && r.Method == "GET" {
+			if status/100 == 2 && r.Method == "GET" {
 				io.WriteString(w, "<b/>")
 			}
 		})
@@ -239,8 +246,9 @@ func TestResponseAllowList(t *testing.T) {
 		grant        tokens.Grant
 		want         []string
 	}{
-		{"GET", "GET", 200, get(), download},
-		{"HEAD", "HEAD", 200, get(), download},
+		{"GET", "GET", 200, get(), append(checksums, download...)},
+		{"HEAD", "HEAD", 200, get(), append(checksums, download...)},
+		{"GET, part", "GET", 206, unlimited(get()), append([]string{"Content-Range"}, download...)},
 		{"GET, not modified", "GET", 304, get(), slices.DeleteFunc(slices.Clone(download), func(s string) bool {
 			return s == "Content-Length" || s == "Content-Type"
 		})},
@@ -254,7 +262,11 @@ func TestResponseAllowList(t *testing.T) {
 				if test.method == "PUT" {
 					body = strings.NewReader("body")
 				}
-				a := g.do(g.request(test.method, g.mint(test.grant), body))
+				r := g.request(test.method, g.mint(test.grant), body)
+				if test.status == http.StatusPartialContent {
+					r.Header.Set("Range", "bytes=0-3")
+				}
+				a := g.do(r)
 				want := append(slices.Clone(test.want), safe...)
 				slices.Sort(want)
 				if names := slices.Sorted(maps.Keys(a.Header)); a.StatusCode != test.status || !slices.Equal(names, want) {

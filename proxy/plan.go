@@ -18,21 +18,21 @@ var conditionals = []string{"If-Match", "If-None-Match", "If-Modified-Since", "I
 // plan is what to ask S3 for.
 type plan struct {
 	header http.Header
-	query  url.Values
-	// pinned says that the object must be the one with which the use was
-	// begun, so that S3's 412 may mean that it is not.
-	pinned bool
 	// ifRange is the client's If-Range when a Range was sent under it; S3
 	// does not know the header, so its condition travels as another one.
 	ifRange string
+	// query goes to S3 with the request.
+	query url.Values
+	// pinned is the ETag that the object must have, "" for any. With one the client's own
+	// conditions are not sent, and stand here.
+	pinned, match, unmodified string
 }
 
 var errTwoRanges = errors.New("more than one Range header")
 
 // planFetch translates the client's conditions. A token whose use is one
-// request is for the whole object, so its Range is not sent. What goes on with
-// an open use gets that use's object or none.
-func planFetch(r *http.Request, g *tokens.Grant, open *tokens.Open) (*plan, error) {
+// request is for the whole object, so its Range is not sent.
+func planFetch(r *http.Request, g *tokens.Grant) (*plan, error) {
 	p := &plan{header: http.Header{}}
 	for _, name := range conditionals {
 		if v := r.Header.Values(name); len(v) > 0 {
@@ -49,44 +49,7 @@ func planFetch(r *http.Request, g *tokens.Grant, open *tokens.Open) (*plan, erro
 			p.header.Set("Range", ranges[0])
 		}
 	}
-	if open == nil {
-		return p, nil
-	}
-	return p, p.pin(&open.Object)
-}
-
-// pin holds the request to one object. The client's own If-Match is judged
-// here, since its place is taken.
-func (p *plan) pin(o *tokens.Object) error {
-	p.pinned = true
-	if o.VersionID != "" {
-		p.query = url.Values{"versionId": {o.VersionID}}
-	}
-	if o.ETag == "" {
-		return nil
-	}
-	if strings.HasPrefix(p.ifRange, `"`) && p.ifRange != o.ETag {
-		*p = *p.whole()
-	}
-	p.ifRange = strings.TrimPrefix(p.ifRange, o.ETag) // it holds, or is a date
-	if cond := p.header.Get("If-Match"); cond != "" && !matches(cond, o.ETag) {
-		return errCondition
-	}
-	p.header.Set("If-Match", o.ETag)
-	return nil
-}
-
-var errCondition = errors.New("condition does not hold")
-
-// matches reports whether an If-Match names the ETag (RFC 9110, section
-// 13.1.1): by strong comparison, or by "*".
-func matches(cond, etag string) bool {
-	for candidate := range strings.SplitSeq(cond, ",") {
-		if c := textproto.TrimString(candidate); c == etag || c == "*" {
-			return true
-		}
-	}
-	return false
+	return p, nil
 }
 
 // addIfRange sends an If-Range as If-Match or If-Unmodified-Since. It reports
@@ -124,14 +87,16 @@ func (p *plan) rangeIsStale(resp *http.Response) bool {
 
 // whole is the plan without Range and If-Range.
 func (p *plan) whole() *plan {
-	header := p.header.Clone()
-	header.Del("Range")
+	whole := *p
+	whole.header, whole.ifRange = p.header.Clone(), ""
+	whole.header.Del("Range")
 	if strings.HasPrefix(p.ifRange, `"`) {
-		header.Del("If-Match")
+		whole.header.Del("If-Match")
 	} else {
-		header.Del("If-Unmodified-Since")
+		whole.header.Del("If-Unmodified-Since")
 	}
-	return &plan{header: header, query: p.query, pinned: p.pinned}
+	whole.askChecksum()
+	return &whole
 }
 
 // singleRange reports whether a Range header asks for one range of bytes.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"s3gate/revocation"
 	"s3gate/s3client"
@@ -43,6 +44,10 @@ var (
 		message: "The file exists already, and this link does not permit replacing it."}
 )
 
+// condition is one of the client's.
+var condition = problem{status: http.StatusPreconditionFailed, code: "PreconditionFailed",
+	message: "A condition of the request does not hold."}
+
 // causes is the table from errors to problems; the first that matches wins.
 var causes = []struct {
 	err error
@@ -65,6 +70,30 @@ var causes = []struct {
 		message: "This link does not work from your network. Ask whoever gave it to you."}},
 	{errGuessing, problem{status: http.StatusTooManyRequests, code: "SlowDown",
 		message: "Too many links that do not exist were asked for from this network. Try again later.", retry: 10}},
+	{errRate, problem{status: http.StatusTooManyRequests, code: "SlowDown",
+		message: "This link was asked for too often. Nothing was used up; try again in a moment.", retry: 1}},
+	{tokens.ErrTooMany, problem{status: http.StatusTooManyRequests, code: "TooManyTransfers",
+		message: "As many transfers run through this link as may at a time. Nothing was used up; try again when one is over.", retry: 2}},
+	{errPath, notFound},
+	{errCursor, problem{status: http.StatusBadRequest, code: "InvalidArgument",
+		message: "The page that was asked for is not one of this listing. Begin at the first."}},
+	{tokens.ErrChanged, problem{status: http.StatusPreconditionFailed, code: "ObjectChanged",
+		message: "The file behind this link is not the one any more that the link is for, or of which the download was begun. Ask whoever gave it to you for a new one."}},
+	{errCondition, condition},
+	{errConfirm, problem{status: http.StatusForbidden, code: "ConfirmationRequired",
+		message: "A person has to start this download: open the link in a browser and press the button."}},
+	{errAhead, problem{status: http.StatusForbidden, code: "ConfirmationRequired",
+		message: "This link is not given out in advance. Open it when you want it."}},
+	{errNoPasscode, problem{status: http.StatusUnauthorized, code: "PasscodeRequired",
+		message: "This link needs a passcode: give it as the password of HTTP Basic or in the header X-S3gate-Passcode."}},
+	{errWrongPasscode, problem{status: http.StatusUnauthorized, code: "PasscodeRequired",
+		message: "That is not the passcode of this link."}},
+	{errForm, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "The form could not be read. Open the link again."}},
+	{errFormSize, problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
+		message: "The form is too large. Open the link again."}},
+	{errAnswering, problem{status: http.StatusTooManyRequests, code: "SlowDown",
+		message: "Too many wrong digits came from this network. Try again later.", retry: 10}},
 	{tokens.ErrUnproven, unavailable},
 	{s3client.ErrCredentials, unavailable},
 	{errUnknown, problem{status: http.StatusGatewayTimeout, code: "OutcomeUnknown",
@@ -75,24 +104,20 @@ var causes = []struct {
 		message: "An upload must say its size in a Content-Length header."}},
 	{errEncoding, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send the plain bytes of the file: aws-chunked and STREAMING-… bodies are not taken."}},
-	{tokens.ErrChanged, problem{status: http.StatusPreconditionFailed, code: "ObjectChanged",
-		message: "The file was replaced since this download began, so it cannot be completed. Ask whoever gave you the link for a new one."}},
-	{errCondition, problem{status: http.StatusPreconditionFailed, code: "PreconditionFailed",
-		message: "A condition of the request does not hold."}},
 	{errTwoRanges, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send one Range header, not several."}},
 	{s3client.ErrUnreachable, storageTrouble},
 	{errUpstream, storageTrouble},
+	{s3client.ErrListing, storageTrouble},
 	{errNoBucket, storageTrouble},
 }
 
 // storageCodes is the table of S3 error codes that do not mean trouble with
 // the storage.
 var storageCodes = map[string]problem{
-	"NoSuchKey":     {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
-	"NoSuchVersion": {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
-	"PreconditionFailed": {status: http.StatusPreconditionFailed, code: "PreconditionFailed",
-		message: "A condition of the request does not hold."},
+	"NoSuchKey":          {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
+	"NoSuchVersion":      {status: http.StatusNotFound, code: "NotFound", message: "The file behind this link is not there."},
+	"PreconditionFailed": condition,
 	"ConditionalRequestConflict": {status: http.StatusConflict, code: "OperationAborted",
 		message: "Something else is writing the file right now. Try again.", retry: 1},
 	"OperationAborted": {status: http.StatusConflict, code: "OperationAborted",
@@ -120,6 +145,8 @@ func problemOf(err error) problem {
 		large    *tooLargeError
 		media    *typeError
 		spent    *tokens.SpentError
+		tries    *tokens.TriesError
+		answer   *answerError
 		answered *s3client.Error
 		timeout  net.Error
 	)
@@ -139,6 +166,11 @@ func problemOf(err error) problem {
 	case errors.As(err, &media):
 		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
 			message: "This link takes only " + strings.Join(media.allowed, ", ") + "; declare it in Content-Type."}
+	case errors.As(err, &tries):
+		return problem{status: http.StatusTooManyRequests, code: "TooManyPasscodes", retry: int(tries.Wait/time.Second) + 1,
+			message: "The passcode of this link was wrong too often. Try again later."}
+	case errors.As(err, &answer):
+		return problem{status: http.StatusForbidden, code: "ConfirmationRequired", message: answer.words}
 	case errors.Is(err, s3client.ErrUnreachable) && !errors.Is(err, errUnknown) &&
 		(errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded)):
 		p := storageTrouble
@@ -166,6 +198,8 @@ func storageProblem(e *s3client.Error) problem {
 	switch {
 	case e.Status == http.StatusPreconditionFailed:
 		return storageCodes["PreconditionFailed"]
+	case e.Status == http.StatusMethodNotAllowed: // the version is a delete marker
+		return storageCodes["NoSuchVersion"]
 	case e.Status == http.StatusNotFound && e.Code == "":
 		return storageCodes["NoSuchKey"]
 	case e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests:

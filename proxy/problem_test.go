@@ -58,11 +58,38 @@ var problemCases = []struct {
 		map[string]string{"Allow": "PUT, OPTIONS"}},
 	{"method of no link", forever(get()), nil, func(g *gate, token tokens.Token) *http.Request {
 		return g.request("PROPFIND", token, nil)
-	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, OPTIONS"}},
+	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, POST, OPTIONS"}},
+	{"no such path below the prefix", forever(below(get(), false)), nil, aGet(), 404, "NotFound", nil},
+	{"malformed cursor", forever(below(get(), true)), nil, func(g *gate, token tokens.Token) *http.Request {
+		r := g.request("GET", token, nil)
+		r.URL.Path, r.URL.RawQuery = r.URL.Path+"/", "after=*"
+		return r
+	}, 400, "InvalidArgument", nil},
+	{"listing that cannot be read", forever(below(get(), true)), nil, func(g *gate, token tokens.Token) *http.Request {
+		g.s3.answer(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<html>"+canaryMessage) })
+		r := g.request("GET", token, nil)
+		r.URL.Path += "/"
+		return r
+	}, 502, "StorageError", nil},
+	{"listing that s3 refuses", forever(below(get(), true)), nil, func(g *gate, token tokens.Token) *http.Request {
+		g.s3.answer(refuse(403, "AccessDenied"))
+		r := g.request("GET", token, nil)
+		r.URL.Path += "/"
+		return r
+	}, 502, "StorageError", nil},
+	{"too many transfers", forever(oneAtATime(get())), func(g *gate, token tokens.Token) {
+		slot, err := g.store.Occupy(g.t.Context(), token.ID(), 1)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		g.t.Cleanup(func() { slot.Release(context.Background()) })
+	}, aGet(), 429, "TooManyTransfers", map[string]string{"Retry-After": "2"}},
+	{"object changed", forever(pinned(get(), `"old"`)), nil, aGet(), 412, "ObjectChanged", nil},
+	{"version that is a delete marker", forever(get()), s3(refuse(405, "MethodNotAllowed")), aGet(), 404, "NotFound", nil},
 	{"two ranges", forever(get()), nil, aGet("Range", "bytes=0-1", "Range", "bytes=2-3"), 400, "InvalidRequest", nil},
 	{"range outside", forever(get()), nil, aGet("Range", "bytes=1000-"), 416, "InvalidRange",
 		map[string]string{"Content-Range": "bytes */25"}},
-	{"range outside of a limited link", get(), nil, aGet("Range", "bytes=25-"), 416, "InvalidRange",
+	{"range outside of a limited link", unconfirmed(get()), nil, aGet("Range", "bytes=25-"), 416, "InvalidRange",
 		map[string]string{"Content-Range": "bytes */25"}},
 	{"condition", forever(get()), nil, aGet("If-Match", `"old"`), 412, "PreconditionFailed", nil},
 	{"absent object", forever(get()), to((*gate).empty), aGet(), 404, "NotFound", nil},
@@ -135,6 +162,12 @@ var problemCases = []struct {
 
 func forever(g tokens.Grant) tokens.Grant { return unlimited(g) }
 
+// unconfirmed is a grant that browsers get without a page.
+func unconfirmed(g tokens.Grant) tokens.Grant {
+	g.Confirm = tokens.ConfirmNever
+	return g
+}
+
 func later(g tokens.Grant) tokens.Grant {
 	g.NotBefore = time.Now().Add(30 * time.Minute)
 	return g
@@ -193,7 +226,7 @@ func TestProblems(t *testing.T) {
 						r.Header[name] = values
 					}
 				}
-				r.URL.RawQuery = "X-Amz-Signature=" + canaryClient
+				r.URL.RawQuery += "&X-Amz-Signature=" + canaryClient
 				r.Header.Set("Accept", form.accept)
 				a := g.do(r)
 				if a.StatusCode != test.status {

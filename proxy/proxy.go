@@ -38,6 +38,9 @@ type Tokens interface {
 	Redeem(ctx context.Context, t tokens.Token, ask tokens.Ask) (*tokens.Use, error)
 	// Look answers as Redeem would and reserves nothing.
 	Look(ctx context.Context, t tokens.Token, ask tokens.Ask) (*tokens.Use, error)
+	// Occupy takes one of max transfer slots of the token, which the handler
+	// releases.
+	Occupy(ctx context.Context, id tokens.ID, max int64) (*tokens.Slot, error)
 }
 
 // Upstream sends requests to one bucket; [s3client.Bucket] is one. It must be
@@ -47,7 +50,8 @@ type Upstream interface {
 }
 
 // Handler answers link requests: GET and HEAD for a token that permits get,
-// PUT for one that permits put, OPTIONS for everybody. Its fields are set
+// with POST for the form of its page, PUT for one that permits put, OPTIONS for
+// everybody. Its fields are set
 // before the first request and not changed after.
 type Handler struct {
 	// Tokens decides what is permitted. Required.
@@ -62,6 +66,13 @@ type Handler struct {
 	// Bandwidth shares the bandwidth of tokens that limit it; the zero value
 	// is ready to use.
 	Bandwidth Bandwidth
+	// Rates limits the requests of tokens whose grant says so; the zero value
+	// is ready to use.
+	Rates Rates
+	// ListPage is how many entries a page of a listing has, at least 2, since
+	// S3 may give the last folder of a page again; 0 means 1000, which is
+	// also the most.
+	ListPage int
 	// Guesses limits how often one network may ask for tokens that do not
 	// exist; nil does not.
 	Guesses *Guesses
@@ -71,10 +82,19 @@ type Handler struct {
 	// ReceiptAddress is how much of a client's address a receipt keeps; ""
 	// keeps nothing.
 	ReceiptAddress AddressDetail
+	// Passcodes checks the passcodes of tokens that have one; nil refuses all
+	// of them, as unproven.
+	Passcodes *Passcodes
+	// Answers limits how often one network may answer the confirm page with
+	// wrong digits; nil does not.
+	Answers *Guesses
+	// Status tells the confirm page how many uses are left; nil leaves that
+	// out. [tokens.Store.Show] is one.
+	Status func(context.Context, tokens.ID) (tokens.Status, error)
 	// UploadIdle is how long a client may send nothing of an upload before
 	// it is given up; 0 means 20 s, after which S3 gives up too.
 	UploadIdle time.Duration
-	// Contact tells people on error pages whom to ask, such as a mail
+	// Contact tells people on pages whom to ask, such as a mail
 	// address; "" leaves that out.
 	Contact string
 	// Metrics counts; nil does not.
@@ -106,7 +126,7 @@ func (x *exchange) serve() error {
 	}
 	answer := x.answer()
 	if answer == nil {
-		return &methodError{allow: "GET, HEAD, PUT, OPTIONS"}
+		return &methodError{allow: "GET, HEAD, PUT, POST, OPTIONS"}
 	}
 	if err := x.route(); err != nil {
 		return err
@@ -132,27 +152,10 @@ func (x *exchange) answer() func() error {
 		return x.head
 	case http.MethodPut:
 		return x.upload
+	case http.MethodPost:
+		return x.submit
 	}
 	return nil
-}
-
-// errNetwork is a request from where the token does not work.
-var errNetwork = errors.New("token does not work from this network")
-
-// upstream returns the bucket that the grant names, if the client may be
-// served from it.
-func (x *exchange) upstream() (Upstream, error) {
-	if !x.grant().Admits(x.client) {
-		return nil, errNetwork
-	}
-	if err := x.permit(); err != nil {
-		return nil, err
-	}
-	up, ok := x.h.Buckets[x.grant().Bucket]
-	if !ok {
-		return nil, errNoBucket
-	}
-	return up, nil
 }
 
 // permit asks whether the gate may serve what the grant permits.

@@ -51,16 +51,24 @@ func (x *exchange) upload() error {
 	if err := checkLength(x.r); err != nil {
 		return err
 	}
+	if x.wary() {
+		if _, err := x.look(x.r.Context(), tokens.Put); err != nil {
+			return err
+		}
+	}
 	x.register()
 	ctx := x.transfer.Context()
-	use, err := x.h.Tokens.Redeem(ctx, x.token, x.ask(tokens.Put))
+	use, err := x.h.Tokens.Redeem(ctx, x.token, x.wants(tokens.Put))
 	x.use = use
 	if err != nil {
 		return err
 	}
 	defer x.endUse(ctx)
 	x.limitTime()
-	up, err := x.upstream()
+	if err := x.clear(ctx); err != nil {
+		return err
+	}
+	up, err := x.upstream(http.MethodPut)
 	if err != nil {
 		return err
 	}
@@ -145,7 +153,7 @@ func (x *exchange) put(ctx context.Context, up Upstream) error {
 		}
 	})()
 	resp, err := up.Do(sending, &s3client.Request{
-		Method: http.MethodPut, Key: x.grant().Key, Header: x.putHeader(),
+		Method: http.MethodPut, Key: x.key(), Header: x.putHeader(),
 		Body: body, Size: x.r.ContentLength, Agent: string(x.grant().ID),
 	})
 	return x.conclude(ctx, up, body, resp, err)
@@ -183,7 +191,7 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 func (x *exchange) resolve(ctx context.Context, up Upstream, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.grant().Key, Agent: string(x.grant().ID)})
+	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
 	notOurs := false
 	if err == nil {
 		resp.Body.Close()

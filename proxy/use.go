@@ -31,8 +31,8 @@ func (d AddressDetail) of(a netip.Addr) string {
 	return ""
 }
 
-// ask is what the request wants of its token.
-func (x *exchange) ask(op tokens.Operation) tokens.Ask {
+// wants is what the request wants of its token.
+func (x *exchange) wants(op tokens.Operation) tokens.Ask {
 	ask := tokens.Ask{Operation: op, Request: x.id, Client: x.h.ReceiptAddress.of(x.client)}
 	if ranges := x.r.Header.Values("Range"); op == tokens.Get && x.r.Method == http.MethodGet && len(ranges) == 1 {
 		ask.Span = askedSpan(ranges[0])

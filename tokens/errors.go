@@ -21,13 +21,16 @@ var (
 	// ErrInUse: all its uses are taken, and at least one has not been charged
 	// yet, so that it may still come back.
 	ErrInUse = errors.New("token in use")
+	// ErrTooMany: as many transfers of it run as may at a time.
+	ErrTooMany = errors.New("token has too many transfers")
 	// ErrOperation: the token permits another operation than the one asked.
 	ErrOperation = errors.New("operation not permitted by token")
 	// ErrUnproven: Redis could not be asked or its answer could not be
 	// believed. Nothing may be given out; the caller may try again.
 	ErrUnproven = errors.New("token state cannot be proven")
-	// ErrChanged: the object is no longer the one that the use was begun with.
-	ErrChanged = errors.New("object has changed since the use began")
+	// ErrChanged: the object is not the one that the use was begun with, or that
+	// the grant names.
+	ErrChanged = errors.New("object has changed")
 	// ErrExists: a token with this ID was minted before.
 	ErrExists = errors.New("token exists")
 )
@@ -40,6 +43,7 @@ var statusErrors = map[string]error{
 	"revoked":   ErrRevoked,
 	"used":      ErrUsed,
 	"busy":      ErrInUse,
+	"full":      ErrTooMany,
 	"operation": ErrOperation,
 	"exists":    ErrExists,
 	"changed":   ErrChanged,

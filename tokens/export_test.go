@@ -49,6 +49,15 @@ func (s *Store) SendRefund(ctx context.Context, id ID, nonce string) error {
 	return s.settler.tell(ctx, &settlement{id: id, nonce: nonce, outcome: refund})
 }
 
+// SendOccupy asks for a slot under a nonce of the caller's choice, and keeps
+// it if max is 0; nobody refreshes it.
+func (s *Store) SendOccupy(ctx context.Context, id ID, nonce string, max int64) error {
+	return (&Slot{store: s, id: id, nonce: nonce}).take(ctx, max, slotWait)
+}
+
+// SlotsKey is the name of what Redis keeps of the running transfers.
+func SlotsKey(id ID) string { return slotsKey(id) }
+
 func statusErrorIf(err error, status string) error {
 	if err != nil {
 		return nil

@@ -92,6 +92,7 @@ func TestSettlementsOutliveAnOutage(t *testing.T) {
 		"Redeem": func() error { _, err := s.Redeem(ctx, waiting, tokens.Ask{Operation: tokens.Get}); return err },
 		"Look":   func() error { _, err := s.Look(ctx, waiting, tokens.Ask{Operation: tokens.Get}); return err },
 		"Charge": func() error { return commit.Charge(ctx) },
+		"Occupy": func() error { _, err := s.Occupy(ctx, waiting.ID(), 1); return err },
 		"Show":   func() error { _, err := s.Show(ctx, waiting.ID()); return err },
 		"List":   func() error { _, err := s.List(ctx, tokens.Query{}); return err },
 		"Revoke": func() error { return s.Revoke(ctx, waiting.ID(), "", "") },

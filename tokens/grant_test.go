@@ -67,6 +67,8 @@ func TestValidateNamesTheFieldAndTheLimit(t *testing.T) {
 		{"prefix", get(func(g *tokens.Grant) { g.Key, g.Prefix, g.List = "", "reports/", true }), ""},
 		{"prefix and key", get(func(g *tokens.Grant) { g.Prefix = "reports/" }), "prefix: and key exclude each other"},
 		{"prefix for put", put(func(g *tokens.Grant) { g.Key, g.Prefix = "", "in/" }), `prefix: is for operation "get" only`},
+		{"prefix with a file name", get(func(g *tokens.Grant) { g.Key, g.Prefix, g.Response.Filename = "", "a/", "b" }),
+			"response.filename: is for a key only"},
 		{"prefix with NUL", get(func(g *tokens.Grant) { g.Key, g.Prefix = "", "a\x00" }), "prefix: contains a NUL byte"},
 		{"list of a key", get(func(g *tokens.Grant) { g.List = true }), "list: is for a prefix only"},
 

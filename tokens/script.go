@@ -30,6 +30,8 @@ var (
 	dueScript     = load("due")
 	closedScript  = load("closed")
 	receiptScript = load("receipt")
+	slotScript    = load("slot")
+	tryScript     = load("try")
 )
 
 func load(name string) *redis.Script {
@@ -45,6 +47,8 @@ func load(name string) *redis.Script {
 func recordKey(id ID) string   { return "s3g:{" + string(id) + "}:t" }
 func reservedKey(id ID) string { return "s3g:{" + string(id) + "}:r" }
 func chargedKey(id ID) string  { return "s3g:{" + string(id) + "}:c" }
+func slotsKey(id ID) string    { return "s3g:{" + string(id) + "}:n" }
+func triesKey(id ID) string    { return "s3g:{" + string(id) + "}:p" }
 func cancelledKey(id ID, nonce string) string {
 	return "s3g:{" + string(id) + "}:x:" + nonce
 }

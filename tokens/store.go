@@ -37,8 +37,8 @@ type Options struct {
 	// 0 means two minutes.
 	ReserveTimeout time.Duration
 	// BusyWait is how long a redemption waits for a use that another request
-	// has reserved and not yet charged; 0 means one second, negative not at
-	// all.
+	// has reserved and not yet charged, and a transfer for a slot; 0 means one
+	// second, negative not at all.
 	BusyWait time.Duration
 	// Receipts is how many receipts of a token's uses are kept with it; 0 means
 	// 100.
@@ -48,6 +48,11 @@ type Options struct {
 	// a crash another may tell it again. It must not block. A store whose Ended
 	// is nil does not look for them.
 	Ended func(Receipt)
+	// PasscodeTries is how many wrong passcodes one token takes within
+	// PasscodeWindow, over all gates; 0 means 10.
+	PasscodeTries int
+	// PasscodeWindow is how long a wrong passcode counts; 0 means 15 minutes.
+	PasscodeWindow time.Duration
 	// Logger hears of uses that could not be settled; nil discards.
 	Logger *slog.Logger
 
@@ -70,6 +75,8 @@ func New(rdb Redis, opts Options) *Store {
 	opts.Retention = cmp.Or(opts.Retention, 30*24*time.Hour)
 	opts.ReserveTimeout = cmp.Or(opts.ReserveTimeout, 2*time.Minute)
 	opts.BusyWait = cmp.Or(opts.BusyWait, time.Second)
+	opts.PasscodeTries = cmp.Or(opts.PasscodeTries, 10)
+	opts.PasscodeWindow = cmp.Or(opts.PasscodeWindow, 15*time.Minute)
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	opts.Receipts = cmp.Or(opts.Receipts, 100)
 	opts.sweepEvery = cmp.Or(opts.sweepEvery, sweepEvery)

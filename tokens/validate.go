@@ -77,6 +77,7 @@ func (g *Grant) Validate(limits Limits, now time.Time) error {
 		g.validateResume,
 		func() error { return g.validateVersion(l) },
 		g.validateConfirm,
+		g.validateFilename,
 		func() error { return g.Response.validate(l, g.Operation) },
 		func() error { return g.Upload.validate(l, g.Operation) },
 	}
@@ -242,6 +243,15 @@ func (g *Grant) validateConfirm() error {
 		return fieldErrorf("confirm", `is for operation "get" only`)
 	}
 	return fieldErrorf("confirm", `must be "auto", "always" or "never", got %q`, clip(string(g.Confirm)))
+}
+
+// validateFilename keeps all files of a prefix from being saved under one
+// name.
+func (g *Grant) validateFilename() error {
+	if g.Prefix != "" && g.Response.Filename != "" {
+		return fieldErrorf("response.filename", "is for a key only")
+	}
+	return nil
 }
 
 func (r *Response) validate(l Limits, op Operation) error {

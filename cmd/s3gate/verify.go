@@ -72,8 +72,8 @@ func checkOf(h http.Header) check {
 	case "AES256":
 		return check{Algorithm: "md5", Sum: sum}
 	case "":
-		// A gate does not say how the object is encrypted, and the ETag of one
-		// that KMS encrypts looks like an MD5 without being one.
+		// The store does not say how the object is encrypted, and the ETag of
+		// one that KMS encrypts looks like an MD5 without being one.
 		return check{Algorithm: "md5", Sum: sum, Unsure: true}
 	}
 	return check{}

@@ -21,7 +21,8 @@ var allowed = map[string][]string{
 	"events":     nil,
 	"revocation": {"tokens"},
 	"s3client":   nil,
-	"proxy":      {"tokens", "revocation", "s3client"},
+	"proxy":      {"tokens", "revocation", "s3client", "web"},
+	"web":        nil,
 	"api":        {"auth", "tokens", "revocation", "internal/duration"},
 	"guard":      {"s3client", "policy"},
 	"client":     nil, // speaks public HTTP only

@@ -25,7 +25,7 @@ import (
 type Config struct {
 	// PublicURL begins links: https://files.example.com. Required.
 	PublicURL string `koanf:"public_url"`
-	// Contact tells people on error pages whom to ask, such as a mail address.
+	// Contact tells people on pages whom to ask, such as a mail address.
 	Contact string `koanf:"contact"`
 	// Links is the listener that people reach.
 	Links Listener `koanf:"links"`
@@ -43,6 +43,8 @@ type Config struct {
 	ClientHeader string `koanf:"client_header"`
 	// Guesses limits requests for tokens that do not exist.
 	Guesses Guesses `koanf:"guesses"`
+	// Passcode limits wrong passcodes.
+	Passcode Passcode `koanf:"passcode"`
 	// Redis holds tokens and their uses.
 	Redis Redis `koanf:"redis"`
 	// Buckets maps the aliases that callers use to buckets. Required.
@@ -115,6 +117,14 @@ type Guesses struct {
 	Burst int `koanf:"burst"`
 	// PerSecond is how many after that. Default 1.
 	PerSecond float64 `koanf:"per_second"`
+}
+
+// Passcode limits wrong passcodes of one token, over all gates.
+type Passcode struct {
+	// Tries is how many wrong ones are taken within Window. Default 10.
+	Tries int `koanf:"tries"`
+	// Window is how long a wrong one counts. Default 15m.
+	Window time.Duration `koanf:"window"`
 }
 
 // Redis says how to reach Redis.
@@ -238,6 +248,7 @@ func Default() *Config {
 		Ops:          Ops{Addr: "127.0.0.1:8091"},
 		ClientHeader: "X-Forwarded-For",
 		Guesses:      Guesses{Burst: 60, PerSecond: 1},
+		Passcode:     Passcode{Tries: 10, Window: 15 * time.Minute},
 		Redis:        Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second},
 		Tokens: Tokens{
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
@@ -308,6 +319,7 @@ func (c *Config) Validate() error {
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
 		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "tokens.receipts": c.Tokens.Receipts,
 		"revocation.lease": int64(c.Revocation.Lease), "revocation.stall_timeout": int64(c.Revocation.StallTimeout),
+		"passcode.tries": int64(c.Passcode.Tries), "passcode.window": int64(c.Passcode.Window),
 		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upstream.dial_timeout": int64(c.Upstream.DialTimeout),
 		"upstream.response_timeout": int64(c.Upstream.ResponseTimeout), "upstream.max_idle": int64(c.Upstream.MaxIdle),
 	} {

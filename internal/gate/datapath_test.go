@@ -123,16 +123,21 @@ func TestUpload(t *testing.T) {
 	})
 }
 
-// Any legal key works byte for byte, and no two are confused. A store may
-// refuse a key, as MinIO does; then nothing is stored under another.
-func TestKeys(t *testing.T) {
-	keys := []string{
+// oddKeys returns legal keys that something on the way likes to clean up.
+func oddKeys() []string {
+	return []string{
 		"plain", "with space", "+plus", "a+b", "per%cent", "%2F", "a%2Fb", "a/b", "a//b", "//a", "/lead", "trail/", "a/b/",
 		"..", "../up", "a/../b", "a/./b", ".", "./a", "ünï", "n\u0303", "\u00f1", "日本語/ファイル", "emoji 😀",
 		"q?x=1", "h#f", "a&b=c", "semi;colon", "comma,", "at@", "dollar$", "colon:", "quote'\"", "back\\slash", "tilde~", "pipe|",
 		"(paren)", "[bracket]", "{brace}", "<angle>", "star*", "excl!", "caret^", "back`tick", "=eq", "-dash", "_under",
 		"policy?policy", "?versionId=x", "x?uploads", strings.Repeat("k", 200) + "/" + strings.Repeat("é", 400),
 	}
+}
+
+// Any legal key works byte for byte, and no two are confused (S1). A store may
+// refuse a key, as MinIO does; then nothing is stored under another.
+func TestKeys(t *testing.T) {
+	keys := oddKeys()
 	eachWorld(t, func(w *world) {
 		g := w.gate(nil)
 		refused := 0

@@ -107,6 +107,8 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		},
 		Retention:      g.cfg.Tokens.Retention,
 		ReserveTimeout: g.cfg.Tokens.ReserveTimeout,
+		PasscodeTries:  g.cfg.Passcode.Tries,
+		PasscodeWindow: g.cfg.Passcode.Window,
 		BusyWait:       cmp.Or(g.cfg.Tokens.BusyWait, -1),
 		Receipts:       g.cfg.Tokens.Receipts,
 		Ended:          g.useEnded,
@@ -186,6 +188,9 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 	h := &proxy.Handler{
 		Tokens: g.store, Buckets: map[string]proxy.Upstream{}, Transfers: g.transfers,
 		Client:     proxy.ClientAddress{Trusted: proxies, Header: g.cfg.ClientHeader},
+		Passcodes:  proxy.NewPasscodes(g.store),
+		Answers:    proxy.NewGuesses(0.2, 20),
+		Status:     g.store.Show,
 		UploadIdle: g.cfg.Upload.IdleTimeout,
 		Ended:      g.useEnded, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
 		Contact: g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,

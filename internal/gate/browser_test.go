@@ -1,0 +1,197 @@
+package gate_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"s3gate/client"
+	"s3gate/internal/config"
+)
+
+// browsing starts a gate with an object, and a browser.
+func browsing(t *testing.T, change func(*config.Config)) (*testGate, *chrome, []byte) {
+	c := newChrome(t)
+	w := newEmbedded(t)
+	body := make([]byte, 1<<20)
+	rand.Read(body)
+	w.store("reports/Quarterly report 2026.pdf", "application/pdf", body)
+	return w.gate(change), c, body
+}
+
+const browsed = "reports/Quarterly report 2026.pdf"
+
+func (g *testGate) wantUses(id string, want int64) {
+	g.t.Helper()
+	st, err := g.api.Show(g.t.Context(), id)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if st.Uses != want || st.InUse != 0 {
+		g.t.Errorf("%d uses charged and %d taken, want %d", st.Uses, st.InUse, want)
+	}
+}
+
+// A real browser gets the page, which costs nothing, and a real click
+// downloads the file (T10).
+func TestBrowserDownloads(t *testing.T) {
+	g, c, body := browsing(t, nil)
+	link := g.mint("get", browsed, uses(1))
+	text := c.open(link.URL)
+	for _, want := range []string{"Quarterly report 2026.pdf", "1.0 MB", "1,048,576 bytes", "application/pdf", "Downloads left", "Available until"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q on the page:\n%s", want, text)
+		}
+	}
+	g.wantUses(link.ID, 0)
+	c.press()
+	name, data := c.download()
+	if name != "Quarterly report 2026.pdf" || sha256.Sum256(data) != sha256.Sum256(body) {
+		t.Errorf("saved %q with %d bytes", name, len(data))
+	}
+	g.wantUses(link.ID, 1)
+	if text := c.open(link.URL); !strings.Contains(text, "This link has been used") {
+		t.Errorf("and then:\n%s", text)
+	}
+	c.wantLoopback()
+}
+
+// The keyboard does too.
+func TestBrowserDownloadsByKeyboard(t *testing.T) {
+	g, c, body := browsing(t, nil)
+	link := g.mint("get", browsed, uses(1))
+	c.open(link.URL)
+	c.run(chromedp.KeyEvent("\t"), chromedp.KeyEvent("\r"))
+	if _, data := c.download(); !bytes.Equal(data, body) {
+		t.Errorf("saved %d bytes", len(data))
+	}
+	g.wantUses(link.ID, 1)
+}
+
+// A headless browser that opens the page, and whose script submits the form
+// or calls the button, downloads nothing (T10).
+func TestBrowserScriptDoesNotDownload(t *testing.T) {
+	g, c, _ := browsing(t, nil)
+	link := g.mint("get", browsed, uses(1))
+	for _, script := range []string{
+		"document.forms[0].submit()", "document.forms[0].requestSubmit()", "document.querySelector('button').click()",
+		"document.querySelector('button').dispatchEvent(new PointerEvent('pointerdown', {bubbles: true})); document.forms[0].requestSubmit()",
+	} {
+		c.open(link.URL)
+		c.script(script)
+		text := c.alerted()
+		if !strings.Contains(text, "not started by hand") {
+			t.Errorf("%s:\n%s", script, text)
+		}
+		g.wantUses(link.ID, 0)
+	}
+	// From there a person gets on.
+	c.press()
+	c.download()
+	g.wantUses(link.ID, 1)
+}
+
+var digitWords = []string{"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+
+// Without script, digits are typed (T10).
+func TestBrowserWithoutScript(t *testing.T) {
+	g, c, body := browsing(t, nil)
+	link := g.mint("get", browsed, uses(1))
+	call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	text := c.open(link.URL)
+	found := regexp.MustCompile(`Type these digits: (\w+) (\w+) (\w+) (\w+)`).FindStringSubmatch(text)
+	if found == nil {
+		t.Fatalf("no digits on the page:\n%s", text)
+	}
+	c.press()
+	c.alerted()
+	g.wantUses(link.ID, 0)
+
+	text = c.open(link.URL)
+	var digits strings.Builder
+	for _, word := range regexp.MustCompile(`Type these digits: (\w+) (\w+) (\w+) (\w+)`).FindStringSubmatch(text)[1:] {
+		digits.WriteByte('0' + byte(slices.Index(digitWords, word)))
+	}
+	c.enter("#digits", digits.String())
+	c.press()
+	if _, data := c.download(); !bytes.Equal(data, body) {
+		t.Errorf("saved %d bytes", len(data))
+	}
+	g.wantUses(link.ID, 1)
+}
+
+// A passcode is asked for on the page, without a dialog of the browser's.
+func TestBrowserPasscode(t *testing.T) {
+	g, c, body := browsing(t, nil)
+	link := g.mint("get", browsed, func(r *client.MintRequest) { r.Passcode = "Grüße 42" })
+	if text := c.open(link.URL); !strings.Contains(text, "needs a passcode") || strings.Contains(text, "Quarterly") {
+		t.Errorf("the page:\n%s", text)
+	}
+	c.enter("#passcode", "wrong\r")
+	text := c.alerted()
+	if !strings.Contains(text, "That is not the passcode") {
+		t.Errorf("the wrong one:\n%s", text)
+	}
+	c.enter("#passcode", "Grüße 42\r")
+	if _, data := c.download(); !bytes.Equal(data, body) {
+		t.Errorf("saved %d bytes", len(data))
+	}
+	c.wantLoopback()
+}
+
+// With S3GATE_SCREENSHOTS=dir the pages are photographed into dir.
+func TestScreenshots(t *testing.T) {
+	dir := os.Getenv("S3GATE_SCREENSHOTS")
+	if dir == "" {
+		t.Skip("S3GATE_SCREENSHOTS names no directory")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	g, c, _ := browsing(t, func(cfg *config.Config) { cfg.Contact = "files@example.com" })
+	confirm := g.mint("get", browsed, uses(3)).URL
+	code := g.mint("get", browsed, func(r *client.MintRequest) { r.Passcode = "1234" }).URL
+	gone := g.mint("get", browsed, nil)
+	if _, err := g.api.Revoke(t.Context(), gone.ID, "a picture of it"); err != nil {
+		t.Fatal(err)
+	}
+	pages := []struct {
+		name   string
+		link   string
+		script string
+	}{
+		{"confirm", confirm, ""}, {"digits", confirm, "document.forms[0].submit()"}, {"passcode", code, ""},
+		{"wrong", code, "document.querySelector('#passcode').value = 'x'; document.forms[0].submit()"}, {"revoked", gone.URL, ""},
+	}
+	for _, size := range []struct {
+		name          string
+		width, height int64
+	}{{"phone", 390, 844}, {"desktop", 1280, 800}} {
+		for _, scheme := range []string{"light", "dark"} {
+			for _, page := range pages {
+				c.run(chromedp.EmulateViewport(size.width, size.height))
+				call(c, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+				c.open(page.link)
+				if page.script != "" {
+					c.script(page.script)
+					c.alerted()
+				}
+				png := ask(c, chromedp.CaptureScreenshot())
+				name := strings.Join([]string{page.name, size.name, scheme}, "-") + ".png"
+				if err := os.WriteFile(filepath.Join(dir, name), png, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}

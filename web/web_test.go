@@ -1,0 +1,132 @@
+package web_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"s3gate/web"
+)
+
+const hostile = `"><script>alert(1)</script>{{.}}'`
+
+func pages() map[string]web.Document {
+	file := &web.File{Name: hostile, Size: 1234567, Type: hostile}
+	full := web.ConfirmPage{File: file, Left: 3, Until: time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("", 3600)),
+		Challenge: hostile, Digits: "0815", Contact: hostile}
+	again, code, wrong := full, full, full
+	again.Problem = hostile
+	code.File, code.Passcode, code.Challenge, code.Digits = nil, true, "", ""
+	wrong = code
+	wrong.Problem = hostile
+	return map[string]web.Document{
+		"confirm": web.Confirm(full), "again": web.Confirm(again), "passcode": web.Confirm(code), "wrong": web.Confirm(wrong),
+		"bare":  web.Confirm(web.ConfirmPage{}),
+		"error": web.Error(web.ErrorPage{Title: hostile, Message: hostile, Status: hostile, Request: hostile, Contact: hostile}),
+	}
+}
+
+// Whatever is put into a page stays text, every page is whole and accessible
+// on its own, and only what has the nonce of this one answer runs (C1).
+func TestPages(t *testing.T) {
+	for name, doc := range pages() {
+		t.Run(name, func(t *testing.T) {
+			root, err := html.Parse(strings.NewReader(string(doc.HTML)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			nonce := regexp.MustCompile(`style-src 'nonce-([0-9A-Z]{26})'`).FindStringSubmatch(doc.Policy)
+			if nonce == nil || !strings.HasPrefix(doc.Policy, "default-src 'none'; ") {
+				t.Fatalf("policy %q", doc.Policy)
+			}
+			count := map[string]int{}
+			labels, fields := map[string]bool{}, map[string]bool{}
+			for n := range root.Descendants() {
+				if n.Type != html.ElementNode {
+					continue
+				}
+				count[n.Data]++
+				attr := map[string]string{}
+				for _, a := range n.Attr {
+					attr[a.Key] = a.Val
+					if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
+						t.Errorf("<%s %s>", n.Data, a.Key)
+					}
+				}
+				switch n.Data {
+				case "style", "script":
+					if attr["nonce"] != nonce[1] {
+						t.Errorf("<%s> has nonce %q", n.Data, attr["nonce"])
+					}
+				case "label":
+					labels[attr["for"]] = true
+				case "input":
+					fields[attr["id"]] = attr["type"] != "hidden"
+				}
+				for _, name := range []string{"src", "href", "action"} {
+					if v := attr[name]; v != "" && v != "data:," {
+						t.Errorf("<%s> leads to %q", n.Data, v)
+					}
+				}
+			}
+			for id, visible := range fields {
+				if visible && !labels[id] {
+					t.Errorf("field %q has no label", id)
+				}
+			}
+			wantScripts := 1
+			if name == "error" {
+				wantScripts = 0
+			}
+			if count["title"] != 1 || count["main"] != 1 || count["h1"] != 1 || count["style"] != 1 || count["script"] != wantScripts {
+				t.Errorf("elements: %v", count)
+			}
+			if strings.Contains(doc.Policy, "script-src") != (wantScripts == 1) || strings.Contains(doc.Policy, "form-action 'self'") != (count["form"] == 1) {
+				t.Errorf("policy %q with %d scripts and %d forms", doc.Policy, wantScripts, count["form"])
+			}
+		})
+	}
+}
+
+// What is in the page: the time in UTC, and the digits in words only.
+func TestConfirmSays(t *testing.T) {
+	all := pages()
+	page := string(all["confirm"].HTML)
+	for _, want := range []string{"1.2 MB", "1,234,567 bytes", `datetime="2026-03-04T04:06:07Z"`, "4 March 2026, 04:06 UTC", "zero eight one five", "<dd>3</dd>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in\n%s", want, page)
+		}
+	}
+	if strings.Contains(page, "0815") {
+		t.Error("the digits stand on the page as digits")
+	}
+	code := string(all["passcode"].HTML)
+	if strings.Contains(code, "challenge\"") || strings.Contains(code, "digits\"") || strings.Contains(code, "Size") || !strings.Contains(code, `type="password"`) {
+		t.Errorf("the page that asks for a passcode:\n%s", code)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for size, want := range map[int64]string{
+		-1: "not known", 0: "0 bytes", 1: "1 byte", 999: "999 bytes", 1000: "1.0 kB <span>(1,000 bytes)",
+		999_949: "999.9 kB", 999_950: "1.0 MB <span>(999,950 bytes)", 5 << 40: "5.5 TB <span>(5,497,558,138,880 bytes)",
+		1<<63 - 1: "9.2 EB",
+	} {
+		page := string(web.Confirm(web.ConfirmPage{File: &web.File{Size: size}}).HTML)
+		if !strings.Contains(page, "<dd>"+want) {
+			t.Errorf("%d: no %q in\n%s", size, want, page)
+		}
+	}
+}
+
+// The script's answer is FNV-1a, as its authors publish it.
+func TestGesture(t *testing.T) {
+	for text, want := range map[string]string{"": "811c9dc5", "a": "e40c292c", "foobar": "bf9cf968"} {
+		if got := web.Gesture(text); got != want {
+			t.Errorf("Gesture(%q) = %s, want %s", text, got, want)
+		}
+	}
+}
