@@ -81,12 +81,12 @@ func Join(rdb Redis, opts MemberOptions) *Member {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	m.wg.Go(func() { m.keep(ctx) })
-	m.wg.Go(func() { m.follow(ctx) })
+	go m.follow(ctx)
 	return m
 }
 
 // Leave stops following and hands the lease back, so that nobody has to wait
-// for this gate.
+// for this gate. A wait for entries that is under way ends a little later.
 func (m *Member) Leave(ctx context.Context) {
 	m.cancel()
 	m.wg.Wait()

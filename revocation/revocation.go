@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,12 +77,21 @@ var (
 
 // Revoke applies the rule and returns when that is true everywhere. Errors:
 // [ErrRule], tokens.ErrUnknown, and tokens.ErrUnproven, after which the rule
-// may or may not hold.
+// may or may not hold. What runs on this gate is stopped also then.
 func (r *Revoker) Revoke(ctx context.Context, rule Rule) (Receipt, error) {
-	begin := time.Now()
 	if err := rule.Validate(); err != nil {
 		return Receipt{}, err
 	}
+	receipt, err := r.revoke(ctx, rule)
+	if err != nil {
+		rule.Position = Position{Gen: math.MaxInt64}
+		r.Member.opts.Apply(&rule)
+	}
+	return receipt, err
+}
+
+func (r *Revoker) revoke(ctx context.Context, rule Rule) (Receipt, error) {
+	begin := time.Now()
 	now, err := r.Now(ctx)
 	if err != nil {
 		return Receipt{}, err

@@ -80,10 +80,12 @@ func (r *Rule) Covers(g *tokens.Grant) bool {
 }
 
 // CoversTransfer reports whether the rule stops a transfer. One whose grant is
-// not known yet asks by itself.
+// not known yet asks by itself, and is stopped here only by its token's name.
 func (r *Rule) CoversTransfer(t *Transfer) bool {
-	g := t.Grant()
-	return g != nil && r.Covers(g)
+	if g := t.Grant(); g != nil {
+		return r.Covers(g)
+	}
+	return r.Token != "" && r.Token == t.Token && !r.Lifted()
 }
 
 // Refuses reports whether the rule forbids to mint the grant.
