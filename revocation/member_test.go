@@ -2,57 +2,287 @@ package revocation_test
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"s3gate/internal/s3gatetest"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
 
-func TestMembersAcknowledge(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		addr func(t *testing.T) string
-	}{
-		{"miniredis", func(t *testing.T) string { return miniredis.RunT(t).Addr() }},
-		{"Redis", func(t *testing.T) string { return s3gatetest.Redis(t) }},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			rdb := redis.NewClient(&redis.Options{Addr: tt.addr(t), ContextTimeoutEnabled: true})
-			t.Cleanup(func() { rdb.Close() })
-			var members []*revocation.Member
-			for _, name := range []string{"a", "b", "c"} {
-				m := revocation.Join(rdb, revocation.MemberOptions{Name: name, Lease: 300 * time.Millisecond})
-				t.Cleanup(func() { m.Leave(context.Background()) })
-				members = append(members, m)
+const lease = 300 * time.Millisecond
+
+// tombstones is a store that answers err.
+type tombstones struct {
+	mu     sync.Mutex
+	err    error
+	marked []tokens.ID
+}
+
+func (s *tombstones) Revoke(_ context.Context, id tokens.ID, _, _ string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.marked = append(s.marked, id)
+	return s.err
+}
+
+// member is a gate's part, and what it was told to stop.
+type member struct {
+	*revocation.Member
+	rdb     *redis.Client
+	ahead   atomic.Int64 // of its clock
+	mu      sync.Mutex
+	applied []string // rule IDs
+	hold    chan struct{}
+}
+
+func newClient(t testing.TB, addr string) *redis.Client {
+	rdb := redis.NewClient(&redis.Options{
+		Addr: addr, MaxRetries: -1, ContextTimeoutEnabled: true, DialTimeout: 200 * time.Millisecond, DialerRetries: 1, ReadTimeout: time.Second,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	t.Cleanup(func() { rdb.Close() })
+	return rdb
+}
+
+// join adds a gate and waits for its lease.
+func join(t testing.TB, addr, name string) *member {
+	t.Helper()
+	m := &member{rdb: newClient(t, addr)}
+	begin := time.Now()
+	m.Member = revocation.Join(m.rdb, revocation.MemberOptions{
+		Name: name, Lease: lease,
+		Clock: func() time.Duration { return time.Since(begin) + time.Hour + time.Duration(m.ahead.Load()) },
+		Apply: func(r *revocation.Rule) revocation.Effect {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.applied = append(m.applied, r.ID)
+			if m.hold != nil {
+				<-m.hold
 			}
-			for _, m := range members {
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-				defer cancel()
-				if err := m.Await(ctx); err != nil {
-					t.Fatal(err)
+			return revocation.Effect{Stopped: 1, Committing: []string{"req_" + name}}
+		},
+	})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		m.Leave(ctx)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	if err := m.Await(ctx); err != nil {
+		t.Fatalf("%s has no lease: %v", name, err)
+	}
+	return m
+}
+
+func (m *member) revoker(s revocation.Tombstones) *revocation.Revoker {
+	return &revocation.Revoker{Member: m.Member, Tombstones: s, Now: func(ctx context.Context) (time.Time, error) { return m.rdb.Time(ctx).Result() }}
+}
+
+func (m *member) told() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.applied)
+}
+
+// eachRedis runs a test on the embedded Redis and on a real one.
+func eachRedis(t *testing.T, test func(t *testing.T, addr string)) {
+	t.Run("miniredis", func(t *testing.T) { t.Parallel(); test(t, miniredis.RunT(t).Addr()) })
+	t.Run("Redis", func(t *testing.T) { t.Parallel(); test(t, s3gatetest.Redis(t)) })
+}
+
+// When Revoke has answered, every gate has applied the rule and stopped what
+// it covers; the receipt says who, and what that was (R1).
+func TestRevokeIsAcknowledgedByAll(t *testing.T) {
+	eachRedis(t, func(t *testing.T, addr string) {
+		a, b, c := join(t, addr, "a"), join(t, addr, "b"), join(t, addr, "c")
+		store := &tombstones{}
+		time.Sleep(2 * lease) // a new Redis is watched for so long
+		for range 20 {
+			receipt, err := b.revoker(store).Revoke(t.Context(), revocation.Rule{Subject: "ada", Author: "ops", Reason: "left"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range []*member{a, b, c} {
+				if m.Rules().Covers(&tokens.Grant{Subject: "ada"}) == nil || !slices.Contains(m.told(), receipt.ID) {
+					t.Fatalf("not everybody has applied %+v", receipt)
 				}
 			}
-			r := &revocation.Revoker{Member: members[0], Tombstones: &tombstones{}, Now: func(ctx context.Context) (time.Time, error) { return rdb.Time(ctx).Result() }}
-			time.Sleep(time.Second)
-			for range 5 {
-				receipt, err := r.Revoke(t.Context(), revocation.Rule{Subject: "ada", Reason: "test"})
-				t.Logf("%+v %v", receipt, err)
+			if !slices.Equal(receipt.AcknowledgedBy, []string{"a", "b", "c"}) || len(receipt.ExpiredLeases) != 0 ||
+				receipt.Cut != 3 || len(receipt.Committing) != 3 || receipt.TookMS <= 0 {
+				t.Fatalf("receipt %+v", receipt)
 			}
-			for _, m := range members {
-				if m.Rules().Covers(&tokens.Grant{Subject: "ada", Operation: tokens.Get}) == nil {
-					t.Error("not covered")
-				}
+		}
+		if n := a.Rules().Len(); n != 20 || c.Rules().Len() != 20 {
+			t.Errorf("%d rules, want 20", n)
+		}
+		d := join(t, addr, "d") // knows them from the beginning
+		if d.Rules().Len() != 20 || d.Position() != a.Position() {
+			t.Errorf("a new gate has %d rules at %v, want 20 at %v", d.Rules().Len(), d.Position(), a.Position())
+		}
+		rule := d.Rules().All()[0]
+		if rule.Author != "ops" || rule.Reason != "left" || rule.At.IsZero() || rule.Version != 1 || rule.Position.Seq != 20 {
+			t.Errorf("the rule came as %+v", rule)
+		}
+	})
+}
+
+func TestLift(t *testing.T) {
+	eachRedis(t, func(t *testing.T, addr string) {
+		a, b := join(t, addr, "a"), join(t, addr, "b")
+		r := a.revoker(&tombstones{})
+		receipt, err := r.Revoke(t.Context(), revocation.Rule{Bucket: "docs", Prefix: "x/", Standing: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := &tokens.Grant{Bucket: "docs", Key: "x/y", RevGen: 1 << 60}
+		if b.Rules().Refuses(g) == nil {
+			t.Fatal("it does not stand")
+		}
+		for range 2 { // lifting twice is no error
+			if _, err := b.revoker(nil).Lift(t.Context(), receipt.ID, "ops", "over"); err != nil {
+				t.Fatal(err)
 			}
-		})
+			if a.Rules().Covers(g) != nil || b.Rules().Refuses(g) != nil {
+				t.Error("it holds after it was lifted")
+			}
+		}
+		if l := a.Rules().Rule(receipt.ID); l == nil || !l.Lifted() || l.LiftedBy != "ops" || l.LiftReason != "over" || l.Version != 2 {
+			t.Errorf("lifted: %+v", l)
+		}
+		if _, err := r.Lift(t.Context(), "rev_none", "", ""); !errors.Is(err, revocation.ErrNoRule) {
+			t.Errorf("lifting what is not there: %v", err)
+		}
+	})
+}
+
+// A gate that is silent is named, after its lease has run out, and then not
+// waited for again (R3, R5).
+func TestRevokeNamesTheSilent(t *testing.T) {
+	t.Parallel()
+	addr := s3gatetest.Redis(t)
+	a, b := join(t, addr, "a"), join(t, addr, "b")
+	time.Sleep(2 * lease)
+	b.hold = make(chan struct{}) // it hangs in what it has to stop
+	begin := time.Now()
+	receipt, err := a.revoker(&tombstones{}).Revoke(t.Context(), revocation.Rule{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took < lease || !slices.Equal(receipt.AcknowledgedBy, []string{"a"}) || !slices.Equal(receipt.ExpiredLeases, []string{"b"}) {
+		t.Errorf("after %s: %+v", took, receipt)
+	}
+	if b.Lease() == nil {
+		t.Error("the silent gate has a lease")
+	}
+	// It may have been heard of since, and then once more; not for ever.
+	for range 2 {
+		if receipt, err = a.revoker(&tombstones{}).Revoke(t.Context(), revocation.Rule{All: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(receipt.ExpiredLeases) != 0 {
+		t.Errorf("the third time: %+v", receipt)
+	}
+	close(b.hold)
+	eventually(t, "the gate that was silent has caught up", func() bool { return b.Lease() == nil && b.Rules().Len() == 3 })
+}
+
+// A lease ends by the gate's own clock, also while the machine was suspended,
+// and comes back when Redis has answered (R4, R6).
+func TestLeaseEnds(t *testing.T) {
+	t.Parallel()
+	server := s3gatetest.RedisServer(t)
+	m := join(t, server.Addr, "a")
+	if r := m.Remaining(); r <= 0 || r > lease {
+		t.Errorf("the lease lasts %s, want up to %s", r, lease)
+	}
+	m.ahead.Store(int64(time.Hour)) // suspended for an hour
+	if err := m.Lease(); !errors.Is(err, revocation.ErrNoLease) || !errors.Is(err, tokens.ErrUnproven) {
+		t.Errorf("after an hour: %v, want ErrNoLease", err)
+	}
+	eventually(t, "the lease is back", func() bool { return m.Lease() == nil })
+
+	server.Pause()
+	eventually(t, "the lease is lost", func() bool { return m.Lease() != nil })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := m.Await(ctx); err == nil {
+		t.Error("a lease without Redis")
+	}
+	back := make(chan error, 1)
+	go func() { back <- m.Await(t.Context()) }()
+	server.Resume()
+	if err := <-back; err != nil || m.Lease() != nil {
+		t.Errorf("with Redis again: %v, %v", err, m.Lease())
 	}
 }
 
-// tombstones is a store that answers err.
-type tombstones struct{ err error }
+// A Redis that comes back empty gets the rules back from the gates, before any
+// of them may serve (D4).
+func TestRulesAreGivenBack(t *testing.T) {
+	t.Parallel()
+	server := s3gatetest.RedisServer(t)
+	a, b := join(t, server.Addr, "a"), join(t, server.Addr, "b")
+	for _, subject := range []string{"ada", "bob", "eve"} {
+		if _, err := a.revoker(&tombstones{}).Revoke(t.Context(), revocation.Rule{Subject: subject}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := a.Position()
+	server.Restart()
+	begin := time.Now()
+	c := join(t, server.Addr, "c") // knows nothing of it
+	if took := time.Since(begin); took < 2*lease-50*time.Millisecond {
+		t.Errorf("a lease %s after Redis began a new life, want the others to have time", took)
+	}
+	for _, subject := range []string{"ada", "bob", "eve"} {
+		g := &tokens.Grant{Subject: subject, RevGen: old.Gen}
+		if c.Rules().Covers(g) == nil {
+			t.Errorf("the rule for %s is lost", subject)
+		}
+	}
+	if n := c.Rules().Len(); n != 3 {
+		t.Errorf("%d rules, want 3", n)
+	}
+	// What was minted with all of it known is not covered by it, and what comes
+	// later covers it.
+	if c.Rules().Covers(&tokens.Grant{Subject: "ada", RevGen: old.Gen, RevSeq: old.Seq}) != nil {
+		t.Error("a rule covers what came after it")
+	}
+	if _, err := b.revoker(&tombstones{}).Revoke(t.Context(), revocation.Rule{All: true}); err != nil {
+		t.Fatal(err)
+	}
+	if a.Rules().Covers(&tokens.Grant{RevGen: old.Gen, RevSeq: old.Seq + 100}) == nil {
+		t.Error("a new rule does not cover what was minted in the former life of Redis")
+	}
+}
 
-func (s *tombstones) Revoke(context.Context, tokens.ID, string, string) error { return s.err }
+// While there is no Redis a revocation is not called one.
+func TestRevokeWithoutRedis(t *testing.T) {
+	t.Parallel()
+	server := s3gatetest.RedisServer(t)
+	m := join(t, server.Addr, "a")
+	server.Kill()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	receipt, err := m.revoker(&tombstones{}).Revoke(ctx, revocation.Rule{Subject: "ada"})
+	if !errors.Is(err, tokens.ErrUnproven) || receipt.ID != "" {
+		t.Errorf("%+v, %v; want ErrUnproven", receipt, err)
+	}
+	if len(m.told()) != 1 {
+		t.Error("what runs on this gate was not stopped")
+	}
+	if _, err := m.revoker(&tombstones{err: tokens.ErrUnknown}).Revoke(ctx, revocation.Rule{Token: "x"}); !errors.Is(err, revocation.ErrRule) {
+		t.Errorf("%v, want ErrRule", err)
+	}
+}

@@ -94,7 +94,7 @@ func (r *Revoker) revoke(ctx context.Context, rule Rule) (Receipt, error) {
 	begin := time.Now()
 	now, err := r.Now(ctx)
 	if err != nil {
-		return Receipt{}, err
+		return Receipt{}, fmt.Errorf("%w: %w", tokens.ErrUnproven, err)
 	}
 	rule.ID, rule.Version, rule.At, rule.Position = "rev_"+ulid.Make().String(), 1, now, Position{}
 	if r.MaxLife > 0 && !rule.Standing {
@@ -122,7 +122,7 @@ func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt,
 	}
 	now, err := r.Now(ctx)
 	if err != nil {
-		return Receipt{}, err
+		return Receipt{}, fmt.Errorf("%w: %w", tokens.ErrUnproven, err)
 	}
 	lifted := *known
 	if !lifted.Lifted() {
