@@ -62,8 +62,8 @@ func (p *plan) pin(o *tokens.Object) error {
 	if o.VersionID != "" {
 		p.query = url.Values{"versionId": {o.VersionID}}
 	}
-	if o.ETag == "" {
-		return nil
+	if !strings.HasPrefix(o.ETag, `"`) {
+		return nil // a weak one, or none: the version says which
 	}
 	if strings.HasPrefix(p.ifRange, `"`) && p.ifRange != o.ETag {
 		*p = *p.whole()

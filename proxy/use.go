@@ -47,7 +47,8 @@ func askedSpan(v string) tokens.Span {
 	if !ok {
 		return tokens.Span{}
 	}
-	return tokens.Span{From: first, To: last + 1}
+	// The end of the last byte that there could be is that of any object.
+	return tokens.Span{From: first, To: max(0, last+1)}
 }
 
 // endUse ends the use, if it was not ended before, and passes its receipt on.
