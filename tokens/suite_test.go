@@ -13,13 +13,16 @@ import (
 	"s3gate/tokens"
 )
 
+// part is one part of what a Store promises.
+type part struct {
+	name string
+	run  func(*testing.T, *backend)
+}
+
 // testStore is what a Store promises on any Redis. Each part gets an empty
 // one from open.
 func testStore(t *testing.T, open func(t *testing.T) *backend) {
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T, *backend)
-	}{
+	for _, part := range append([]part{
 		{"minting keeps the grant", testMint},
 		{"minting refuses", testMintRefuses},
 		{"use, refund, commit, keep", testUses},
@@ -50,7 +53,7 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"listing scans a bounded part", testListScan},
 		{"listing drops orphans", testListOrphans},
 		{"listing refuses cursors", testListCursors},
-	} {
+	}, openParts...) {
 		t.Run(part.name, func(t *testing.T) { part.run(t, open(t)) })
 	}
 }
