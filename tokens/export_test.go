@@ -13,6 +13,7 @@ var (
 	DecodeGrant = decodeGrant
 	ErrRecord   = errRecord
 	NewNonce    = newNonce
+	MarkOf      = mark
 )
 
 const MaxBacklog = maxBacklog
@@ -114,3 +115,12 @@ func (u *Use) Watch(ctx context.Context) error { return u.store.watch(ctx, u) }
 
 // Due takes uses to report, as Sweep does first.
 func (s *Store) Due(ctx context.Context) []string { return s.due(ctx) }
+
+// SendWatch announces a use, whose window begins now.
+func (s *Store) SendWatch(ctx context.Context, id ID, nonce string, window time.Duration) error {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	return s.watch(ctx, &Use{Grant: Grant{ID: id, ResumeWindow: Duration(window)}, nonce: nonce, now: now, begun: time.Now()})
+}
