@@ -29,6 +29,8 @@ var openParts = []part{
 	{"open uses: Redis rolled back", testOpenRolledBack},
 	{"open uses: nothing outlives its token", testOpenGrowth},
 	{"open uses: keys, dump and flushed scripts", testOpenKeys},
+	{"200 racers for one use", testRaceForOne},
+	{"racers for the bytes of seven uses", testRaceForBytes},
 	{"receipts", testReceipts},
 	{"receipts of uses that end at once", testStrictReceipts},
 	{"two stores report a use once", testSweepOnce},
