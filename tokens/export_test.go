@@ -124,3 +124,8 @@ func (s *Store) SendWatch(ctx context.Context, id ID, nonce string, window time.
 	}
 	return s.watch(ctx, &Use{Grant: Grant{ID: id, ResumeWindow: Duration(window)}, nonce: nonce, now: now, begun: time.Now()})
 }
+
+// SendReceipt keeps a receipt of an open use.
+func (s *Store) SendReceipt(ctx context.Context, id ID, use string, at time.Time, receipt string) error {
+	return s.keepReceipt(ctx, id, use, at, receipt)
+}

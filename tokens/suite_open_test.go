@@ -34,6 +34,7 @@ var openParts = []part{
 	{"receipts", testReceipts},
 	{"receipts of uses that end at once", testStrictReceipts},
 	{"two stores report a use once", testSweepOnce},
+	{"a use that two stores report", testSweepTwice},
 	{"the report of a store that dies", testSweepAfterDeath},
 	{"a use that is slow to be charged is reported", testSweepSlowPin},
 	{"a use is reported a day after its gate has died", testSweepDeadGate},

@@ -217,6 +217,30 @@ func testSweepAfterDeath(t *testing.T, b *backend) {
 	}
 }
 
+// testSweepTwice: of two stores that report the same use, because one was slow,
+// the receipt of the first is kept, whatever the other says.
+func testSweepTwice(t *testing.T, b *backend) {
+	s := b.store(t, tokens.Options{})
+	token := mintOpen(t, s, 2, time.Minute, 0)
+	use := start(t, s, token, object, whole)
+	give(t, use, 50)
+	for i := range 3 {
+		receipt := `{"use":"` + use.Mark() + `","bytes":` + string(rune('1'+i)) + `}`
+		if err := s.SendReceipt(bg, token.ID(), use.Nonce(), time.UnixMilli(int64(1+i)), receipt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := s.Show(bg, token.ID())
+	if err != nil || len(st.Receipts) != 1 || st.Receipts[0].Bytes != 1 || st.Unreported != 0 || st.Uses != 1 {
+		t.Errorf("shown %+v, %v; want the first receipt", st, err)
+	}
+	// A second use, that runs, is not taken for reported.
+	start(t, s, token, tokens.Object{ETag: `"empty"`}, whole).Keep()
+	if st, err = s.Show(bg, token.ID()); err != nil || st.Unreported != 1 {
+		t.Errorf("%d unreported, %v; want 1", st.Unreported, err)
+	}
+}
+
 // testSweepSlowPin: a use is announced before it is charged; a sweep that
 // comes in between does not lose it.
 func testSweepSlowPin(t *testing.T, b *backend) {
