@@ -18,3 +18,6 @@ func Exhausted(g *Guesses, a netip.Addr) bool { return g.exhausted(a) }
 
 // Networks is the number of networks that are remembered.
 func Networks(g *Guesses) int { return len(g.recent) + len(g.older) }
+
+// KeptAddress is what a receipt keeps of an address.
+func KeptAddress(d AddressDetail, a netip.Addr) string { return d.of(a) }

@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -249,4 +250,38 @@ func TestLostReplyToAReceipt(t *testing.T) {
 			t.Errorf("%s: shown %+v, %v", name, st, err)
 		}
 	}
+}
+
+// While Redis is away a request gives out what was reserved for it, and then
+// waits until it can have more, or its client has left.
+func TestOpenUseWithoutRedis(t *testing.T) {
+	t.Parallel()
+	l := newLossy(t, -1)
+	token := mintOpen(t, l.Store, 1, time.Second, 20)
+	use := start(t, l.Store, token, object, whole)
+	time.Sleep(550 * time.Millisecond) // it would like to keep its use open
+	l.relay.cut(true)
+	for range 3 {
+		begin := time.Now()
+		if n, err := use.Allow(bg, 8); n != 8 || err != nil {
+			t.Errorf("what is reserved: allowed %d, %v; want 8", n, err)
+		}
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	}
+	left, leave := context.WithTimeout(bg, 50*time.Millisecond)
+	defer leave()
+	if _, err := use.Allow(left, 9); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("more, client gone: %v, want the error of its context", err)
+	}
+	time.AfterFunc(200*time.Millisecond, func() { l.relay.cut(false) })
+	if n, err := use.Allow(bg, 20); n != 20 || err != nil {
+		t.Errorf("more: allowed %d, %v; want 20", n, err)
+	}
+	use.Commit(bg)
+	l.relay.cut(true)
+	use.End(bg, 13)
+	l.relay.cut(false)
+	l.wantSettled("the end is told when Redis is back", token, 1, 13)
 }

@@ -164,6 +164,27 @@ func testOpenWindow(t *testing.T, b *backend) {
 	wantUses(t, s, token, 1, 0)
 }
 
+// testOpenSlowly: also a request that gives out little at a time keeps its use
+// open.
+func testOpenSlowly(t *testing.T, b *backend) {
+	const half = 550 * time.Millisecond // of the window, and a little
+	s := b.store(t, tokens.Options{})
+	token := mintOpen(t, s, 1, time.Second, 20)
+	use := start(t, s, token, object, whole)
+	for i := range int64(3) {
+		begin := time.Now()
+		b.elapse(half)
+		time.Sleep(half - time.Since(begin)) // a gate measures by its own clock
+		if n, err := use.Allow(bg, 1+i); n != 1+i || err != nil {
+			t.Fatalf("allowed %d, %v", n, err)
+		}
+	}
+	if _, err := ask(s, token, tokens.Span{From: 50}); err != nil {
+		t.Errorf("while one runs: %v", err)
+	}
+	wantOpen(t, s, token, 100) // and nothing more was reserved
+}
+
 // testOpenDay: a use is open for a day at most.
 func testOpenDay(t *testing.T, b *backend) {
 	ctx := t.Context()
@@ -183,8 +204,10 @@ func testOpenDay(t *testing.T, b *backend) {
 		if _, err := running.Allow(ctx, 10); err != nil {
 			t.Errorf("%s a day: a request that runs: %v", test.name, err)
 		}
-		give(t, use, 8)
 		_, err := ask(s, token, tokens.Span{From: 10})
+		wantError(t, test.name+" a day, one runs", err, test.want)
+		give(t, use, 8)
+		_, err = ask(s, token, tokens.Span{From: 10})
 		wantError(t, test.name+" a day", err, test.want)
 	}
 }

@@ -19,6 +19,7 @@ var openParts = []part{
 	{"an empty object is a use", testOpenEmpty},
 	{"an open use is of one object", testOpenObject},
 	{"the window of an open use", testOpenWindow},
+	{"an open use that is given out slowly", testOpenSlowly},
 	{"an open use ends after a day", testOpenDay},
 	{"an open use after expiry", testOpenExpiry},
 	{"an open use of a revoked token", testOpenRevoked},
