@@ -56,6 +56,9 @@ func (x *exchange) endUse(ctx context.Context) {
 	bytes := x.in
 	if x.grant().Operation == tokens.Get {
 		bytes = x.transfer.Bytes()
+		if x.grant().ResumeWindow > 0 {
+			bytes += x.maybe // the budget holds also if they did
+		}
 	}
 	receipt, ended := x.use.End(ctx, bytes)
 	if ended && x.h.Ended != nil {
