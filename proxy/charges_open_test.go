@@ -43,10 +43,14 @@ var openChargeCases = []chargeCase{
 	{"resumed: If-Range holds", resumable(10), nil, begunThen("Range", "bytes=2-", "If-Range", etag)},
 	{"resumed: If-Range holds by date", resumable(10), nil, begunThen("Range", "bytes=2-", "If-Range", modified)},
 	{"resumed: If-Range does not hold", resumable(10), nil, begunThen("Range", "bytes=2-", "If-Range", `"old"`)},
-	{"resumed: If-Range does not hold by date", resumable(10), nil, begunThen("Range", "bytes=2-", "If-Range", "Sun, 01 Mar 2026 10:00:00 GMT")},
+	{"resumed: If-Range does not hold by date", resumable(10), nil, begunThen("Range", "bytes=2-", "If-Range", before)},
 	{"resumed: If-Range does not hold nor the whole fit", resumable(1), nil, begunThen("Range", "bytes=2-", "If-Range", `"old"`)},
 	{"resumed: If-Match holds", resumable(10), nil, begunThen("Range", "bytes=2-", "If-Match", `"old", `+etag)},
 	{"resumed: If-Match does not hold", resumable(10), nil, begunThen("Range", "bytes=2-", "If-Match", `"old"`)},
+	{"resumed: If-Unmodified-Since holds", resumable(10), nil, begunThen("Range", "bytes=2-", "If-Unmodified-Since", modified)},
+	{"resumed: If-Unmodified-Since does not hold", resumable(10), nil, begunThen("Range", "bytes=2-", "If-Unmodified-Since", before)},
+	{"resumed: If-Unmodified-Since behind an If-Match", resumable(10), nil,
+		begunThen("Range", "bytes=2-", "If-Unmodified-Since", before, "If-Match", etag)},
 	{"resumed: If-None-Match spares", resumable(10), nil, begunThen("Range", "bytes=2-", "If-None-Match", etag)},
 	{"resumed: the object was replaced", resumable(10), nil, then(begun, swapped, sends("GET", "", "Range", "bytes=2-"))},
 	{"resumed: the object was replaced, under If-Range", resumable(10), nil, then(begun, swapped, sends("GET", "", "Range", "bytes=2-", "If-Range", etag))},
@@ -58,6 +62,9 @@ var openChargeCases = []chargeCase{
 	{"resumed: after expiry, which cuts", cutting(resumable(10)), nil, then(begun, lateBy(61*time.Minute), sends("GET", "", "Range", "bytes=2-"))},
 	{"resumed: after a revocation", resumable(10), nil, then(begun, func(g *gate, token tokens.Token) string { g.revoke(token); return "-" }, sends("GET", "", "Range", "bytes=2-"))},
 }
+
+// before is a day before the object was modified.
+const before = "Sun, 01 Mar 2026 10:00:00 GMT"
 
 var begun = sends("GET", "", "Range", "bytes=0-1")
 

@@ -97,6 +97,10 @@ func (x *exchange) fetch(method string) (*http.Response, error) {
 		resp.Body.Close()
 		return nil, tokens.ErrChanged
 	}
+	if p.pinned && modifiedSince(x.r.Header, resp.Header) {
+		resp.Body.Close()
+		return nil, errCondition
+	}
 	return resp, nil
 }
 

@@ -78,6 +78,18 @@ func (p *plan) pin(o *tokens.Object) error {
 
 var errCondition = errors.New("condition does not hold")
 
+// modifiedSince reports whether a client's If-Unmodified-Since does not hold.
+// S3 leaves it aside where an If-Match holds (RFC 9110, section 13.2.2), and
+// the gate has sent one of its own; where the client has, so does the gate.
+func modifiedSince(asked, answered http.Header) bool {
+	if asked.Get("If-Match") != "" {
+		return false
+	}
+	since, err1 := http.ParseTime(asked.Get("If-Unmodified-Since"))
+	modified, err2 := http.ParseTime(answered.Get("Last-Modified"))
+	return err1 == nil && err2 == nil && modified.After(since)
+}
+
 // matches reports whether an If-Match names the ETag (RFC 9110, section
 // 13.1.1): by strong comparison, or by "*".
 func matches(cond, etag string) bool {
