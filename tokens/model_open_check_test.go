@@ -121,8 +121,8 @@ func (w *openWorld) checkBytes(use string, c *copied) {
 }
 
 // modelSlack is the most that a request may have reserved and not given out:
-// a slice, or what it wanted at once.
-const modelSlack = 6
+// a slice, and what was left for a write that was larger.
+const modelSlack = modelSlice + modelWrite - 1
 
 // reports is how often a use was reported.
 func (w *openWorld) reports(use string) int {

@@ -65,7 +65,11 @@ func checkOpenUses(t *testing.T, addr string, elapse func(*rapid.T, time.Duratio
 	})
 }
 
-const modelSlice = 4
+// What is reserved at a time, and the most that is written at once.
+const (
+	modelSlice = 4
+	modelWrite = 6
+)
 
 // openActions are what may happen, the frequent more than once.
 var openActions = append(slices.Repeat([]string{"begin", "advance", "advance", "advance", "advance"}, 6),
@@ -336,7 +340,7 @@ func (w *openWorld) write(r *request) {
 		r.stage = settling
 		return
 	}
-	total := min(r.wrote+rapid.SampledFrom([]int64{1, 2, 4, 6}).Draw(w.t, "bytes"), r.length)
+	total := min(r.wrote+rapid.SampledFrom([]int64{1, 2, 4, modelWrite}).Draw(w.t, "bytes"), r.length)
 	if total > r.granted {
 		s, wanted := w.gate(), max(total, min(r.granted+modelSlice, r.length))
 		granted, err := w.send("extend", r, func() (int64, error) { return s.SendExtend(bg, w.id, r.nonce, r.use, wanted) })

@@ -47,7 +47,7 @@ func (r reply) open() *Open {
 }
 
 // Slice is how many bytes of an open use are reserved at a time for one
-// request. A gate that dies forfeits at most so many for each.
+// request. A gate that dies forfeits at most so many for each, and a write.
 const Slice = 4 << 20
 
 const (
