@@ -49,6 +49,7 @@ type Use struct {
 	held  bool // a reservation stands in Redis
 	spent bool // it was charged
 	given bool // Commit was called: something was given out, or is about to be
+	over  bool // End was called
 	now   time.Time
 	begun time.Time // by the local clock
 	meter *meter    // nil unless the use may be resumed

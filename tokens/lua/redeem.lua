@@ -89,6 +89,9 @@ if expired then
   if fit or part then
     return answer('ok', fit or part)
   end
+  if most then
+    return answer('spent', {most[1]})
+  end
   return answer('expired')
 end
 -- A part goes on with a copy that was begun. The whole is a new copy, as long
