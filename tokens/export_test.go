@@ -34,7 +34,7 @@ func (u *Use) Nonce() string { return u.nonce }
 // SendRedeem, SendCharge, SendCommit and SendRefund send one command and have
 // no other effect.
 func (s *Store) SendRedeem(ctx context.Context, id ID, nonce string) error {
-	status, _, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opGet, nonce, s.opts.ReserveTimeout.Milliseconds(), 0, 0)
+	status, _, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opGet, nonce, s.opts.ReserveTimeout.Milliseconds(), 0, 0, "")
 	return errors.Join(err, statusErrorIf(err, status))
 }
 
@@ -92,7 +92,7 @@ const MaxOpenRequests = maxOpenRequests
 // effect. SendAsk returns the use to go on with, "" for a new one, and its
 // object; SendPin and SendExtend return what may be given out in all.
 func (s *Store) SendAsk(ctx context.Context, id ID, nonce string, span Span) (use string, of Object, err error) {
-	status, r, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opGet, nonce, s.opts.ReserveTimeout.Milliseconds(), span.From, span.To)
+	status, r, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opGet, nonce, s.opts.ReserveTimeout.Milliseconds(), span.From, span.To, "")
 	if err = errors.Join(err, statusErrorIf(err, status)); err != nil {
 		return "", Object{}, err
 	}

@@ -13,6 +13,7 @@ import (
 var openParts = []part{
 	{"an open use goes on", testOpenGoesOn},
 	{"which open use a request goes on with", testOpenChoice},
+	{"parts asked for side by side share a use", testOpenSideBySide},
 	{"an open use has a budget", testOpenBudget},
 	{"budgets are exact for the largest objects", testOpenLargest},
 	{"a use of which nothing was given comes back", testOpenHandedBack},
@@ -193,6 +194,47 @@ func testOpenGoesOn(t *testing.T, b *backend) {
 		wantError(t, "after the budget", err, tokens.ErrUsed)
 	}
 	wantUses(t, s, token, 1, 0)
+}
+
+// testOpenSideBySide: parts that come before the first of them is charged wait
+// for it, and take no other use; when it does not come to that, they do.
+func testOpenSideBySide(t *testing.T, b *backend) {
+	s := b.store(t, tokens.Options{BusyWait: time.Second})
+	token := mintOpen(t, s, 3, time.Minute, 10)
+	first, err := ask(s, token, tokens.Span{From: 0, To: 25})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		use *tokens.Use
+		err error
+	}
+	others := make(chan result, 3)
+	for i := range int64(3) {
+		go func() {
+			use, err := ask(s, token, tokens.Span{From: 25 + 25*i, To: 50 + 25*i})
+			others <- result{use, err}
+		}()
+	}
+	time.Sleep(100 * time.Millisecond) // they are waiting
+	if err := first.Pin(bg, object, 0, 25); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if r := <-others; r.err != nil || r.use.Open == nil || r.use.Mark() != first.Mark() {
+			t.Errorf("%+v, %v; want it to go on with the first", r.use, r.err)
+		}
+	}
+	wantUses(t, s, token, 1, 0)
+
+	hasty := b.store(t, tokens.Options{})
+	token = mintOpen(t, hasty, 2, time.Minute, 10)
+	for range 2 {
+		if use, err := ask(hasty, token, tokens.Span{From: 5}); err != nil || use.Open != nil {
+			t.Errorf("%+v, %v; want a use of its own", use, err)
+		}
+	}
+	wantUses(t, hasty, token, 0, 2)
 }
 
 // testOpenChoice: a part goes on with the use of which it leaves least, or
