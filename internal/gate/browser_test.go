@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,17 +13,16 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
-	"s3gate/internal/config"
 )
 
 // browsing starts a gate with an object, and a browser.
-func browsing(t *testing.T, change func(*config.Config)) (*testGate, *chrome, []byte) {
+func browsing(t *testing.T) (*testGate, *chrome, []byte) {
 	c := newChrome(t)
 	w := newEmbedded(t)
 	body := make([]byte, 1<<20)
 	rand.Read(body)
 	w.store("reports/Quarterly report 2026.pdf", "application/pdf", body)
-	return w.gate(change), c, body
+	return w.gate(nil), c, body
 }
 
 const browsed = "reports/Quarterly report 2026.pdf"
@@ -44,7 +41,7 @@ func (g *testGate) wantUses(id string, want int64) {
 // A real browser gets the page, which costs nothing, and a real click
 // downloads the file (T10).
 func TestBrowserDownloads(t *testing.T) {
-	g, c, body := browsing(t, nil)
+	g, c, body := browsing(t)
 	link := g.mint("get", browsed, uses(1))
 	text := c.open(link.URL)
 	for _, want := range []string{"Quarterly report 2026.pdf", "1.0 MB", "1,048,576 bytes", "application/pdf", "Downloads left", "Available until"} {
@@ -67,7 +64,7 @@ func TestBrowserDownloads(t *testing.T) {
 
 // The keyboard does too.
 func TestBrowserDownloadsByKeyboard(t *testing.T) {
-	g, c, body := browsing(t, nil)
+	g, c, body := browsing(t)
 	link := g.mint("get", browsed, uses(1))
 	c.open(link.URL)
 	c.run(chromedp.KeyEvent("\t"), chromedp.KeyEvent("\r"))
@@ -80,7 +77,7 @@ func TestBrowserDownloadsByKeyboard(t *testing.T) {
 // A headless browser that opens the page, and whose script submits the form
 // or calls the button, downloads nothing (T10).
 func TestBrowserScriptDoesNotDownload(t *testing.T) {
-	g, c, _ := browsing(t, nil)
+	g, c, _ := browsing(t)
 	link := g.mint("get", browsed, uses(1))
 	for _, script := range []string{
 		"document.forms[0].submit()", "document.forms[0].requestSubmit()", "document.querySelector('button').click()",
@@ -104,7 +101,7 @@ var digitWords = []string{"zero", "one", "two", "three", "four", "five", "six", 
 
 // Without script, digits are typed (T10).
 func TestBrowserWithoutScript(t *testing.T) {
-	g, c, body := browsing(t, nil)
+	g, c, body := browsing(t)
 	link := g.mint("get", browsed, uses(1))
 	call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	text := c.open(link.URL)
@@ -131,7 +128,7 @@ func TestBrowserWithoutScript(t *testing.T) {
 
 // A passcode is asked for on the page, without a dialog of the browser's.
 func TestBrowserPasscode(t *testing.T) {
-	g, c, body := browsing(t, nil)
+	g, c, body := browsing(t)
 	link := g.mint("get", browsed, func(r *client.MintRequest) { r.Passcode = "Grüße 42" })
 	if text := c.open(link.URL); !strings.Contains(text, "needs a passcode") || strings.Contains(text, "Quarterly") {
 		t.Errorf("the page:\n%s", text)
@@ -146,52 +143,4 @@ func TestBrowserPasscode(t *testing.T) {
 		t.Errorf("saved %d bytes", len(data))
 	}
 	c.wantLoopback()
-}
-
-// With S3GATE_SCREENSHOTS=dir the pages are photographed into dir.
-func TestScreenshots(t *testing.T) {
-	dir := os.Getenv("S3GATE_SCREENSHOTS")
-	if dir == "" {
-		t.Skip("S3GATE_SCREENSHOTS names no directory")
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	g, c, _ := browsing(t, func(cfg *config.Config) { cfg.Contact = "files@example.com" })
-	confirm := g.mint("get", browsed, uses(3)).URL
-	code := g.mint("get", browsed, func(r *client.MintRequest) { r.Passcode = "1234" }).URL
-	gone := g.mint("get", browsed, nil)
-	if _, err := g.api.Revoke(t.Context(), gone.ID, "a picture of it"); err != nil {
-		t.Fatal(err)
-	}
-	pages := []struct {
-		name   string
-		link   string
-		script string
-	}{
-		{"confirm", confirm, ""}, {"digits", confirm, "document.forms[0].submit()"}, {"passcode", code, ""},
-		{"wrong", code, "document.querySelector('#passcode').value = 'x'; document.forms[0].submit()"}, {"revoked", gone.URL, ""},
-	}
-	for _, size := range []struct {
-		name          string
-		width, height int64
-	}{{"phone", 390, 844}, {"desktop", 1280, 800}} {
-		for _, scheme := range []string{"light", "dark"} {
-			for _, page := range pages {
-				c.run(chromedp.EmulateViewport(size.width, size.height))
-				call(c, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-				c.open(page.link)
-				if page.script != "" {
-					c.script(page.script)
-					c.alerted()
-				}
-				png := ask(c, chromedp.CaptureScreenshot())
-				name := strings.Join([]string{page.name, size.name, scheme}, "-") + ".png"
-				if err := os.WriteFile(filepath.Join(dir, name), png, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	}
 }
