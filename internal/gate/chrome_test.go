@@ -77,8 +77,11 @@ func (c *chrome) hear(event any) {
 	case *browser.EventDownloadWillBegin:
 		c.done <- e.SuggestedFilename
 	case *browser.EventDownloadProgress:
-		if e.State == browser.DownloadProgressStateCompleted {
+		switch e.State {
+		case browser.DownloadProgressStateCompleted:
 			c.done <- "completed"
+		case browser.DownloadProgressStateCanceled: // also one that may be resumed
+			c.done <- "broken"
 		}
 	}
 }
@@ -140,6 +143,9 @@ func (c *chrome) download() (name string, data []byte) {
 	for end := time.After(30 * time.Second); ; {
 		select {
 		case event := <-c.done:
+			if event == "broken" {
+				c.t.Fatal("the download has broken off")
+			}
 			if event != "completed" {
 				name = event
 				continue
