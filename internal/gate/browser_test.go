@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -95,6 +97,44 @@ func TestBrowserScriptDoesNotDownload(t *testing.T) {
 	c.press()
 	c.download()
 	g.wantUses(link.ID, 1)
+}
+
+// One link of one use is opened by a browser in which nobody presses anything,
+// by HEAD, and by a program that submits the form as it found it: that costs
+// nothing. A range of it is the whole file, since its uses are whole copies,
+// and costs the use (T10, T4).
+func TestWhatOpensCost(t *testing.T) {
+	g, c, body := browsing(t)
+	link := g.mint("get", browsed, uses(1))
+
+	if text := c.open(link.URL); !strings.Contains(text, "Quarterly report 2026.pdf") {
+		t.Errorf("a browser gets:\n%s", text)
+	}
+	g.wantUses(link.ID, 0)
+
+	if a := do(t, "HEAD", link.URL, nil); a.status != 200 || a.header.Get("Content-Length") != strconv.Itoa(len(body)) {
+		t.Errorf("HEAD: %d %v", a.status, a.header)
+	}
+	g.wantUses(link.ID, 0)
+
+	form := url.Values{}
+	for _, field := range regexp.MustCompile(`name="(\w+)" value="([^"]*)"`).FindAllStringSubmatch(string(do(t, "GET", link.URL, nil, opens...).body), -1) {
+		form.Set(field[1], field[2])
+	}
+	bot := do(t, "POST", link.URL, []byte(form.Encode()), append([]string{"Content-Type: application/x-www-form-urlencoded"}, opens...)...)
+	if !form.Has("challenge") || bot.status != 403 || bot.header.Get("Location") != "" {
+		t.Errorf("%v: %d %v", form, bot.status, bot.header)
+	}
+	g.wantUses(link.ID, 0)
+
+	a := do(t, "GET", link.URL, nil, "Range: bytes=0-1")
+	if a.status != 200 || !bytes.Equal(a.body, body) || a.header.Get("Accept-Ranges") != "none" {
+		t.Errorf("a range: %d, %d bytes", a.status, len(a.body))
+	}
+	g.wantUses(link.ID, 1)
+	if a := do(t, "GET", link.URL, nil, "Range: bytes=0-1"); a.status != 410 {
+		t.Errorf("once more: %d", a.status)
+	}
 }
 
 var digitWords = []string{"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
