@@ -61,7 +61,8 @@ func (x *exchange) lists() bool {
 // It is relative: only the proxies in front know what else is in the path.
 func (x *exchange) redirect() {
 	h := x.w.Header()
-	h.Set("Location", "./"+x.token.Reveal()+"/")
+	way := folder{ticket: x.onward()}
+	h.Set("Location", way.href("./"+x.token.Reveal()+"/", ""))
 	h.Set("Content-Length", "0")
 	x.writeHeader(http.StatusPermanentRedirect)
 }
@@ -134,7 +135,7 @@ var errCursor = errors.New("listing cursor is malformed")
 // openFolder reads from the path which folder is meant, and from the query
 // where to go on.
 func (x *exchange) openFolder() (*folder, error) {
-	d := &folder{base: x.grant().Prefix, Folders: []folderEntry{}, Files: []fileEntry{}}
+	d := &folder{base: x.grant().Prefix, ticket: x.onward(), Folders: []folderEntry{}, Files: []fileEntry{}}
 	d.key = d.base
 	if x.tail != "/" {
 		key, err := keyBelow(d.base, x.tail)

@@ -16,6 +16,7 @@ import (
 type folder struct {
 	key, after string // where S3 is asked to begin
 	base       string // the grant's prefix
+	ticket     string // goes along with every link; "" for none
 
 	Prefix  string        `json:"prefix"`
 	Folders []folderEntry `json:"folders"`
@@ -57,7 +58,7 @@ func (d *folder) fill(l *s3client.Listing) error {
 			return err
 		}
 		if shown {
-			d.Folders = append(d.Folders, folderEntry{name, "./" + escapePath(name)})
+			d.Folders = append(d.Folders, folderEntry{name, d.href("./"+escapePath(name), "")})
 		}
 	}
 	for _, o := range l.Objects {
@@ -66,7 +67,7 @@ func (d *folder) fill(l *s3client.Listing) error {
 			return err
 		}
 		if shown {
-			d.Files = append(d.Files, fileEntry{name, "./" + escapePath(name), o.Size, o.LastModified, o.ETag})
+			d.Files = append(d.Files, fileEntry{name, d.href("./"+escapePath(name), ""), o.Size, o.LastModified, o.ETag})
 		}
 	}
 	if l.More && last > d.after {
@@ -80,10 +81,29 @@ func escapePath(name string) string {
 	return strings.ReplaceAll(url.PathEscape(name), "%2F", "/")
 }
 
+// href is a link to a path, from a cursor on, with the ticket: who has given
+// the passcode once is not asked again for each file.
+func (d *folder) href(path, after string) string {
+	query := url.Values{}
+	if after != "" {
+		query.Set("after", after)
+	}
+	if d.ticket != "" {
+		query.Set(ticketParam, d.ticket)
+	}
+	if len(query) == 0 {
+		return path
+	}
+	return path + "?" + query.Encode()
+}
+
 // page is the folder as a page, for which tail is the path that was asked for.
 func (d *folder) page(tail, contact string) web.ListingPage {
 	p := web.ListingPage{Contact: contact}
 	p.Above, p.Name = above(tail)
+	for i := range p.Above {
+		p.Above[i].Href = d.href(p.Above[i].Href, "")
+	}
 	for _, f := range d.Folders {
 		p.Folders = append(p.Folders, web.Link(f))
 	}
@@ -91,10 +111,10 @@ func (d *folder) page(tail, contact string) web.ListingPage {
 		p.Files = append(p.Files, web.ListedFile{Link: web.Link{Name: f.Name, Href: f.Href}, Size: f.Size, Changed: f.LastModified})
 	}
 	if d.after != "" {
-		p.First = "./"
+		p.First = d.href("./", "")
 	}
 	if d.Next != "" {
-		p.Next = "./?after=" + d.Next
+		p.Next = d.href("./", d.Next)
 	}
 	return p
 }

@@ -184,3 +184,30 @@ func TestBrowserPasscode(t *testing.T) {
 	}
 	c.wantLoopback()
 }
+
+// A folder asks for its passcode once; then its folders and files open by a
+// click (T10, T14).
+func TestBrowserFolderPasscode(t *testing.T) {
+	c, w := newChrome(t), newEmbedded(t)
+	w.store("team/notes/a & b.txt", "text/plain", []byte("hello"))
+	w.store("team/top.txt", "text/plain", []byte("top"))
+	g := w.gate(nil)
+	link := g.below("team/", func(r *client.MintRequest) { listed(r); uses(1)(r); r.Passcode = "Grüße 42" })
+	if text := c.open(strings.TrimSuffix(link.URL, "/")); !strings.Contains(text, "This folder needs a passcode") || strings.Contains(text, "notes") {
+		t.Errorf("the page:\n%s", text)
+	}
+	c.enter("#passcode", "Grüße 42\r")
+	c.follow("notes/")
+	c.follow("Shared files")
+	c.follow("notes/")
+	g.wantUses(link.ID, 0)
+	c.follow("a & b.txt")
+	if name, data := c.download(); name != "a & b.txt" || string(data) != "hello" {
+		t.Errorf("saved %q: %q", name, data)
+	}
+	g.wantUses(link.ID, 1)
+	c.wantLoopback()
+	if strings.Contains(w.log.String(), "ticket=") {
+		t.Error("the log has the ticket")
+	}
+}

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -130,6 +131,12 @@ func (c *chrome) alerted() string {
 
 // press clicks the button as a mouse does.
 func (c *chrome) press() { c.run(chromedp.Click(chromedp.CSS("button"), chromedp.NodeVisible)) }
+
+// follow waits for a link with this name and clicks it as a mouse does.
+func (c *chrome) follow(name string) {
+	c.t.Helper()
+	c.run(chromedp.Click(chromedp.Search(fmt.Sprintf("//a[normalize-space()=%q]", name)), chromedp.NodeVisible))
+}
 
 // enter types into a field as a keyboard does.
 func (c *chrome) enter(field, keys string) { c.run(chromedp.SendKeys(chromedp.CSS(field), keys)) }

@@ -81,11 +81,12 @@ func shots(w *world) []shot {
 		w.t.Fatal(err)
 	}
 	folder, many := g.below("team/", listed).URL, g.below("many/", listed).URL
+	locked := g.below("team/", func(r *client.MintRequest) { listed(r); r.Passcode = "1234" }).URL
 	next := resolve(w.t, many, "?after="+readPage(w.t, many).Next)
 	return []shot{
 		{"confirm", confirm, ""}, {"digits", confirm, "document.forms[0].submit()"}, {"passcode", code, ""},
 		{"wrong", code, "document.querySelector('#passcode').value = 'x'; document.forms[0].submit()"}, {"revoked", gone.URL, ""},
 		{"shared", folder, ""}, {"folder", folder + "2030/january/", ""}, {"empty", folder + "2031/", ""},
-		{"last", next, ""},
+		{"last", next, ""}, {"locked", locked, ""},
 	}
 }
