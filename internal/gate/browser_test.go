@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -210,4 +211,43 @@ func TestBrowserFolderPasscode(t *testing.T) {
 	if strings.Contains(w.log.String(), "ticket=") {
 		t.Error("the log has the ticket")
 	}
+}
+
+// A listing is walked through by mouse and by keyboard, folders first, and
+// over its pages; it loads nothing and costs nothing.
+func TestBrowserListing(t *testing.T) {
+	c, w := newChrome(t), newEmbedded(t)
+	for _, key := range []string{"a.txt", "b.txt", "zoo/\u05d3\u05d5\u05f4\u05d7.txt", "zoo/<b>&amp;.txt"} {
+		w.store("team/"+key, "text/plain", []byte(key))
+	}
+	for i := range 1000 {
+		w.storeIf(fmt.Sprintf("team/many/%04d", i), nil)
+	}
+	w.storeIf("team/many/the last", []byte("found"))
+	g := w.gate(nil)
+	link := g.below("team/", func(r *client.MintRequest) { listed(r); uses(1)(r) })
+	if names := strings.Join(c.names(link.URL), "|"); names != "many/|zoo/|a.txt|b.txt" {
+		t.Errorf("the shared folder has %s", names)
+	}
+	// The first link is "many/", the second "zoo/".
+	c.run(chromedp.KeyEvent("\t"), chromedp.KeyEvent("\t"), chromedp.KeyEvent("\r"), chromedp.WaitVisible(chromedp.CSS("nav")))
+	if names := strings.Join(c.names(""), "|"); names != "<b>&amp;.txt|\u05d3\u05d5\u05f4\u05d7.txt" {
+		t.Errorf("the folder has %s", names)
+	}
+	c.follow("Shared files")
+	c.follow("many/")
+	c.follow("Next page")
+	c.run(chromedp.WaitVisible(chromedp.Search("//a[normalize-space()='the last']")))
+	g.wantUses(link.ID, 0)
+	c.wantLoopback()
+}
+
+// names are those of the folders and files of a listing; of the one that is
+// shown if the link is "".
+func (c *chrome) names(link string) []string {
+	c.t.Helper()
+	if link != "" {
+		c.open(link)
+	}
+	return ask(c, chromedp.Evaluate[[]string](`[...document.querySelectorAll("td a")].map(a => a.innerText)`))
 }
