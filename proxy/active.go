@@ -15,8 +15,8 @@ const (
 	// mediaPolicy is for what a browser shows in a document that it makes
 	// itself, with the file in it and styles of its own.
 	mediaPolicy = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
-	// viewerPolicy has no sandbox, in which browsers start no PDF viewer. The
-	// viewer runs what is in a PDF outside the gate's origin.
+	// viewerPolicy has no sandbox, in which not every browser starts its PDF
+	// viewer. The viewer runs what is in a PDF outside the gate's origin.
 	viewerPolicy = "default-src 'none'; img-src 'self'; object-src 'self'; style-src 'unsafe-inline'"
 )
 

@@ -5,10 +5,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,7 +137,7 @@ func TestListingPage(t *testing.T) {
 	}
 	_, nonce, _ := strings.Cut(a.body, `nonce="`)
 	nonce, _, _ = strings.Cut(nonce, `"`)
-	checkSafeHeaders(t, a, "default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	checkSafeHeaders(t, a, "default-src 'none'; img-src data:; style-src 'nonce-"+nonce+"'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
 	checkCanaries(t, "page", dump(a), token)
 	for _, bad := range []string{"<script", `"onmouseover`, `href="javascript:`, `href="//`, `href="https:`} {
 		if strings.Contains(a.body, bad) {
@@ -145,12 +148,11 @@ func TestListingPage(t *testing.T) {
 		t.Errorf("page:\n%s", a.body)
 	}
 	base := &url.URL{Scheme: "https", Host: "gate.example", Path: "/t/in/"}
-	links := strings.Split(a.body, `href="`)[1:]
+	links := linksOf(a.body)
 	if len(links) != len(names)+4 { // up, a folder, first page, next page
 		t.Errorf("%d links", len(links))
 	}
 	for _, link := range links {
-		link, _, _ = strings.Cut(link, `"`)
 		u, err := base.Parse(link)
 		if err != nil || u.Host != "gate.example" || !strings.HasPrefix(u.Path, "/t/") {
 			t.Errorf("%q leads to %v, %v", link, u, err)
@@ -159,6 +161,49 @@ func TestListingPage(t *testing.T) {
 	if head := g.raw("HEAD /" + token.Reveal() + "/in/ HTTP/1.1\r\nHost: gate\r\n\r\n"); head.StatusCode != 200 || head.body != "" {
 		t.Errorf("HEAD: %d %q", head.StatusCode, head.body)
 	}
+}
+
+// linksOf are the links of a page.
+func linksOf(page string) (links []string) {
+	for _, match := range regexp.MustCompile(`<a [^>]*href="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+		links = append(links, html.UnescapeString(match[1]))
+	}
+	return links
+}
+
+// The way back goes by the path as a browser counts its steps, whatever the
+// folders are called, and never above what is shared (S1).
+func TestListingLeadsBack(t *testing.T) {
+	g := newGate(t, http1)
+	token := g.mint(unlimited(below(get(), true)))
+	g.s3.answer(listingOf(false, nil, nil))
+	for path, want := range map[string][]string{
+		"/":            nil,
+		"/a/":          {"/"},
+		"/a/b%20c/d/":  {"/", "/a/", "/a/b%20c/"},
+		"/a%2Fb/":      {"/"},
+		"/a%2Fb/c%5C/": {"/", "/a%2Fb/"},
+		"//a/":         {"/", "//"},
+		"/a//":         {"/", "/a/"},
+	} {
+		a := g.raw("GET /" + token.Reveal() + path + " HTTP/1.1\r\nHost: gate\r\nAccept: text/html\r\n\r\n")
+		var got []string
+		for _, link := range linksOf(a.body) {
+			got = append(got, upFrom(path, link))
+		}
+		if a.StatusCode != 200 || !slices.Equal(got, want) {
+			t.Errorf("%s: %d, back to %q, want %q", path, a.StatusCode, got, want)
+		}
+	}
+}
+
+// upFrom follows a link of "../" as the URL standard has it, which counts
+// empty steps.
+func upFrom(path, link string) string {
+	for ; strings.HasPrefix(link, "../"); link = link[len("../"):] {
+		path = path[:strings.LastIndexByte(strings.TrimSuffix(path, "/"), '/')+1]
+	}
+	return path + link
 }
 
 // Without the slash after the token the links of a listing would lead astray:

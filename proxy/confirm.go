@@ -26,6 +26,9 @@ const (
 	// ticketLife is how long a ticket is good for a download's start. After
 	// that the resume window of the token is added.
 	ticketLife = 2 * time.Minute
+	// lookLife is that of a ticket for a folder with a passcode, in which
+	// somebody looks around before a download.
+	lookLife = 15 * time.Minute
 	// challengeLife is how long a page may stay open.
 	challengeLife = time.Hour
 )
@@ -119,7 +122,7 @@ func asks(g *tokens.Grant) bool {
 // was tampered with or is over counts as none, and so does one on a request
 // that nobody waits for.
 func (x *exchange) hasTicket() bool {
-	if !strings.Contains(x.r.URL.RawQuery, ticketParam+"=") || speculative(x.r) {
+	if !strings.Contains(x.r.URL.RawQuery, ticketParam+"=") || speculative(x.r) || previews(x.r) {
 		return false
 	}
 	query, _ := url.ParseQuery(x.r.URL.RawQuery)
@@ -130,6 +133,16 @@ func (x *exchange) hasTicket() bool {
 		return ok && x.grant().Passcode.IsZero()
 	}
 	return false
+}
+
+// onward returns the request's ticket for the links of a listing, "" if it has
+// none or they do without. Only a passcode is asked for in listings; that a
+// person wants a file is shown for the file.
+func (x *exchange) onward() string {
+	if x.grant().Passcode.IsZero() || !x.hasTicket() {
+		return ""
+	}
+	return x.r.URL.Query().Get(ticketParam)
 }
 
 func (x *exchange) seal() *seal { return newSeal(x.token, x.grant().Passcode) }
@@ -201,7 +214,7 @@ func questionOf(err error) *question {
 // does: nothing.
 func (x *exchange) ask(ctx context.Context, q *question) error {
 	g := x.grant()
-	page := web.ConfirmPage{Until: g.ExpiresAt, Problem: q.problem, Contact: x.h.Contact}
+	page := web.ConfirmPage{Until: g.ExpiresAt, Problem: q.problem, Contact: x.h.Contact, Folder: x.lists()}
 	if !g.Passcode.IsZero() && q.status == http.StatusUnauthorized {
 		page.Passcode = true
 		challengeAuth(x.w.Header(), true)

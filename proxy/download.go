@@ -234,7 +234,9 @@ func (x *exchange) give(ctx context.Context, p []byte) {
 		p, err = p[:max(0, allowed-before)], &tokens.SpentError{}
 	}
 	if len(p) > 0 && (err == nil || errors.Is(err, tokens.ErrUsed)) {
-		if _, writeErr := x.transfer.Write(x.w, p); writeErr != nil {
+		n, writeErr := x.transfer.Write(x.w, p)
+		if writeErr != nil {
+			x.maybe = x.sentInPart(p[n:], writeErr)
 			err = fmt.Errorf("writing to the client: %w", writeErr)
 		}
 	}
@@ -243,6 +245,17 @@ func (x *exchange) give(ctx context.Context, p []byte) {
 		_ = x.transfer.Flush() // what was charged may leave
 		x.abort()
 	}
+}
+
+// sentInPart is how many bytes may have left of the rest of a write that has
+// failed. HTTP/2 sends a write in frames and does not say which have left when
+// the stream is reset; unless the transfer was stopped before it, all of it
+// may be with the client.
+func (x *exchange) sentInPart(rest []byte, err error) int64 {
+	if x.r.ProtoMajor < 2 || errors.Is(err, x.transfer.Err()) {
+		return 0
+	}
+	return int64(len(rest))
 }
 
 // endBody ends a body that has begun: cleanly if S3's came to its end.

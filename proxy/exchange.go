@@ -33,6 +33,7 @@ type exchange struct {
 
 	status  int   // what was answered, 0 if nothing
 	in, out int64 // body bytes from and to the client
+	maybe   int64 // bytes that may have left besides, in a write that failed
 	err     error // why it failed, for the log
 	hurried sync.Once
 }

@@ -59,3 +59,6 @@ func OpenSeal(t tokens.Token, p tokens.Passcode, text string, now time.Time) (by
 	k, ok := newSeal(t, p).open(text, now)
 	return byte(k), ok
 }
+
+// KeptAddress is what a receipt keeps of an address.
+func KeptAddress(d AddressDetail, a netip.Addr) string { return d.of(a) }

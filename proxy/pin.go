@@ -23,8 +23,8 @@ func (p *plan) pin(g *tokens.Grant, open *tokens.Open) {
 	if version != "" {
 		p.query = url.Values{"versionId": {version}}
 	}
-	if etag == "" {
-		return
+	if !strings.HasPrefix(etag, `"`) {
+		return // a weak one, or none: the version says which
 	}
 	switch {
 	case strings.HasPrefix(p.ifRange, `"`): // it was sent as If-Match

@@ -63,7 +63,9 @@ func newStubS3(t testing.TB) *stubS3 {
 }
 
 // store puts an object there.
-func (s *stubS3) store(key, data string) {
+func (s *stubS3) store(key, data string) { s.storeAs(key, data, etag) }
+
+func (s *stubS3) storeAs(key, data, etag string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.objects[key] = object{[]byte(data), http.Header{

@@ -64,7 +64,11 @@ func (x *exchange) submit() error {
 	if err != nil {
 		return err
 	}
-	life := ticketLife + time.Duration(x.grant().ResumeWindow)
+	life := ticketLife
+	if x.lists() {
+		life = lookLife
+	}
+	life += time.Duration(x.grant().ResumeWindow)
 	// A reference that is only a query keeps the path, however it was spelled
 	// and whatever a proxy in front made of it.
 	x.w.Header().Set("Location", "?"+ticketParam+"="+x.seal().close(proof, time.Now().Add(life)))

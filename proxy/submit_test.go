@@ -176,3 +176,37 @@ func TestWrongDigitsAreLimited(t *testing.T) {
 		t.Errorf("the button: %s, want 303", a.Status)
 	}
 }
+
+// A ticket lives for two minutes and as long as its download may be resumed;
+// one for a folder long enough to look around (T10).
+func TestTicketLives(t *testing.T) {
+	g := newGate(t, http1)
+	resumable := get()
+	resumable.ResumeWindow = tokens.Duration(10 * time.Minute)
+	folder := coded(t, below(get(), true))
+	for _, tt := range []struct {
+		name  string
+		grant tokens.Grant
+		path  string
+		want  time.Duration
+	}{
+		{"strict", get(), "", 2 * time.Minute},
+		{"resumable", resumable, "", 12 * time.Minute},
+		{"passcode", coded(t, get()), "", 2 * time.Minute},
+		{"folder", folder, "/", 15 * time.Minute},
+		{"a folder in it", folder, "/sub/", 15 * time.Minute},
+		{"a file in it", folder, "/report.txt", 2 * time.Minute},
+	} {
+		token := g.mint(tt.grant)
+		form := person(g.at("GET", token, tt.path, nil).body)
+		form.Set("passcode", canaryCode)
+		before := time.Now()
+		ticket := strings.TrimPrefix(g.at("POST", token, tt.path, form).Header.Get("Location"), "?ticket=")
+		// It is counted in whole seconds.
+		for after, want := range map[time.Duration]bool{tt.want - time.Second: true, tt.want + 5*time.Second: false} {
+			if _, ok := proxy.OpenSeal(token, tt.grant.Passcode, ticket, before.Add(after)); ok != want {
+				t.Errorf("%s: good after %v: %v, want %v", tt.name, after, ok, want)
+			}
+		}
+	}
+}

@@ -47,7 +47,8 @@ func askedSpan(v string) tokens.Span {
 	if !ok {
 		return tokens.Span{}
 	}
-	return tokens.Span{From: first, To: last + 1}
+	// The end of the last byte that there could be is that of any object.
+	return tokens.Span{From: first, To: max(0, last+1)}
 }
 
 // endUse ends the use, if it was not ended before, and passes its receipt on.
@@ -55,6 +56,9 @@ func (x *exchange) endUse(ctx context.Context) {
 	bytes := x.in
 	if x.grant().Operation == tokens.Get {
 		bytes = x.transfer.Bytes()
+		if x.grant().ResumeWindow > 0 {
+			bytes += x.maybe // the budget holds also if they did
+		}
 	}
 	receipt, ended := x.use.End(ctx, bytes)
 	if ended && x.h.Ended != nil {

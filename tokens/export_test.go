@@ -3,6 +3,7 @@ package tokens
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // What the tests need of the inside: the record's form, and the single steps
@@ -12,6 +13,7 @@ var (
 	DecodeGrant = decodeGrant
 	ErrRecord   = errRecord
 	NewNonce    = newNonce
+	MarkOf      = mark
 )
 
 const MaxBacklog = maxBacklog
@@ -32,7 +34,7 @@ func (u *Use) Nonce() string { return u.nonce }
 // SendRedeem, SendCharge, SendCommit and SendRefund send one command and have
 // no other effect.
 func (s *Store) SendRedeem(ctx context.Context, id ID, nonce string) error {
-	status, _, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opGet, nonce, s.opts.ReserveTimeout.Milliseconds(), 0, 0)
+	status, _, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opGet, nonce, s.opts.ReserveTimeout.Milliseconds(), 0, 0, "")
 	return errors.Join(err, statusErrorIf(err, status))
 }
 
@@ -63,4 +65,76 @@ func statusErrorIf(err error, status string) error {
 		return nil
 	}
 	return statusError(status)
+}
+
+// Hasty sets how often a store looks for uses whose window has closed, and
+// when another takes over those of one that died.
+func (o Options) Hasty(every, again time.Duration) Options {
+	o.sweepEvery, o.sweepAgain = every, again
+	return o
+}
+
+// Sliced sets how many bytes are reserved at a time.
+func (o Options) Sliced(bytes int64) Options {
+	o.slice = bytes
+	return o
+}
+
+// OpenKeys are the names of what Redis keeps of open uses: the uses of a
+// token, one of them, and the receipts.
+func OpenKeys(id ID, use string) (open, one, receipts string) {
+	return openKey(id), openUseKey(id, use), receiptsKey(id)
+}
+
+const MaxOpenRequests = maxOpenRequests
+
+// SendAsk, SendPin, SendExtend and SendEnd send one command and have no other
+// effect. SendAsk returns the use to go on with, "" for a new one, and its
+// object; SendPin and SendExtend return what may be given out in all.
+func (s *Store) SendAsk(ctx context.Context, id ID, nonce string, span Span) (use string, of Object, err error) {
+	status, r, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opGet, nonce, s.opts.ReserveTimeout.Milliseconds(), span.From, span.To, "")
+	if err = errors.Join(err, statusErrorIf(err, status)); err != nil {
+		return "", Object{}, err
+	}
+	if open := r.open(); open != nil {
+		return open.use, open.Object, nil
+	}
+	return "", Object{}, nil
+}
+
+func (s *Store) SendPin(ctx context.Context, id ID, nonce, use string, o Object, length int64) (int64, error) {
+	u := &Use{Grant: Grant{ID: id}, nonce: nonce, meter: &meter{use: use}}
+	status, r, err := s.run(ctx, pinScript, id, u.openKeys(), nonce, use,
+		o.Size, o.ETag, o.VersionID, min(s.opts.slice, length), maxOpenRequests, "req", "192.0.2.1")
+	return r.number(0), errors.Join(err, statusErrorIf(err, status))
+}
+
+func (s *Store) SendExtend(ctx context.Context, id ID, nonce, use string, wanted int64) (int64, error) {
+	u := &Use{Grant: Grant{ID: id}, store: s, nonce: nonce, meter: &meter{use: use}}
+	err := u.extend(ctx, wanted)
+	return u.meter.granted, err
+}
+
+func (s *Store) SendEnd(ctx context.Context, id ID, nonce, use string, first, bytes int64, given bool) error {
+	return s.settler.tell(ctx, &settlement{id: id, nonce: nonce, outcome: endRequest, use: use, first: first, bytes: bytes, given: given})
+}
+
+// Watch announces a use as Pin does before it charges it.
+func (u *Use) Watch(ctx context.Context) error { return u.store.watch(ctx, u) }
+
+// Due takes uses to report, as Sweep does first.
+func (s *Store) Due(ctx context.Context) []string { return s.due(ctx) }
+
+// SendWatch announces a use, whose window begins now.
+func (s *Store) SendWatch(ctx context.Context, id ID, nonce string, window time.Duration) error {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	return s.watch(ctx, &Use{Grant: Grant{ID: id, ResumeWindow: Duration(window)}, nonce: nonce, now: now, begun: time.Now()})
+}
+
+// SendReceipt keeps a receipt of an open use.
+func (s *Store) SendReceipt(ctx context.Context, id ID, use string, at time.Time, receipt string) error {
+	return s.keepReceipt(ctx, id, use, at, receipt)
 }

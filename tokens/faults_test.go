@@ -263,6 +263,11 @@ func (c *countdown) ZAdd(ctx context.Context, key string, members ...redis.Z) *r
 	return c.Redis.ZAdd(ctx, key, members...)
 }
 
+func (c *countdown) ZRem(ctx context.Context, key string, members ...any) *redis.IntCmd {
+	c.step()
+	return c.Redis.ZRem(ctx, key, members...)
+}
+
 func (c *countdown) ZRemRangeByLex(ctx context.Context, key, min, max string) *redis.IntCmd {
 	c.step()
 	return c.Redis.ZRemRangeByLex(ctx, key, min, max)

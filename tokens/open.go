@@ -47,7 +47,7 @@ func (r reply) open() *Open {
 }
 
 // Slice is how many bytes of an open use are reserved at a time for one
-// request. A gate that dies forfeits at most so many for each.
+// request. A gate that dies forfeits at most so many for each, and a write.
 const Slice = 4 << 20
 
 const (
@@ -65,6 +65,14 @@ type meter struct {
 	granted int64 // bytes reserved for this request so far
 	most    int64 // bytes that it could give out
 	touched time.Time
+	asked   time.Time // when Redis was last asked, with an answer or without
+}
+
+// stale reports whether the use needs to be kept open: also a request that
+// gives out little at a time does that. A Redis that is away is not asked for
+// every chunk.
+func (m *meter) stale(window time.Duration) bool {
+	return time.Since(m.touched) > window/2 && time.Since(m.asked) > min(window/4, time.Minute)
 }
 
 // Pin charges the use before the first byte of a download is given out, as
@@ -73,7 +81,7 @@ type meter struct {
 // [ErrChanged]. The caller is about to give out length bytes from the byte
 // first on. An object that S3 names neither by version nor by a strong ETag
 // cannot be held on to, so its use cannot be resumed. Other errors: those of
-// Charge.
+// Charge, and [ErrInUse] if the use to go on with was handed back meanwhile.
 func (u *Use) Pin(ctx context.Context, o Object, first, length int64) error {
 	u.of, u.span = o, Span{first, first + length}
 	if u.Grant.ResumeWindow == 0 || u.Open == nil && !o.pinned() {
@@ -91,7 +99,7 @@ func (u *Use) Pin(ctx context.Context, o Object, first, length int64) error {
 	// From here on the request may be known to Redis, also after an error.
 	u.meter = m
 	status, r, err := u.store.run(ctx, pinScript, u.Grant.ID, u.openKeys(), u.nonce, m.use,
-		o.Size, o.ETag, o.VersionID, min(Slice, length), maxOpenRequests, u.ask.Request, u.ask.Client)
+		o.Size, o.ETag, o.VersionID, min(u.store.opts.slice, length), maxOpenRequests, u.ask.Request, u.ask.Client)
 	if err == nil {
 		err = statusError(status)
 	}
@@ -121,13 +129,11 @@ func (u *Use) Allow(ctx context.Context, total int64) (int64, error) {
 	if m == nil {
 		return total, nil
 	}
-	// Also a request that gives out little at a time keeps its use open.
-	stale := time.Since(m.touched) > time.Duration(u.Grant.ResumeWindow)/2
-	if total <= m.granted && !stale {
+	if total <= m.granted && !m.stale(time.Duration(u.Grant.ResumeWindow)) {
 		return total, nil
 	}
 	for begin, pause := time.Now(), 50*time.Millisecond; ; pause = min(2*pause, time.Second) {
-		err := u.extend(ctx, max(total, min(m.granted+Slice, m.most)))
+		err := u.extend(ctx, max(total, min(m.granted+u.store.opts.slice, m.most)))
 		switch {
 		case err == nil, total <= m.granted && isUnproven(err):
 			return min(total, m.granted), nil
@@ -144,8 +150,9 @@ func (u *Use) Allow(ctx context.Context, total int64) (int64, error) {
 
 func (u *Use) extend(ctx context.Context, wanted int64) error {
 	id, m := u.Grant.ID, u.meter
+	m.asked = time.Now()
 	status, r, err := u.store.run(ctx, extendScript, id,
-		[]string{recordKey(id), openKey(id), openUseKey(id, m.use)}, u.nonce, m.use, wanted)
+		[]string{recordKey(id), cancelledKey(id, u.nonce), openKey(id), openUseKey(id, m.use)}, u.nonce, m.use, wanted)
 	if err == nil {
 		err = statusError(status)
 	}
@@ -157,10 +164,18 @@ func (u *Use) extend(ctx context.Context, wanted int64) error {
 }
 
 // End ends a download that has given out so many body bytes. Without a Commit
-// before, or without having been charged, the use is handed back. It returns
-// the receipt, and whether the use has ended with this request: one that may
-// be resumed ends later, and is then reported to Options.Ended.
+// before, or without having been charged, the use is handed back; so is one
+// that may be resumed and has given out no byte of an object that has some. It
+// returns the receipt, and whether the use has ended with this request: one
+// that may be resumed ends later, and is then reported to Options.Ended.
 func (u *Use) End(ctx context.Context, bytes int64) (Receipt, bool) {
+	if u.meter != nil && bytes <= 0 && u.of.Size > 0 {
+		u.given = false
+	}
+	if u.over {
+		return Receipt{}, false
+	}
+	u.over = true
 	if !u.given {
 		u.Refund(ctx)
 		return Receipt{}, false

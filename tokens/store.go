@@ -56,7 +56,9 @@ type Options struct {
 	// Logger hears of uses that could not be settled; nil discards.
 	Logger *slog.Logger
 
-	sweepEvery time.Duration // 0 means a second; tests have no patience
+	// Tests have no patience, and small objects. 0 means the constant.
+	sweepEvery, sweepAgain time.Duration
+	slice                  int64
 }
 
 // Store keeps grants and their uses in Redis. It is safe for concurrent use;
@@ -80,6 +82,8 @@ func New(rdb Redis, opts Options) *Store {
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	opts.Receipts = cmp.Or(opts.Receipts, 100)
 	opts.sweepEvery = cmp.Or(opts.sweepEvery, sweepEvery)
+	opts.sweepAgain = cmp.Or(opts.sweepAgain, sweepAgain)
+	opts.slice = cmp.Or(opts.slice, Slice)
 	s := &Store{rdb: rdb, opts: opts, swept: make(chan struct{})}
 	s.settler = startSettler(s)
 	ctx, stop := context.WithCancel(context.Background())

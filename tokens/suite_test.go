@@ -13,13 +13,16 @@ import (
 	"s3gate/tokens"
 )
 
+// part is one part of what a Store promises.
+type part struct {
+	name string
+	run  func(*testing.T, *backend)
+}
+
 // testStore is what a Store promises on any Redis. Each part gets an empty
 // one from open.
 func testStore(t *testing.T, open func(t *testing.T) *backend) {
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T, *backend)
-	}{
+	for _, part := range append([]part{
 		{"minting keeps the grant", testMint},
 		{"minting refuses", testMintRefuses},
 		{"use, refund, commit, keep", testUses},
@@ -57,7 +60,7 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"listing scans a bounded part", testListScan},
 		{"listing drops orphans", testListOrphans},
 		{"listing refuses cursors", testListCursors},
-	} {
+	}, openParts...) {
 		t.Run(part.name, func(t *testing.T) { part.run(t, open(t)) })
 	}
 }
@@ -480,13 +483,14 @@ func testBusy(t *testing.T, b *backend) {
 	if took := time.Since(begin); took < 200*time.Millisecond {
 		t.Errorf("gave up after %s, want it to wait", took)
 	}
-	gone, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	gone, cancel := context.WithTimeout(ctx, 100*time.Millisecond) // in a pause, not in a command
 	defer cancel()
 	begin = time.Now()
-	if _, err := s.Redeem(gone, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrInUse) {
+	// A busy machine may let it go in the middle of a command.
+	if _, err := s.Redeem(gone, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrInUse) && !errors.Is(err, tokens.ErrUnproven) {
 		t.Errorf("while it is held, client gone: %v, want ErrInUse", err)
 	}
-	if took := time.Since(begin); took > 200*time.Millisecond {
+	if took := time.Since(begin); took > 300*time.Millisecond {
 		t.Errorf("waited %s for a client that is gone", took)
 	}
 

@@ -54,29 +54,43 @@ func (s *Store) sweep(ctx context.Context) {
 // Sweep reports the uses whose window has closed, as the store also does by
 // itself about once a second, and returns how many that were.
 func (s *Store) Sweep(ctx context.Context) int {
-	status, r, err := s.run(ctx, dueScript, "sweep", []string{watchKey}, sweepMost, sweepAgain.Milliseconds())
-	if err != nil || statusError(status) != nil {
-		return 0 // Redis is away: they stay due
-	}
 	n := 0
-	for i := range r {
-		member := r.text(i)
-		if len(member) <= idBytes {
-			s.rdb.ZRem(ctx, watchKey, member)
-			continue
+	for ctx.Err() == nil {
+		due := s.due(ctx)
+		for _, member := range due {
+			if len(member) <= idBytes {
+				s.rdb.ZRem(ctx, watchKey, member)
+				continue
+			}
+			if s.reportClosed(ctx, member, idOf([]byte(member[:idBytes])), member[idBytes:]) {
+				n++
+			}
 		}
-		if s.reportClosed(ctx, member, idOf([]byte(member[:idBytes])), member[idBytes:]) {
-			n++
+		if len(due) < sweepMost {
+			break
 		}
 	}
 	return n
+}
+
+// due takes some uses to look at off the list, for a while.
+func (s *Store) due(ctx context.Context) []string {
+	status, r, err := s.run(ctx, dueScript, "sweep", []string{watchKey}, sweepMost, s.opts.sweepAgain.Milliseconds())
+	if err != nil || statusError(status) != nil {
+		return nil // Redis is away: they stay due
+	}
+	members := make([]string, len(r))
+	for i := range r {
+		members[i] = r.text(i)
+	}
+	return members
 }
 
 // reportClosed looks at one use that is due. The report comes before it is
 // noted as made: a gate that dies in between makes another report twice, and
 // none is lost.
 func (s *Store) reportClosed(ctx context.Context, member string, id ID, use string) bool {
-	status, r, err := s.run(ctx, closedScript, id, []string{recordKey(id), openKey(id), openUseKey(id, use)}, use)
+	status, r, err := s.run(ctx, closedScript, id, []string{recordKey(id), reservedKey(id), openKey(id), openUseKey(id, use)}, use)
 	if err != nil {
 		return false
 	}
@@ -98,6 +112,9 @@ func (s *Store) reportClosed(ctx context.Context, member string, id ID, use stri
 			fields = append(fields, reply{r[i]})
 		}
 		receipt := closedReceipt(&g, use, fields, r.time(redeemNow))
+		if ctx.Err() != nil {
+			return false // the store closes: another reports it
+		}
 		if s.opts.Ended != nil {
 			s.opts.Ended(receipt)
 		}

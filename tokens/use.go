@@ -49,6 +49,7 @@ type Use struct {
 	held  bool // a reservation stands in Redis
 	spent bool // it was charged
 	given bool // Commit was called: something was given out, or is about to be
+	over  bool // End was called
 	now   time.Time
 	begun time.Time // by the local clock
 	meter *meter    // nil unless the use may be resumed
@@ -85,14 +86,15 @@ func (s *Store) Redeem(ctx context.Context, token Token, ask Ask) (*Use, error) 
 // Look asks what Redeem would answer, without reserving a use or waiting for
 // one.
 func (s *Store) Look(ctx context.Context, token Token, ask Ask) (*Use, error) {
-	return s.tryRedeem(ctx, token.ID(), ask, "")
+	return s.tryRedeem(ctx, token.ID(), ask, "", false)
 }
 
 func (s *Store) redeem(ctx context.Context, id ID, ask Ask, nonce string) (*Use, error) {
 	deadline := time.Now().Add(s.opts.BusyWait)
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
-		use, err := s.tryRedeem(ctx, id, ask, nonce)
-		if !errors.Is(err, ErrInUse) || time.Until(deadline) < pause {
+		last := time.Until(deadline) < pause
+		use, err := s.tryRedeem(ctx, id, ask, nonce, !last)
+		if !errors.Is(err, ErrInUse) || last {
 			return use, err
 		}
 		select {
@@ -103,12 +105,13 @@ func (s *Store) redeem(ctx context.Context, id ID, ask Ask, nonce string) (*Use,
 	}
 }
 
-// tryRedeem runs redeem.lua once. When the answer is lost or cannot be read
+// tryRedeem runs redeem.lua once; a patient request comes again if it is told
+// to wait. When the answer is lost or cannot be read
 // the reservation may stand; it is handed back, since nothing was given out
 // for it.
-func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string) (*Use, error) {
+func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, patient bool) (*Use, error) {
 	status, r, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opCode(ask.Operation), nonce,
-		s.opts.ReserveTimeout.Milliseconds(), ask.Span.From, ask.Span.To)
+		s.opts.ReserveTimeout.Milliseconds(), ask.Span.From, ask.Span.To, flag(patient))
 	switch {
 	case err != nil:
 	case status == "spent":

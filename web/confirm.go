@@ -13,6 +13,8 @@ import (
 type ConfirmPage struct {
 	// File is what will be downloaded; nil if that is not to be told yet.
 	File *File
+	// Folder is set when the link shows a folder, rather than gives a file.
+	Folder bool
 	// Left is how many downloads are left; 0 leaves that out.
 	Left int64
 	// Until is when the link ends.
@@ -70,6 +72,9 @@ func Confirm(p ConfirmPage) Document {
 	v := confirmView{
 		frame: f, ConfirmPage: p, Contact: p.Contact, Heading: "This file needs a passcode", Digits: spell(p.Digits),
 		Until: until.Format(time.RFC3339), UntilText: until.Format("2 January 2006, 15:04 UTC"),
+	}
+	if p.Folder {
+		v.Heading = "This folder needs a passcode"
 	}
 	if p.File != nil {
 		v.Heading, v.Known, v.Type = p.File.Name, true, p.File.Type

@@ -15,7 +15,7 @@ for (const kind of ["pointerdown", "keydown", "click"]) {
 }
 form.addEventListener("submit", () => {
   const status = form.querySelector("[role=status]");
-  status.textContent = "The download begins in a moment.";
+  status.textContent = status.dataset.begun;
   // A second click would give up the first download and begin another.
   setTimeout(() => { button.disabled = true; });
   setTimeout(() => { button.disabled = false; }, 5000);

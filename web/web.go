@@ -40,6 +40,7 @@ type frame struct {
 	Style   template.CSS
 	Script  template.JS // empty for a page without one
 	Contact string
+	Wide    bool // for a page that is a list and not a card
 }
 
 func newFrame(contact, script string) frame {

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -77,8 +78,11 @@ func (c *chrome) hear(event any) {
 	case *browser.EventDownloadWillBegin:
 		c.done <- e.SuggestedFilename
 	case *browser.EventDownloadProgress:
-		if e.State == browser.DownloadProgressStateCompleted {
+		switch e.State {
+		case browser.DownloadProgressStateCompleted:
 			c.done <- "completed"
+		case browser.DownloadProgressStateCanceled: // also one that may be resumed
+			c.done <- "broken"
 		}
 	}
 }
@@ -128,6 +132,12 @@ func (c *chrome) alerted() string {
 // press clicks the button as a mouse does.
 func (c *chrome) press() { c.run(chromedp.Click(chromedp.CSS("button"), chromedp.NodeVisible)) }
 
+// follow waits for a link with this name and clicks it as a mouse does.
+func (c *chrome) follow(name string) {
+	c.t.Helper()
+	c.run(chromedp.Click(chromedp.Search(fmt.Sprintf("//a[normalize-space()=%q]", name)), chromedp.NodeVisible))
+}
+
 // enter types into a field as a keyboard does.
 func (c *chrome) enter(field, keys string) { c.run(chromedp.SendKeys(chromedp.CSS(field), keys)) }
 
@@ -140,6 +150,9 @@ func (c *chrome) download() (name string, data []byte) {
 	for end := time.After(30 * time.Second); ; {
 		select {
 		case event := <-c.done:
+			if event == "broken" {
+				c.t.Fatal("the download has broken off")
+			}
 			if event != "completed" {
 				name = event
 				continue

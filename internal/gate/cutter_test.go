@@ -15,6 +15,7 @@ type cutter struct {
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
+	ends  bool    // connections are ended as if the answer were over, and not reset
 	after []int64 // bytes of answers after which the next connections are cut
 	cuts  int
 	conns map[net.Conn]bool
@@ -92,7 +93,10 @@ func (c *cutter) answers(client, gate net.Conn, limit int64) {
 	}
 	c.mu.Lock()
 	c.cuts++
+	ends := c.ends
 	c.mu.Unlock()
-	client.(*net.TCPConn).SetLinger(0)
+	if !ends {
+		client.(*net.TCPConn).SetLinger(0)
+	}
 	gate.(*net.TCPConn).SetLinger(0)
 }

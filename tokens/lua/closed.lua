@@ -1,19 +1,28 @@
 -- Reads a use whose window has closed.
--- KEYS record, open, open use
+-- KEYS record, reserved, open, open use
 -- ARGV call, use
--- Returns {call, "gone"}, {call, "open", ms in which to look again}, or {call, "closed", operation,
--- grant, expires, not-before, max uses, resume window, resume slack, cut at
--- expiry, now ms, field, value, ...}, with the fields of the use.
+-- Returns {call, "gone"}, {call, "open", ms in which to look again}, or {call,
+-- "closed", operation, grant, expires, not-before, max uses, resume window,
+-- resume slack, cut at expiry, now ms, field, value, ...}, with the fields of
+-- the use.
 -- While a request runs the use is not closed, for a day at most: the gate of
 -- the request may have died.
 local call, use = unpack(ARGV)
 local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'r', 'l', 'e')
-local o = redis.call('HGETALL', KEYS[3])
-if not r[1] or #o == 0 then
-  return {call, 'gone'}
-end
+local o = redis.call('HGETALL', KEYS[4])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+if not r[1] then
+  return {call, 'gone'}
+end
+if #o == 0 then
+  -- Its gate announces a use before it charges it, and may be slow to.
+  local held = redis.call('HGET', KEYS[2], use)
+  if held and now < held + 600000 then
+    return {call, 'open', '5000'}
+  end
+  return {call, 'gone'}
+end
 local begun, running = 0, false
 for i = 1, #o, 2 do
   if o[i] == 'f' then
@@ -21,7 +30,7 @@ for i = 1, #o, 2 do
   end
   running = running or (#o[i] > 1 and string.sub(o[i], 1, 1) == 'a')
 end
-local deadline = tonumber(redis.call('ZSCORE', KEYS[2], use) or '0')
+local deadline = tonumber(redis.call('ZSCORE', KEYS[3], use) or '0')
 if now <= deadline then
   return {call, 'open', string.format('%.0f', deadline - now + 1)}
 end

@@ -1,6 +1,6 @@
 -- Reserves more bytes of an open use for a running request, and keeps the use
 -- open.
--- KEYS record, open, open use
+-- KEYS record, cancelled, open, open use
 -- ARGV call, nonce, use, bytes that the request wants in all
 -- Returns {call, "ok", bytes that it may give out in all} or {call, "unknown" |
 -- "revoked" | "cancelled" | "used"}.
@@ -12,7 +12,10 @@ end
 if r[2] then
   return {call, 'revoked'}
 end
-local o = redis.call('HMGET', KEYS[3], 'b', 'n', 'f', 'a' .. nonce, 'z' .. nonce)
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  return {call, 'cancelled'}
+end
+local o = redis.call('HMGET', KEYS[4], 'b', 'n', 'f', 'a' .. nonce, 'z' .. nonce)
 if not o[1] then
   return {call, 'used'}
 end
@@ -24,10 +27,15 @@ end
 local have = tonumber(o[4] or '0')
 local more = math.max(0, math.min(wanted - have, o[1] - o[2]))
 local granted = string.format('%.0f', have + more)
-redis.call('HSET', KEYS[3], 'a' .. nonce, granted)
-redis.call('HINCRBY', KEYS[3], 'n', string.format('%.0f', more))
-redis.call('PEXPIRE', KEYS[3], 172800000)
+redis.call('HSET', KEYS[4], 'a' .. nonce, granted)
+redis.call('HINCRBY', KEYS[4], 'n', string.format('%.0f', more))
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-redis.call('ZADD', KEYS[2], string.format('%.0f', math.min(now + r[3], o[3] + 86400000)), use)
+redis.call('ZADD', KEYS[3], string.format('%.0f', math.min(now + r[3], o[3] + 86400000)), use)
+local ttl, days = redis.call('PTTL', KEYS[1]), 172800000
+if ttl >= 0 then
+  redis.call('PEXPIRE', KEYS[3], math.max(ttl, 1))
+  days = math.max(math.min(ttl, days), 1)
+end
+redis.call('PEXPIRE', KEYS[4], days)
 return {call, 'ok', granted}

@@ -5,12 +5,13 @@
 -- ARGV call, nonce, use, size, ETag, version, bytes wanted, most requests of a
 --      use, request, client
 -- Returns {call, "ok", bytes that may be given out, now ms} or {call, "unknown" |
--- "revoked" | "cancelled" | "used" | "changed"}; anything but ok means that
--- nothing may be given out.
+-- "revoked" | "cancelled" | "used" | "busy" | "changed"}; anything but ok means
+-- that nothing may be given out, and busy that the use to go on with was handed
+-- back meanwhile, so that it can be asked for again.
 -- The open use is a hash: size s, ETag e, version v, budget b, begun f, first
--- request q, its client p, requests j, when the last of them ended t; bytes n, that are the sum of those
--- reserved for running requests (a<nonce>) and given out in others
--- (z<nonce>, as "first:bytes").
+-- request q, its client p, requests j, when the last of them ended t; bytes n,
+-- that are the sum of those reserved for running requests (a<nonce>) and given
+-- out in others (z<nonce>, as "first:bytes").
 local call, nonce, use, size, etag, version, wanted, most, request, client = unpack(ARGV)
 local r = redis.call('HMGET', KEYS[1], 'm', 'd', 'r', 'l')
 if not r[1] then
@@ -42,7 +43,7 @@ if use == nonce then
 end
 local o = redis.call('HMGET', KEYS[6], 's', 'e', 'v', 'b', 'n', 'f', 'j', 'a' .. nonce, 'z' .. nonce)
 if not o[4] then
-  return {call, 'used'}
+  return {call, redis.call('SISMEMBER', KEYS[3], use) == 1 and 'used' or 'busy'}
 end
 if o[1] ~= size or o[2] ~= etag or o[3] ~= version then
   return {call, 'changed'}
@@ -65,11 +66,12 @@ end
 if tonumber(size) > 0 then
   redis.call('ZADD', KEYS[5], text(math.min(now + r[3], o[6] + 86400000)), use)
 end
-local ttl = redis.call('PTTL', KEYS[1])
+local ttl, days = redis.call('PTTL', KEYS[1]), 172800000
 if ttl >= 0 then
   for _, key in ipairs({KEYS[3], KEYS[5]}) do
     redis.call('PEXPIRE', key, math.max(ttl, 1))
   end
+  days = math.max(math.min(ttl, days), 1)
 end
-redis.call('PEXPIRE', KEYS[6], 172800000)
+redis.call('PEXPIRE', KEYS[6], days)
 return {call, 'ok', granted, text(now)}

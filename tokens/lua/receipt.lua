@@ -1,6 +1,8 @@
--- Keeps the receipt of a use that has ended. Idempotent.
+-- Keeps the receipt of a use that has ended. Idempotent: that of an open use
+-- takes its place, once.
 -- KEYS record, receipts (sorted set by time), open, open use
--- ARGV call, use ("" if it was never open), ms at which it ended, receipt, most receipts
+-- ARGV call, use ("" if it was never open), ms at which it ended, receipt, most
+--      receipts
 -- Returns {call, "ok" | "unknown"}
 local call, use, ended, receipt, most = unpack(ARGV)
 if redis.call('EXISTS', KEYS[1]) == 0 then
@@ -8,7 +10,9 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
 end
 if use ~= '' then
   redis.call('ZREM', KEYS[3], use)
-  redis.call('DEL', KEYS[4])
+  if redis.call('DEL', KEYS[4]) == 0 then
+    return {call, 'ok'}
+  end
 end
 if redis.call('ZADD', KEYS[2], ended, receipt) == 1 then
   redis.call('HINCRBY', KEYS[1], 'n', 1)

@@ -3,7 +3,8 @@
 --      open (sorted set of uses by the ms until which they may be resumed)
 -- ARGV call, operation, nonce ("" looks without reserving), ms after which the
 --      reservation of a download lapses, first byte asked for (negative counts
---      from the end), byte to end before (0 is the end)
+--      from the end), byte to end before (0 is the end), "1" if a part may
+--      wait for a use that is about to be open, "" if not
 -- Returns {call, status, operation, grant, expires, not-before, max uses, resume
 -- window, resume slack, cut at expiry, now ms, bytes left, use, size, ETag,
 -- version}; all after the status only if the token is known, and all after
@@ -11,7 +12,7 @@
 -- and nothing is reserved for it; with "spent" no more is left of it than it says.
 -- The same nonce gets the same answer however often it asks, so a replayed
 -- command reserves one use.
-local call, op, nonce, lapse, from, to = unpack(ARGV)
+local call, op, nonce, lapse, from, to, patient = unpack(ARGV)
 local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd', 'r', 'l', 'e')
 if not r[1] then
   return {call, 'unknown'}
@@ -89,6 +90,9 @@ if expired then
   if fit or part then
     return answer('ok', fit or part)
   end
+  if most then
+    return answer('spent', {most[1]})
+  end
   return answer('expired')
 end
 -- A part goes on with a copy that was begun. The whole is a new copy, as long
@@ -98,6 +102,11 @@ if part then
 end
 
 local reserved = redis.call('HLEN', KEYS[2])
+-- Parts that are asked for side by side belong together: all but the first
+-- wait for it rather than take uses of their own.
+if r[7] and not whole and reserved > 0 and patient == '1' then
+  return answer('busy')
+end
 -- A download gives nothing out before it is charged, and is not charged once
 -- its use has gone to somebody else. So a reservation whose gate has died may
 -- go. An upload may be stored already: its reservation stays.

@@ -1,0 +1,92 @@
+package gate_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"s3gate/client"
+	"s3gate/internal/config"
+)
+
+// shot is a page to be photographed, after a script has run if there is one.
+type shot struct{ name, link, script string }
+
+// With S3GATE_SCREENSHOTS=dir the pages are photographed into dir.
+func TestScreenshots(t *testing.T) {
+	dir := os.Getenv("S3GATE_SCREENSHOTS")
+	if dir == "" {
+		t.Skip("S3GATE_SCREENSHOTS names no directory")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := newChrome(t)
+	shots := shots(newEmbedded(t))
+	for _, size := range []struct {
+		name          string
+		width, height int64
+	}{{"phone", 390, 844}, {"desktop", 1280, 800}} {
+		for _, scheme := range []string{"light", "dark"} {
+			c.run(chromedp.EmulateViewport(size.width, size.height))
+			call(c, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+			for _, s := range shots {
+				c.photograph(s, filepath.Join(dir, strings.Join([]string{s.name, size.name, scheme}, "-")+".png"))
+			}
+		}
+	}
+}
+
+func (c *chrome) photograph(s shot, file string) {
+	c.t.Helper()
+	c.open(s.link)
+	if s.script != "" {
+		c.script(s.script)
+		c.alerted()
+	}
+	// What does not fit can be scrolled to, but only down.
+	if wide := ask(c, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > innerWidth")); wide {
+		c.t.Errorf("%s is wider than the window", file)
+	}
+	if err := os.WriteFile(file, ask(c, chromedp.CaptureScreenshot()), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// shots are all the pages there are.
+func shots(w *world) []shot {
+	w.store(browsed, "application/pdf", make([]byte, 1<<20))
+	for i, name := range []string{
+		"2030 Budget/plan.xlsx", "archive/old.zip", "Agenda.txt", "Quarterly report 2026.pdf", "IMG_20300131_130455.jpg",
+		"an extraordinarily long name that nobody would type but every export tool writes, with a date 2030-01-31T13-04-55Z and more.csv",
+		"Supercalifragilisticexpialidocious_without_any_place_to_break_it_at_all_0123456789.tar.gz",
+		"\u05d3\u05d5\u05f4\u05d7 \u05e9\u05e0\u05ea\u05d9 2030.pdf", "\u062a\u0642\u0631\u064a\u0631 (1).docx", "\u5e74\u6b21\u5831\u544a\u66f8.pdf", "x\u202egpj.exe",
+	} {
+		w.store("team/2030/january/"+name, "application/octet-stream", make([]byte, 37<<(2*i%18)))
+	}
+	for i := range 1001 {
+		w.storeIf(fmt.Sprintf("many/scan-%04d.tif", i), nil)
+	}
+	g := w.gate(func(cfg *config.Config) { cfg.Contact = "files@example.com" })
+	confirm := g.mint("get", browsed, uses(3)).URL
+	code := g.mint("get", browsed, func(r *client.MintRequest) { r.Passcode = "1234" }).URL
+	gone := g.mint("get", browsed, nil)
+	if _, err := g.api.Revoke(w.t.Context(), gone.ID, "a picture of it"); err != nil {
+		w.t.Fatal(err)
+	}
+	folder, many := g.below("team/", listed).URL, g.below("many/", listed).URL
+	locked := g.below("team/", func(r *client.MintRequest) { listed(r); r.Passcode = "1234" }).URL
+	next := resolve(w.t, many, "?after="+readPage(w.t, many).Next)
+	return []shot{
+		{"confirm", confirm, ""}, {"digits", confirm, "document.forms[0].submit()"}, {"passcode", code, ""},
+		{"wrong", code, "document.querySelector('#passcode').value = 'x'; document.forms[0].submit()"}, {"revoked", gone.URL, ""},
+		{"shared", folder, ""}, {"folder", folder + "2030/january/", ""}, {"empty", folder + "2031/", ""},
+		{"last", next, ""}, {"locked", locked, ""},
+	}
+}
