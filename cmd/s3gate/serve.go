@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,9 +45,11 @@ func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, readyFi
 	}
 	g.Start()
 	logger.Info("serving", "version", versionString(), "links", cfg.Links.Addr, "api", g.APIURL())
-	if err := g.Ready(ctx); err != nil {
+	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+	if err := g.Await(soon); err != nil && ctx.Err() == nil {
 		logger.Warn("redis does not answer yet; links answer 503 until it does", "err", err)
 	}
+	cancel()
 	if readyFile != "" {
 		err = writeReady(readyFile, map[string]string{
 			"public_url": g.PublicURL(), "api_url": g.APIURL(), "links_url": g.LinksURL(), "ops_url": g.OpsURL(),

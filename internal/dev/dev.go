@@ -176,7 +176,11 @@ func (e *Env) startGate(ctx context.Context, o Options, bucket config.Bucket) er
 	if err != nil {
 		return err
 	}
-	if err := e.gate.Ready(ctx); err != nil {
+	// A Redis of one's own may have just begun a new life, and is then watched
+	// for a while.
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := e.gate.Await(ctx); err != nil {
 		return fmt.Errorf("asking Redis at %s: %w", e.Info.RedisAddr, err)
 	}
 	return nil

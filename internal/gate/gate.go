@@ -207,11 +207,11 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 // apiHandler also serves metrics if the operators' listener is the API's.
 func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Handler {
 	cfg := api.Config{
-		Tokens:   g.store,
+		Tokens: g.store,
 		Revoker: &revocation.Revoker{
 			Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife,
 		},
-		Member: g.member,
+		Member:   g.member,
 		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
 	}
@@ -255,7 +255,15 @@ func (g *Gate) Ready(ctx context.Context) error {
 	if g.draining.Load() {
 		return api.ErrDraining
 	}
-	return g.member.Await(ctx)
+	return g.member.Lease()
+}
+
+// Await returns when the gate can serve, or why it cannot when ctx is done.
+func (g *Gate) Await(ctx context.Context) error {
+	if err := g.member.Await(ctx); err != nil {
+		return fmt.Errorf("%w: %w", g.Ready(ctx), err)
+	}
+	return nil
 }
 
 // Start serves in the background. A listener that fails is reported by Wait.

@@ -69,8 +69,9 @@ var jwtKey = []byte("a key for the tests of the gate, 32 bytes and more")
 // testGate is a running gate and a client of its API.
 type testGate struct {
 	*gate.Gate
-	t   *testing.T
-	api *client.Client
+	t      *testing.T
+	api    *client.Client
+	bearer string
 }
 
 // config is that of a gate of this world.
@@ -97,19 +98,25 @@ func (w *world) open(change func(*config.Config)) *testGate {
 		change(cfg)
 	}
 	g, err := gate.Open(w.t.Context(), cfg, gate.Options{
-		Logger:    slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Version:   "test",
-		PublicURL: func(addr net.Addr) string { return gate.URL(addr, cfg.Links.Cert != "") },
+		Logger:  slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Version: "test",
+		// Gates would wait for each other to give back what a Redis may have lost
+		// that is new to them.
+		FreshRedis: true,
+		PublicURL:  func(addr net.Addr) string { return gate.URL(addr, cfg.Links.Cert != "") },
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	g.Start()
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
+	defer cancel()
+	_ = g.Await(ctx) // some tests have no Redis
 	bearer, err := auth.Sign(jwtKey, auth.Caller{Subject: "tester", Admin: true}, "", time.Hour)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &testGate{Gate: g, t: w.t, api: client.New(g.APIURL(), bearer)}
+	return &testGate{Gate: g, t: w.t, api: client.New(g.APIURL(), bearer), bearer: bearer}
 }
 
 // gate starts a gate that ends with the test.

@@ -44,21 +44,32 @@ func TestRedisDown(t *testing.T) {
 			t.Errorf("link without Redis: %d %s", a.status, a.body)
 		}
 	}
-	if a := do(t, "GET", g.APIURL()+"/readyz", nil); a.status != 503 {
-		t.Errorf("/readyz without Redis: %d", a.status)
-	}
+	wantReadyz(t, g, 503) // when the lease has run out
 	if a := do(t, "GET", g.APIURL()+"/healthz", nil); a.status != 200 {
 		t.Errorf("/healthz without Redis: %d", a.status)
 	}
 	if err := mr.Restart(); err != nil { // with what it had
 		t.Fatal(err)
 	}
+	wantReadyz(t, g, 200)
 	if a := do(t, "GET", link, nil); a.status != 200 || string(a.body) != "object" {
 		t.Errorf("link with Redis back: %d %s", a.status, a.body)
 	}
 	if a := do(t, "GET", limited, nil); a.status != 200 {
 		t.Errorf("the refused request cost the only use: %d %s", a.status, a.body)
 	}
+}
+
+// wantReadyz waits until the gate is as ready as that.
+func wantReadyz(t *testing.T, g *testGate, status int) {
+	t.Helper()
+	for range 200 {
+		if do(t, "GET", g.APIURL()+"/readyz", nil).status == status {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("/readyz never answers %d", status)
 }
 
 // S3 away: 502, and the use comes back.
