@@ -34,6 +34,13 @@ func (s *tombstones) Revoke(_ context.Context, id tokens.ID, _, _ string) error 
 	return s.err
 }
 
+func (s *tombstones) Restore(_ context.Context, id tokens.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.marked = slices.DeleteFunc(s.marked, func(marked tokens.ID) bool { return marked == id })
+	return s.err
+}
+
 // member is a gate's part, and what it was told to stop.
 type member struct {
 	*revocation.Member
@@ -149,7 +156,7 @@ func TestLift(t *testing.T) {
 			t.Fatal("it does not stand")
 		}
 		for range 2 { // lifting twice is no error
-			if _, err := b.revoker(nil).Lift(t.Context(), receipt.ID, "ops", "over"); err != nil {
+			if _, err := b.revoker(&tombstones{}).Lift(t.Context(), receipt.ID, "ops", "over"); err != nil {
 				t.Fatal(err)
 			}
 			if a.Rules().Covers(g) != nil || b.Rules().Refuses(g) != nil {
@@ -158,6 +165,28 @@ func TestLift(t *testing.T) {
 		}
 		if l := a.Rules().Rule(receipt.ID); l == nil || !l.Lifted() || l.LiftedBy != "ops" || l.LiftReason != "over" || l.Version != 2 {
 			t.Errorf("lifted: %+v", l)
+		}
+		store := &tombstones{}
+		r.Tombstones = store
+		id := tokens.Generate().ID()
+		var rules []string
+		for range 2 {
+			receipt, err := r.Revoke(t.Context(), revocation.Rule{Token: id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rules = append(rules, receipt.ID)
+		}
+		for i, rule := range rules {
+			if len(store.marked) == 0 {
+				t.Errorf("after %d of 2 rules were lifted the token is not marked any more", i)
+			}
+			if _, err := r.Lift(t.Context(), rule, "", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(store.marked) != 0 {
+			t.Error("after both rules were lifted the token is still marked")
 		}
 		if _, err := r.Lift(t.Context(), "rev_none", "", ""); !errors.Is(err, revocation.ErrNoRule) {
 			t.Errorf("lifting what is not there: %v", err)

@@ -50,10 +50,12 @@ type Receipt struct {
 }
 
 // Tombstones marks a token as revoked in the store. When Revoke returns nil
-// every later redemption of the token fails, on every gate. It must be safe
-// for concurrent use and may be called twice for one token.
+// every later redemption of the token fails, on every gate; Restore takes the
+// mark away. It must be safe for concurrent use, and either may be called twice
+// for one token.
 type Tombstones interface {
 	Revoke(ctx context.Context, id tokens.ID, author, reason string) error
+	Restore(ctx context.Context, id tokens.ID) error
 }
 
 // Revoker revokes. It is safe for concurrent use.
@@ -111,9 +113,8 @@ func (r *Revoker) revoke(ctx context.Context, rule Rule) (Receipt, error) {
 	return r.announce(ctx, &rule, begin)
 }
 
-// Lift ends a rule. Tokens that it covered work again, unless they were named
-// by it: those stay revoked in their records. Errors: [ErrNoRule],
-// tokens.ErrUnproven.
+// Lift ends a rule. What it covered works again, if no other rule covers it.
+// Errors: [ErrNoRule], tokens.ErrUnproven.
 func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt, error) {
 	begin := time.Now()
 	known := r.Member.Rules().Rule(id)
@@ -129,7 +130,15 @@ func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt,
 		lifted.Version++
 		lifted.LiftedAt, lifted.LiftedBy, lifted.LiftReason = now, author, reason
 	}
-	return r.announce(ctx, &lifted, begin)
+	receipt, err := r.announce(ctx, &lifted, begin)
+	if err != nil || lifted.Token == "" || r.Member.Rules().names(lifted.Token) {
+		return receipt, err
+	}
+	// The mark goes last: until then the token is refused, which is safe.
+	if err := r.Tombstones.Restore(ctx, lifted.Token); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+		return Receipt{}, err
+	}
+	return receipt, nil
 }
 
 // announce appends a rule, or its later version, and waits until it counts

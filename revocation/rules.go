@@ -106,6 +106,9 @@ func (s *Rules) find(g *tokens.Grant, hits func(*Rule, *tokens.Grant) bool) *Rul
 	return s.byPrefix[g.Bucket].find(g, first)
 }
 
+// names reports whether a rule that holds names the token.
+func (s *Rules) names(id tokens.ID) bool { return len(s.byToken[id]) > 0 }
+
 // Rule returns a rule by its ID, also one that was lifted; nil if it is not
 // known.
 func (s *Rules) Rule(id string) *Rule { return s.byID[id] }

@@ -100,7 +100,7 @@ func sends(transfers *revocation.Transfers, body []byte) http.HandlerFunc {
 // While the lease is lost nothing is handed to the kernel; when it is back the
 // download goes on where it was, and is whole (R4).
 func TestTransferStallsAndGoesOn(t *testing.T) {
-	body := make([]byte, 8<<20)
+	body := make([]byte, 24<<20)
 	rand.Read(body)
 	for _, proto := range protocols {
 		t.Run(proto.name, func(t *testing.T) {

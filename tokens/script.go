@@ -17,12 +17,13 @@ var sources embed.FS
 
 // Each decision about one token is one script.
 var (
-	mintScript   = load("mint")
-	redeemScript = load("redeem")
-	chargeScript = load("charge")
-	settleScript = load("settle")
-	revokeScript = load("revoke")
-	showScript   = load("show")
+	mintScript    = load("mint")
+	redeemScript  = load("redeem")
+	chargeScript  = load("charge")
+	settleScript  = load("settle")
+	revokeScript  = load("revoke")
+	restoreScript = load("restore")
+	showScript    = load("show")
 	// Those of uses that may be resumed, and of receipts.
 	pinScript     = load("pin")
 	extendScript  = load("extend")

@@ -188,3 +188,13 @@ func (s *Store) Revoke(ctx context.Context, id ID, author, reason string) error 
 	}
 	return statusError(status)
 }
+
+// Restore takes a revocation back: the token permits what it did before, as
+// far as it is not used up or expired. Errors: [ErrUnknown], [ErrUnproven].
+func (s *Store) Restore(ctx context.Context, id ID) error {
+	status, _, err := s.run(ctx, restoreScript, id, []string{recordKey(id)})
+	if err != nil {
+		return err
+	}
+	return statusError(status)
+}

@@ -644,7 +644,19 @@ func testRevoke(t *testing.T, b *backend) {
 			t.Errorf("revoked %+v, want the first author and reason", r)
 		}
 	}
+	for range 2 {
+		if err := other.Restore(ctx, unlimited.ID()); err != nil {
+			t.Errorf("restoring: %v", err)
+		}
+	}
+	if st, err := s.Show(ctx, unlimited.ID()); err != nil || st.State != tokens.Active || st.Revocation != nil {
+		t.Errorf("restored: %+v, %v", st, err)
+	}
+	redeem(t, s, unlimited)
 	unknown := tokens.Generate().ID()
+	if err := s.Restore(ctx, unknown); !errors.Is(err, tokens.ErrUnknown) {
+		t.Errorf("restoring what is not there: %v, want ErrUnknown", err)
+	}
 	if err := s.Revoke(ctx, unknown, "", ""); !errors.Is(err, tokens.ErrUnknown) {
 		t.Errorf("revoking what is not there: %v, want ErrUnknown", err)
 	}
