@@ -287,14 +287,21 @@ func listQuery(values url.Values) (tokens.Query, error) {
 	if !slices.Contains(states, q.State) {
 		return q, &tokens.FieldError{Field: "state", Problem: "must be active, pending, used, expired or revoked"}
 	}
-	if values.Has("limit") {
-		n, err := strconv.Atoi(values.Get("limit"))
-		if err != nil || n < 1 || n > maxPage {
-			return q, &tokens.FieldError{Field: "limit", Problem: "must be a number from 1 to " + strconv.Itoa(maxPage)}
-		}
-		q.Limit = n
+	var err error
+	q.Limit, err = readLimit(values)
+	return q, err
+}
+
+// readLimit reads how many a page may hold; 0 if that is not given.
+func readLimit(values url.Values) (int, error) {
+	if !values.Has("limit") {
+		return 0, nil
 	}
-	return q, nil
+	n, err := strconv.Atoi(values.Get("limit"))
+	if err != nil || n < 1 || n > maxPage {
+		return 0, &tokens.FieldError{Field: "limit", Problem: "must be a number from 1 to " + strconv.Itoa(maxPage)}
+	}
+	return n, nil
 }
 
 const maxReason = 255
@@ -304,13 +311,22 @@ func (h *Handler) revoke(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	reason := c.query.Get("reason")
-	if len(reason) > maxReason {
-		return 0, nil, &tokens.FieldError{Field: "reason", Problem: "is longer than " + strconv.Itoa(maxReason) + " bytes"}
-	}
-	if !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
-		return 0, nil, &tokens.FieldError{Field: "reason", Problem: "must be UTF-8 without control characters"}
+	reason, err := c.reason()
+	if err != nil {
+		return 0, nil, err
 	}
 	receipt, err := h.cfg.Revoker.Revoke(c.Context(), revocation.Rule{Token: id, Author: c.caller.Subject, Reason: reason})
 	return http.StatusOK, receipt, err
+}
+
+// reason reads the parameter of that name.
+func (c *call) reason() (string, error) {
+	reason := c.query.Get("reason")
+	if len(reason) > maxReason {
+		return "", &tokens.FieldError{Field: "reason", Problem: "is longer than " + strconv.Itoa(maxReason) + " bytes"}
+	}
+	if !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
+		return "", &tokens.FieldError{Field: "reason", Problem: "must be UTF-8 without control characters"}
+	}
+	return reason, nil
 }

@@ -201,9 +201,11 @@ type Revocation struct {
 type Receipt struct {
 	ID             string   `json:"id"`
 	AcknowledgedBy []string `json:"acknowledged_by"` // gates
+	ExpiredLeases  []string `json:"expired_leases"`  // gates that were silent, and may not serve
 	Cut            int      `json:"cut"`             // transfers that were stopped
-	Committing     []string `json:"committing,omitempty"`
-	TookMS         float64  `json:"took_ms"`
+	// Committing are uploads past stopping, by the ID of their request.
+	Committing []string `json:"committing,omitempty"`
+	TookMS     float64  `json:"took_ms"`
 }
 
 // ListQuery selects tokens. Zero fields select all.

@@ -139,12 +139,12 @@ func (r *Rule) Validate() error {
 		return fmt.Errorf("%w: %w", ErrRule, &tokens.FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
 	}
 	switch {
+	case r.Prefix != "" && r.Bucket == "":
+		return bad("prefix", "needs a bucket")
 	case r.All && r.selective():
 		return bad("all", "excludes every other selection")
 	case !r.All && !r.selective():
 		return bad("all", "is required to revoke everything; else name a token, subject, issuer, label, bucket or time")
-	case r.Prefix != "" && r.Bucket == "":
-		return bad("prefix", "needs a bucket")
 	case len(r.Labels) > maxLabels:
 		return bad("labels", "has %d entries, at most %d are allowed", len(r.Labels), maxLabels)
 	case !r.IssuedBefore.IsZero() && r.IssuedBefore.Unix() < 0:

@@ -207,11 +207,11 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 // apiHandler also serves metrics if the operators' listener is the API's.
 func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Handler {
 	cfg := api.Config{
-		Tokens:   g.store,
+		Tokens: g.store,
 		Revoker: &revocation.Revoker{
 			Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife,
 		},
-		Member: g.member,
+		Member: g.member, Transfers: g.transfers,
 		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
 	}
