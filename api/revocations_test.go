@@ -73,6 +73,10 @@ func TestRulesCoverWhatTheySay(t *testing.T) {
 				return // that one cannot be lifted: see the other test
 			}
 			receipt := g.revoke(tt.body)
+			shown := g.do("GET", "/v1/tokens/"+a.ID, "").object(t)
+			if by, _ := shown["covered_by"].(string); (by == receipt["id"]) != tt.a || by != "" && !tt.a {
+				t.Errorf("the token is shown as covered by %q", by)
+			}
 			if g.covered(a) != tt.a || g.covered(b) != tt.b {
 				t.Errorf("covered: %v and %v, want %v and %v", g.covered(a), g.covered(b), tt.a, tt.b)
 			}

@@ -235,7 +235,25 @@ func (h *Handler) show(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	status, err := h.cfg.Tokens.Show(c.Context(), id)
-	return http.StatusOK, status, err
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, h.covered(status), nil
+}
+
+// shownToken is a token as the API shows it.
+type shownToken struct {
+	tokens.Status
+	// CoveredBy is the ID of a rule that covers the token, which does not work
+	// then, whatever its state; absent if this gate knows of none.
+	CoveredBy string `json:"covered_by,omitempty"`
+}
+
+func (h *Handler) covered(st tokens.Status) shownToken {
+	if r := h.cfg.Member.Rules().Covers(&st.Grant); r != nil {
+		return shownToken{st, r.ID}
+	}
+	return shownToken{Status: st}
 }
 
 func (c *call) tokenID() (tokens.ID, error) {
@@ -248,7 +266,7 @@ func (c *call) tokenID() (tokens.ID, error) {
 
 // page is the answer to GET /v1/tokens.
 type page struct {
-	Tokens []tokens.Status `json:"tokens"`
+	Tokens []shownToken `json:"tokens"`
 	// Next is the cursor of the next page; absent on the last.
 	Next string `json:"next,omitempty"`
 }
@@ -264,10 +282,11 @@ func (h *Handler) list(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if found.Tokens == nil {
-		found.Tokens = []tokens.Status{}
+	shown := make([]shownToken, len(found.Tokens))
+	for i := range found.Tokens {
+		shown[i] = h.covered(found.Tokens[i])
 	}
-	return http.StatusOK, page{found.Tokens, found.Next}, nil
+	return http.StatusOK, page{shown, found.Next}, nil
 }
 
 // listQuery reads the parameters of a list. An empty filter is an error, since

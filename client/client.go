@@ -150,8 +150,11 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(t.ID) }
 type Status struct {
 	Grant
 	State string `json:"state"` // active, pending, used, expired or revoked
-	Uses  int64  `json:"uses"`
-	InUse int64  `json:"in_use"`
+	// CoveredBy is the ID of a rule that covers the token, which does not work
+	// then, whatever its state.
+	CoveredBy string `json:"covered_by,omitempty"`
+	Uses      int64  `json:"uses"`
+	InUse     int64  `json:"in_use"`
 	// Open are the uses that may still be resumed, Receipts those that have
 	// ended, the latest first, and Unreported counts charged uses that are
 	// neither. Show gives them, List does not.

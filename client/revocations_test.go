@@ -54,9 +54,10 @@ func TestARuleIsMadeShownListedAndLifted(t *testing.T) {
 	}
 }
 
-func TestDryRunDoesNothing(t *testing.T) {
+func TestARuleIsTriedAndThenMade(t *testing.T) {
 	c, ctx := newGateClient(t), t.Context()
-	if _, err := c.Mint(ctx, client.MintRequest{Operation: "get", Bucket: "docs", Key: "k"}); err != nil {
+	minted, err := c.Mint(ctx, client.MintRequest{Operation: "get", Bucket: "docs", Key: "k"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	reach, err := c.DryRun(ctx, client.Rule{All: true})
@@ -65,6 +66,13 @@ func TestDryRunDoesNothing(t *testing.T) {
 	}
 	if page, err := c.Revocations(ctx, client.RuleQuery{}); err != nil || len(page.Revocations) != 0 {
 		t.Errorf("%+v, %v", page, err)
+	}
+	receipt, err := c.RevokeBy(ctx, client.Rule{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.Show(ctx, minted.ID); err != nil || s.CoveredBy != receipt.ID {
+		t.Errorf("shown %+v, %v", s, err)
 	}
 }
 
