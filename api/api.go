@@ -1,5 +1,5 @@
-// Package api is the control plane: it mints, shows, lists and revokes tokens
-// over HTTP and JSON, for callers with a bearer JWT.
+// Package api is the control plane: it mints, shows, lists and revokes tokens,
+// shows and cuts what runs, over HTTP and JSON, for callers with a bearer JWT.
 //
 // Every /v1 route asks for a caller and for what the caller may do before it
 // reads anything else. Errors are problem documents (RFC 9457) with fixed
@@ -36,6 +36,8 @@ type Tokens interface {
 // rule holds.
 type Revoker interface {
 	Revoke(ctx context.Context, r revocation.Rule) (revocation.Receipt, error)
+	// Lift ends a rule, once: a second call changes nothing.
+	Lift(ctx context.Context, id, author, reason string) (revocation.Receipt, error)
 }
 
 // Member is the gate's place among the gates; [revocation.Member] is one.
@@ -46,6 +48,15 @@ type Member interface {
 	// comes to.
 	Position() revocation.Position
 	Rules() *revocation.Rules
+	// Gates are all gates, as Redis knows them.
+	Gates(ctx context.Context) ([]revocation.GateStatus, error)
+}
+
+// Transfers are those that run on this gate; [revocation.Transfers] are. They
+// must be safe for concurrent use.
+type Transfers interface {
+	Running(match func(*revocation.Transfer) bool) []revocation.Running
+	Cut(match func(*revocation.Transfer) bool) (stopped int, late []string)
 }
 
 // Verifier proves callers; [auth.Verifier] is one.
@@ -56,10 +67,11 @@ type Verifier interface {
 // Config is what a [Handler] is made of. Fields without a default are
 // required.
 type Config struct {
-	Tokens   Tokens
-	Revoker  Revoker
-	Member   Member
-	Verifier Verifier
+	Tokens    Tokens
+	Revoker   Revoker
+	Member    Member
+	Transfers Transfers
+	Verifier  Verifier
 	// Buckets are the aliases that a grant may name.
 	Buckets []string
 	// PublicURL begins links, such as https://files.example.com, without a
@@ -99,6 +111,13 @@ func New(cfg Config) *Handler {
 	h.route("GET /v1/tokens", h.list, "subject", "bucket", "prefix", "state", "limit", "cursor")
 	h.route("GET /v1/tokens/{id}", h.show)
 	h.route("DELETE /v1/tokens/{id}", h.revoke, "reason")
+	h.route("POST /v1/revocations", h.revokeBy)
+	h.route("GET /v1/revocations", h.revocations, "state", "limit", "cursor")
+	h.route("GET /v1/revocations/{id}", h.revocation)
+	h.route("DELETE /v1/revocations/{id}", h.lift, "reason")
+	h.route("GET /v1/gates", h.gates)
+	h.route("GET /v1/transfers", h.running)
+	h.route("DELETE /v1/transfers/{id}", h.cut)
 	return h
 }
 

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"s3gate/api"
+	"s3gate/revocation"
 )
 
 // Whatever the body is, a mint answers 201 or 400, and 201 only for a key that
@@ -56,5 +60,56 @@ func FuzzMint(f *testing.F) {
 			t.Errorf("the link is %q: %v", got.URL, err)
 		}
 		g.redis.FlushAll()
+	})
+}
+
+// recording notes the rule that it is asked for, and does nothing.
+type recording struct{ rule *revocation.Rule }
+
+func (r recording) Revoke(_ context.Context, rule revocation.Rule) (revocation.Receipt, error) {
+	*r.rule = rule
+	return revocation.Receipt{}, nil
+}
+
+func (recording) Lift(context.Context, string, string, string) (revocation.Receipt, error) {
+	return revocation.Receipt{}, nil
+}
+
+// Whatever the body is, a rule is made of exactly what it says, or not at all.
+func FuzzRevokeBy(f *testing.F) {
+	for _, seed := range []string{
+		"", "null", "{}", "[]", `{"all": true}`, `{"all": null}`, `{"subject": "ada", "standing": true, "reason": null}`,
+		`{"bucket": "docs", "prefix": "a/", "labels": {"a": ""}}`, `{"bucket": "docs", "subject": null}`, `{"labels": {"a": null}}`,
+		`{"issuer": "x", "issued_before": "2030-01-31T12:00:00+01:00"}`, `{"token": "tok_aaaaaaaaaaaaaaaaaaaaaaaaaa"}`,
+		`{"all": true, "All": false}`, `{"subject": "a"} {"all": true}`, `{"subject": "ada", "dry_run": true}`, `{"subject":\u0000}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	var rule revocation.Rule
+	g := newGate(f, func(c *api.Config) { c.Revoker = recording{&rule} })
+	f.Fuzz(func(t *testing.T, body []byte) {
+		rule = revocation.Rule{}
+		r := httptest.NewRequest("POST", "/v1/revocations", bytes.NewReader(body))
+		r.Header.Set("Authorization", g.admin)
+		switch a := send(t, g.handler, r); {
+		case a.status == http.StatusBadRequest && a.problem().Field != "":
+			if rule.Author != "" {
+				t.Errorf("revoked by %+v and answered %s", rule, a.body)
+			}
+		case a.status == http.StatusOK && rule.Author == "ops":
+			var asked revocation.Rule
+			if err := json.Unmarshal(body, &asked); err != nil {
+				t.Fatalf("a rule from what is no JSON: %v", err)
+			}
+			asked.Author = "ops"
+			got, _ := json.Marshal(rule)
+			want, _ := json.Marshal(asked)
+			if rule.Validate() != nil || string(got) != string(want) {
+				t.Errorf("revoked by %s, asked for %s", got, want)
+			}
+		case a.status == http.StatusOK && bytes.Contains(body, []byte("dry_run")), a.status == http.StatusNotFound:
+		default:
+			t.Fatalf("%d %s", a.status, a.body)
+		}
 	})
 }

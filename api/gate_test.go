@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,7 @@ type gate struct {
 	redis     *miniredis.Miniredis
 	store     *tokens.Store
 	transfers *revocation.Transfers
+	member    *revocation.Member
 	handler   *api.Handler
 	log       s3gatetest.Log
 	admin     string // an Authorization header
@@ -82,14 +84,14 @@ func newGate(t testing.TB, change ...func(*api.Config)) *gate {
 			return revocation.Effect{Stopped: stopped, Committing: late}
 		},
 	})
-	g.transfers.Gate = member
+	g.transfers.Gate, g.member = member, member
 	if err := member.Await(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	cfg := api.Config{
-		Tokens:   g.store,
-		Revoker:  &revocation.Revoker{Member: member, Tombstones: g.store, Now: g.store.Now},
-		Member:   member,
+		Tokens:  g.store,
+		Revoker: &revocation.Revoker{Member: member, Tombstones: g.store, Now: g.store.Now},
+		Member:  member, Transfers: g.transfers,
 		Verifier: verifier, Buckets: []string{"docs", "inbox"}, PublicURL: publicURL,
 		Ready: g.readiness, Logger: logger,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") }),
@@ -118,6 +120,12 @@ var (
 	tokenForm = regexp.MustCompile(`s3g_[0-9A-Za-z]{28}`)
 	jwtForm   = regexp.MustCompile(`eyJ[\w-]+\.[\w-]*\.[\w-]*`)
 )
+
+// stored are the keys in Redis, but for those with which gates know of each
+// other.
+func (g *gate) stored() []string {
+	return slices.DeleteFunc(g.redis.Keys(), func(key string) bool { return strings.HasPrefix(key, "s3g:{rev}:") })
+}
 
 func (g *gate) readiness(ctx context.Context) error {
 	g.mu.Lock()
@@ -306,6 +314,9 @@ func normal(body string) string {
 		{`tok_[a-z2-7]{26}`, "tok_ID"},
 		{`(req|rev)_[0-9A-Z]{26}`, "${1}_ID"},
 		{`"took_ms":[0-9.]+`, `"took_ms":0`},
+		{`"gen":[0-9]+`, `"gen":1`},
+		{`"bytes_per_second":[0-9]+`, `"bytes_per_second":0`},
+		{`"since":"[^"]+"`, `"since":"2030-01-31T12:00:00Z"`},
 		{`"next":"[^"]+"`, `"next":"CURSOR"`},
 	} {
 		body = regexp.MustCompile(r.form).ReplaceAllString(body, r.by)

@@ -125,7 +125,7 @@ func TestMintRefusesBadFields(t *testing.T) {
 			}
 		})
 	}
-	if keys := g.redis.Keys(); len(keys) > 0 {
+	if keys := g.stored(); len(keys) > 0 {
 		t.Errorf("Redis has the keys %q", keys)
 	}
 }
@@ -177,7 +177,7 @@ func TestMintRefusesWhatIsNoJSONObject(t *testing.T) {
 			}
 		})
 	}
-	if keys := g.redis.Keys(); len(keys) > 0 {
+	if keys := g.stored(); len(keys) > 0 {
 		t.Errorf("Redis has the keys %q", keys)
 	}
 }
@@ -239,7 +239,7 @@ func TestMintKnowsBucketsByAliasOnly(t *testing.T) {
 			t.Errorf("%s: %d %s", field, a.status, a.body)
 		}
 	}
-	if keys := g.redis.Keys(); len(keys) > 0 {
+	if keys := g.stored(); len(keys) > 0 {
 		t.Errorf("Redis has the keys %q", keys)
 	}
 }

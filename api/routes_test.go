@@ -196,6 +196,9 @@ func (broken) List(context.Context, tokens.Query) (tokens.Page, error) {
 func (broken) Revoke(context.Context, revocation.Rule) (revocation.Receipt, error) {
 	return revocation.Receipt{}, errCanary
 }
+func (broken) Lift(context.Context, string, string, string) (revocation.Receipt, error) {
+	return revocation.Receipt{}, errCanary
+}
 func (broken) Verify(string) (auth.Caller, error) { return auth.Caller{}, errCanary }
 
 type trusting struct{}

@@ -235,7 +235,25 @@ func (h *Handler) show(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	status, err := h.cfg.Tokens.Show(c.Context(), id)
-	return http.StatusOK, status, err
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, h.covered(status), nil
+}
+
+// shownToken is a token as the API shows it.
+type shownToken struct {
+	tokens.Status
+	// CoveredBy is the ID of a rule that covers the token, which does not work
+	// then, whatever its state; absent if this gate knows of none.
+	CoveredBy string `json:"covered_by,omitempty"`
+}
+
+func (h *Handler) covered(st tokens.Status) shownToken {
+	if r := h.cfg.Member.Rules().Covers(&st.Grant); r != nil {
+		return shownToken{st, r.ID}
+	}
+	return shownToken{Status: st}
 }
 
 func (c *call) tokenID() (tokens.ID, error) {
@@ -248,7 +266,7 @@ func (c *call) tokenID() (tokens.ID, error) {
 
 // page is the answer to GET /v1/tokens.
 type page struct {
-	Tokens []tokens.Status `json:"tokens"`
+	Tokens []shownToken `json:"tokens"`
 	// Next is the cursor of the next page; absent on the last.
 	Next string `json:"next,omitempty"`
 }
@@ -264,10 +282,11 @@ func (h *Handler) list(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if found.Tokens == nil {
-		found.Tokens = []tokens.Status{}
+	shown := make([]shownToken, len(found.Tokens))
+	for i := range found.Tokens {
+		shown[i] = h.covered(found.Tokens[i])
 	}
-	return http.StatusOK, page{found.Tokens, found.Next}, nil
+	return http.StatusOK, page{shown, found.Next}, nil
 }
 
 // listQuery reads the parameters of a list. An empty filter is an error, since
@@ -287,14 +306,21 @@ func listQuery(values url.Values) (tokens.Query, error) {
 	if !slices.Contains(states, q.State) {
 		return q, &tokens.FieldError{Field: "state", Problem: "must be active, pending, used, expired or revoked"}
 	}
-	if values.Has("limit") {
-		n, err := strconv.Atoi(values.Get("limit"))
-		if err != nil || n < 1 || n > maxPage {
-			return q, &tokens.FieldError{Field: "limit", Problem: "must be a number from 1 to " + strconv.Itoa(maxPage)}
-		}
-		q.Limit = n
+	var err error
+	q.Limit, err = readLimit(values)
+	return q, err
+}
+
+// readLimit reads how many a page may hold; 0 if that is not given.
+func readLimit(values url.Values) (int, error) {
+	if !values.Has("limit") {
+		return 0, nil
 	}
-	return q, nil
+	n, err := strconv.Atoi(values.Get("limit"))
+	if err != nil || n < 1 || n > maxPage {
+		return 0, &tokens.FieldError{Field: "limit", Problem: "must be a number from 1 to " + strconv.Itoa(maxPage)}
+	}
+	return n, nil
 }
 
 const maxReason = 255
@@ -304,13 +330,22 @@ func (h *Handler) revoke(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	reason := c.query.Get("reason")
-	if len(reason) > maxReason {
-		return 0, nil, &tokens.FieldError{Field: "reason", Problem: "is longer than " + strconv.Itoa(maxReason) + " bytes"}
-	}
-	if !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
-		return 0, nil, &tokens.FieldError{Field: "reason", Problem: "must be UTF-8 without control characters"}
+	reason, err := c.reason()
+	if err != nil {
+		return 0, nil, err
 	}
 	receipt, err := h.cfg.Revoker.Revoke(c.Context(), revocation.Rule{Token: id, Author: c.caller.Subject, Reason: reason})
 	return http.StatusOK, receipt, err
+}
+
+// reason reads the parameter of that name.
+func (c *call) reason() (string, error) {
+	reason := c.query.Get("reason")
+	if len(reason) > maxReason {
+		return "", &tokens.FieldError{Field: "reason", Problem: "is longer than " + strconv.Itoa(maxReason) + " bytes"}
+	}
+	if !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
+		return "", &tokens.FieldError{Field: "reason", Problem: "must be UTF-8 without control characters"}
+	}
+	return reason, nil
 }

@@ -150,8 +150,11 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(t.ID) }
 type Status struct {
 	Grant
 	State string `json:"state"` // active, pending, used, expired or revoked
-	Uses  int64  `json:"uses"`
-	InUse int64  `json:"in_use"`
+	// CoveredBy is the ID of a rule that covers the token, which does not work
+	// then, whatever its state.
+	CoveredBy string `json:"covered_by,omitempty"`
+	Uses      int64  `json:"uses"`
+	InUse     int64  `json:"in_use"`
 	// Open are the uses that may still be resumed, Receipts those that have
 	// ended, the latest first, and Unreported counts charged uses that are
 	// neither. Show gives them, List does not.
@@ -201,9 +204,11 @@ type Revocation struct {
 type Receipt struct {
 	ID             string   `json:"id"`
 	AcknowledgedBy []string `json:"acknowledged_by"` // gates
+	ExpiredLeases  []string `json:"expired_leases"`  // gates that were silent, and may not serve
 	Cut            int      `json:"cut"`             // transfers that were stopped
-	Committing     []string `json:"committing,omitempty"`
-	TookMS         float64  `json:"took_ms"`
+	// Committing are uploads past stopping, by the ID of their request.
+	Committing []string `json:"committing,omitempty"`
+	TookMS     float64  `json:"took_ms"`
 }
 
 // ListQuery selects tokens. Zero fields select all.

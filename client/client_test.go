@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"s3gate/client"
+	"s3gate/tokens"
 )
 
 func at(hours int) *time.Time {
@@ -111,6 +112,23 @@ func TestAnswersLoseNothing(t *testing.T) {
 		strict("GET", "/v1/tokens/"+minted.ID, "", &client.Status{})
 		strict("GET", "/v1/tokens?limit=1", "", &client.Page{})
 	}
+	body, err := json.Marshal(fullRule())
+	if err != nil {
+		t.Fatal(err)
+	}
+	upload := g.begin(t, "req_1", tokens.Grant{Operation: tokens.Put, Bucket: "docs", Prefix: "p", Subject: "ada"})
+	if err := upload.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	strict("GET", "/v1/transfers", "", &struct{ Transfers []client.Transfer }{})
+	strict("DELETE", "/v1/transfers/req_1", "", &client.CutReceipt{})
+	var receipt client.Receipt
+	strict("POST", "/v1/revocations", string(body), &receipt)
+	strict("POST", "/v1/revocations", `{"all": true, "dry_run": true}`, &client.Reach{})
+	strict("DELETE", "/v1/revocations/"+receipt.ID+"?reason=x", "", &client.Receipt{})
+	strict("GET", "/v1/revocations/"+receipt.ID, "", &client.RuleStatus{})
+	strict("GET", "/v1/revocations?limit=1", "", &client.RulePage{})
+	strict("GET", "/v1/gates", "", &struct{ Gates []client.Gate }{})
 }
 
 func TestListLeadsThroughAllPages(t *testing.T) {

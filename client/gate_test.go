@@ -38,6 +38,7 @@ var key = []byte("0123456789abcdef0123456789abcdef")
 type gate struct {
 	url, admin string // admin is a JWT
 	redis      *miniredis.Miniredis
+	transfers  *revocation.Transfers
 	stop       func()
 }
 
@@ -60,14 +61,22 @@ func startGate() (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	member := revocation.Join(rdb, revocation.MemberOptions{Name: "gate-1", Fresh: true})
+	transfers := &revocation.Transfers{}
+	member := revocation.Join(rdb, revocation.MemberOptions{
+		Name: "gate-1", Fresh: true,
+		Apply: func(r *revocation.Rule) revocation.Effect {
+			stopped, late := transfers.Cut(r.CoversTransfer)
+			return revocation.Effect{Stopped: stopped, Committing: late}
+		},
+	})
+	transfers.Gate = member
 	if err := member.Await(context.Background()); err != nil {
 		return nil, err
 	}
 	web := httptest.NewServer(api.New(api.Config{
-		Tokens:   store,
-		Revoker:  &revocation.Revoker{Member: member, Tombstones: store, Now: store.Now},
-		Member:   member,
+		Tokens:  store,
+		Revoker: &revocation.Revoker{Member: member, Tombstones: store, Now: store.Now},
+		Member:  member, Transfers: transfers,
 		Verifier: verifier, Buckets: []string{"docs", "inbox"}, PublicURL: "https://files.example.com",
 		Ready: func(context.Context) error { return nil },
 	}))
@@ -80,7 +89,7 @@ func startGate() (*gate, error) {
 		rdb.Close()
 		server.Close()
 	}
-	return &gate{web.URL, admin, server, stop}, nil
+	return &gate{web.URL, admin, server, transfers, stop}, nil
 }
 
 func newGate(t *testing.T) *gate {

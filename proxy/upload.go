@@ -132,7 +132,7 @@ func (x *exchange) put(ctx context.Context, up Upstream) error {
 	pipe, closePipe := x.h.Bandwidth.open(x.grant())
 	defer closePipe()
 	body := &uploadBody{
-		src: pipe.reader(ctx, x.r.Body), left: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
+		src: pipe.reader(ctx, x.transfer.Reader(x.r.Body)), left: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
 		rc: http.NewResponseController(x.w), idle: cmp.Or(x.h.UploadIdle, 20*time.Second),
 	}
 	defer func() { x.in = body.release() }()

@@ -70,15 +70,16 @@ type Transfer struct {
 	// Token is the token under which it runs.
 	Token tokens.ID
 
-	owner  *Transfers
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	conn   *conn // nil when it is not ours to cut
-	shared bool  // other requests use the connection too (HTTP/2)
-	rc     *http.ResponseController
-	bytes  atomic.Int64
-	began  time.Time
-	grant  atomic.Pointer[tokens.Grant] // nil until Permit
+	owner    *Transfers
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	conn     *conn // nil when it is not ours to cut
+	shared   bool  // other requests use the connection too (HTTP/2)
+	rc       *http.ResponseController
+	bytes    atomic.Int64
+	received atomic.Int64 // of an upload's body
+	began    time.Time
+	grant    atomic.Pointer[tokens.Grant] // nil until Permit
 
 	mu      sync.Mutex // held during every write to the client
 	started atomic.Bool

@@ -250,6 +250,7 @@ func showStatus(p *printer, s *client.Status) {
 	}
 	row("id", s.ID)
 	row("state", s.State)
+	row("covered by", s.CoveredBy)
 	row("operation", s.Operation)
 	row("object", s.Bucket+"/"+s.Key+s.Prefix)
 	if s.MaxUses > 0 {

@@ -211,7 +211,7 @@ func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Ha
 		Revoker: &revocation.Revoker{
 			Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife,
 		},
-		Member:   g.member,
+		Member: g.member, Transfers: g.transfers,
 		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
 	}

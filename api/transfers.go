@@ -1,0 +1,46 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+
+	"s3gate/revocation"
+)
+
+// gateList is the answer to GET /v1/gates.
+type gateList struct {
+	Gates []revocation.GateStatus `json:"gates"`
+}
+
+func (h *Handler) gates(c *call) (int, any, error) {
+	gates, err := h.cfg.Member.Gates(c.Context())
+	return http.StatusOK, gateList{gates}, err
+}
+
+// transferList is the answer to GET /v1/transfers.
+type transferList struct {
+	Transfers []revocation.Running `json:"transfers"`
+}
+
+func (h *Handler) running(*call) (int, any, error) {
+	return http.StatusOK, transferList{h.cfg.Transfers.Running(nil)}, nil
+}
+
+// ended is the answer to DELETE /v1/transfers/{id}: it was cut, or it is an
+// upload past stopping.
+type ended struct {
+	ID         string `json:"id"`
+	Cut        bool   `json:"cut"`
+	Committing bool   `json:"committing"`
+}
+
+func (h *Handler) cut(c *call) (int, any, error) {
+	id := c.PathValue("id")
+	stopped, late := h.cfg.Transfers.Cut(func(t *revocation.Transfer) bool { return t.ID == id })
+	if stopped == 0 && len(late) == 0 {
+		return 0, nil, errTransfer
+	}
+	h.cfg.Logger.LogAttrs(c.Context(), slog.LevelInfo, "transfer cut by a caller",
+		slog.String("transfer", id), slog.String("by", c.caller.Subject), slog.Bool("cut", stopped > 0))
+	return http.StatusOK, ended{ID: id, Cut: stopped > 0, Committing: len(late) > 0}, nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newTransfers() *cobra.Command {
+	return group("transfers", "List and cut what runs through one gate", newListTransfers(), newCut())
+}
+
+func newListTransfers() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list"},
+		Short:   "List what runs through the gate that is asked, the longest first",
+		Args:    exactly(0),
+	}
+	apiFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := newClient(cmd)
+		if err != nil {
+			return err
+		}
+		transfers, err := c.Transfers(cmd.Context())
+		if err != nil {
+			return err
+		}
+		p := newPrinter(cmd)
+		t := p.table()
+		defer t.Flush()
+		if !p.json {
+			fmt.Fprintln(t, "ID\tDIRECTION\tOBJECT\tBYTES\tPER SECOND\tSINCE\tTOKEN\tSUBJECT")
+		}
+		for _, r := range transfers {
+			err := p.print(r, func(*printer) {
+				fmt.Fprintf(t, "%s\t%s\t%s/%s\t%d\t%d\t%s\t%s\t%s\n", r.ID, r.Direction, r.Bucket, r.Key+r.Prefix,
+					r.Bytes, r.BytesPerSecond, r.Since.Local().Format(time.DateTime), r.Token, r.Subject)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func newCut() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cut ID",
+		Short: "Cut one transfer through the gate that is asked; its token goes on working",
+		Args:  exactly(1),
+	}
+	apiFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := newClient(cmd)
+		if err != nil {
+			return err
+		}
+		receipt, err := c.Cut(cmd.Context(), args[0])
+		if err != nil {
+			return fmt.Errorf("cutting %s: %w", args[0], err)
+		}
+		return newPrinter(cmd).print(receipt, func(p *printer) {
+			if receipt.Cut {
+				fmt.Fprintf(p.out, "%s cut\n", receipt.ID)
+			} else {
+				fmt.Fprintf(p.out, "%s not cut: the upload had been sent in full and may have been stored\n", receipt.ID)
+			}
+		})
+	}
+	return cmd
+}
