@@ -29,6 +29,7 @@ type world struct {
 	redis  string
 	bucket *s3client.Bucket // as an administrator, past the gates
 	log    *s3gatetest.Log  // of all gates
+	shared bool             // others may have used the Redis
 }
 
 // newEmbedded is a world of embedded parts, for what does not depend on them.
@@ -102,7 +103,7 @@ func (w *world) open(change func(*config.Config)) *testGate {
 		Version: "test",
 		// Gates would wait for each other to give back what a Redis may have lost
 		// that is new to them.
-		FreshRedis: true,
+		FreshRedis: !w.shared,
 		PublicURL:  func(addr net.Addr) string { return gate.URL(addr, cfg.Links.Cert != "") },
 	})
 	if err != nil {

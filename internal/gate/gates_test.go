@@ -188,6 +188,7 @@ func TestRedisRestartsEmpty(t *testing.T) {
 	server := s3gatetest.RedisServer(t)
 	w := newWorld(t, s3gatetest.DevS3(t), server.Addr)
 	w.store("o", "text/plain", []byte("object"))
+	w.shared = true
 	change := func(c *config.Config) { c.Revocation.Lease = 300 * time.Millisecond }
 	one, two := w.gate(change), w.gate(change)
 	revoke(t, one, `{"subject": "ada", "standing": true}`)
