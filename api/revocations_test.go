@@ -117,14 +117,16 @@ func TestStandingRulesForbidMinting(t *testing.T) {
 	g.mint(get(`"subject": "ada"`))
 }
 
-// Lifting a rule that names a token does not revive it: its record is marked.
-func TestTokensByNameStayRevoked(t *testing.T) {
+// Lifting the rule that names a token lets it work again.
+func TestLiftingRestoresAToken(t *testing.T) {
 	g := newGate(t)
 	m := g.mint(get())
 	receipt := g.revoke(`{"token": "` + m.ID + `"}`)
-	g.do("DELETE", "/v1/revocations/"+receipt["id"].(string), "")
-	if state := g.do("GET", "/v1/tokens/"+m.ID, "").object(t)["state"]; state != "revoked" {
-		t.Errorf("the token is %v", state)
+	for _, want := range []string{"revoked", "active"} {
+		if state := g.do("GET", "/v1/tokens/"+m.ID, "").object(t)["state"]; state != want {
+			t.Errorf("the token is %v, want %s", state, want)
+		}
+		g.do("DELETE", "/v1/revocations/"+receipt["id"].(string), "")
 	}
 	for _, body := range []string{`{"token": "tok_aaaaaaaaaaaaaaaaaaaaaaaaaa"}`, `{"token": "tok_aaaaaaaaaaaaaaaaaaaaaaaaaa", "dry_run": true}`} {
 		if a := g.do("POST", "/v1/revocations", body); a.status != http.StatusNotFound {

@@ -27,6 +27,7 @@ var (
 	loadScript    = load("load")
 	membersScript = load("members")
 	effectScript  = load("effect")
+	pruneScript   = load("prune")
 )
 
 func load(name string) *redis.Script {
@@ -131,6 +132,7 @@ type renewal struct {
 	off      bool // the place is not on the chain
 	settling bool
 	head     place
+	now      time.Time // of Redis
 	entries  []entry
 }
 
@@ -149,8 +151,8 @@ func (l log) renew(ctx context.Context, member, name string, at place, watch tim
 	default:
 		return renewal{}, fmt.Errorf("%w: unexpected answer", tokens.ErrUnproven)
 	}
-	r := renewal{settling: status == "settling", head: reply.place()}
-	for i := 3; i+4 < len(reply); i += 5 {
+	r := renewal{settling: status == "settling", head: reply.place(), now: time.UnixMilli(reply.number(3)).UTC()}
+	for i := 4; i+4 < len(reply); i += 5 {
 		r.entries = append(r.entries, entry{
 			seq: reply.number(i), gen: reply.number(i + 1), chain: reply.text(i + 2), id: reply.text(i + 3), value: reply.text(i + 4),
 		})
@@ -184,6 +186,16 @@ func (l log) members(ctx context.Context, gone, seen string) (map[string]string,
 		return nil, err
 	}
 	return reply.pairs(2), nil
+}
+
+// prune forgets rules.
+func (l log) prune(ctx context.Context, ids []string) error {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	_, _, err := l.run(ctx, pruneScript, []string{rulesKey}, args...)
+	return err
 }
 
 // Effect is what a rule has stopped.

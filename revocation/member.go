@@ -58,6 +58,7 @@ type Member struct {
 
 	mu      sync.Mutex
 	at      place
+	now     time.Time     // of Redis, when it was last heard of
 	renewed chan struct{} // closed at the next renewal of the lease
 
 	kick   chan struct{}
@@ -141,6 +142,7 @@ func (m *Member) Await(ctx context.Context) error {
 
 // keep renews the lease three times in its life, and when it is woken.
 func (m *Member) keep(ctx context.Context) {
+	pruned := time.Time{}
 	for {
 		pause := m.opts.Lease / 3
 		err := m.renew(ctx)
@@ -148,12 +150,39 @@ func (m *Member) keep(ctx context.Context) {
 			pause = min(pause, 100*time.Millisecond)
 		}
 		m.note(err)
+		if time.Since(pruned) > pruneEvery && err == nil {
+			pruned = time.Now()
+			m.prune(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.kick:
 		case <-time.After(pause):
 		}
+	}
+}
+
+const (
+	// pruneEvery is how often rules are forgotten, and pruneMost how many at
+	// a time.
+	pruneEvery = time.Minute
+	pruneMost  = 500
+)
+
+// prune forgets rules that have outlived what they cover.
+func (m *Member) prune(ctx context.Context) {
+	m.mu.Lock()
+	now := m.now
+	m.mu.Unlock()
+	rules := m.rules.Load()
+	ids := rules.over(now, pruneMost)
+	if len(ids) == 0 {
+		return
+	}
+	m.rules.Store(rules.without(ids))
+	if err := m.log.prune(ctx, ids); err != nil {
+		m.opts.Logger.Warn("forgetting old revocation rules", "err", err)
 	}
 }
 
@@ -247,6 +276,9 @@ func (m *Member) renew(ctx context.Context) error {
 			}
 			continue
 		}
+		m.mu.Lock()
+		m.now = r.now
+		m.mu.Unlock()
 		if m.reached(r.head) && !r.settling {
 			m.extend(sent + m.opts.Lease)
 		}
@@ -339,11 +371,11 @@ func (m *Member) reload(ctx context.Context) error {
 		}
 	}
 	m.mu.Lock()
-	gen := m.at.Gen
+	gen, now := m.at.Gen, m.now
 	m.at = head
 	m.mu.Unlock()
 	for _, r := range mine.All() {
-		if there := known.Rule(r.ID); there != nil && there.Version >= r.Version {
+		if there := known.Rule(r.ID); there != nil && there.Version >= r.Version || r.over(now) {
 			continue
 		}
 		if _, err := m.log.append(ctx, r, gen, m.watch()); err != nil {

@@ -41,6 +41,10 @@ func (s *tombstones) Restore(_ context.Context, id tokens.ID) error {
 	return s.err
 }
 
+func (s *tombstones) Show(context.Context, tokens.ID) (tokens.Status, error) {
+	return tokens.Status{Grant: tokens.Grant{ExpiresAt: time.Now().Add(time.Hour)}}, nil
+}
+
 // member is a gate's part, and what it was told to stop.
 type member struct {
 	*revocation.Member
@@ -63,21 +67,26 @@ func newClient(t testing.TB, addr string) *redis.Client {
 // join adds a gate and waits for its lease.
 func join(t testing.TB, addr, name string) *member {
 	t.Helper()
+	return joinWith(t, addr, revocation.MemberOptions{Name: name})
+}
+
+// joinWith adds a gate with some options of its own.
+func joinWith(t testing.TB, addr string, opts revocation.MemberOptions) *member {
+	t.Helper()
 	m := &member{rdb: newClient(t, addr)}
 	begin := time.Now()
-	m.Member = revocation.Join(m.rdb, revocation.MemberOptions{
-		Name: name, Lease: lease,
-		Clock: func() time.Duration { return time.Since(begin) + time.Hour + time.Duration(m.ahead.Load()) },
-		Apply: func(r *revocation.Rule) revocation.Effect {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.applied = append(m.applied, r.ID)
-			if m.hold != nil {
-				<-m.hold
-			}
-			return revocation.Effect{Stopped: 1, Committing: []string{"req_" + name}}
-		},
-	})
+	opts.Lease = lease
+	opts.Clock = func() time.Duration { return time.Since(begin) + time.Hour + time.Duration(m.ahead.Load()) }
+	opts.Apply = func(r *revocation.Rule) revocation.Effect {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.applied = append(m.applied, r.ID)
+		if m.hold != nil {
+			<-m.hold
+		}
+		return revocation.Effect{Stopped: 1, Committing: []string{"req_" + opts.Name}}
+	}
+	m.Member = revocation.Join(m.rdb, opts)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -86,7 +95,7 @@ func join(t testing.TB, addr, name string) *member {
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	if err := m.Await(ctx); err != nil {
-		t.Fatalf("%s has no lease: %v", name, err)
+		t.Fatalf("%s has no lease: %v", opts.Name, err)
 	}
 	return m
 }
@@ -313,5 +322,40 @@ func TestRevokeWithoutRedis(t *testing.T) {
 	}
 	if _, err := m.revoker(&tombstones{err: tokens.ErrUnknown}).Revoke(ctx, revocation.Rule{Token: "x"}); !errors.Is(err, revocation.ErrRule) {
 		t.Errorf("%v, want ErrRule", err)
+	}
+}
+
+// A rule is forgotten when nothing can live any more that it covers; a standing
+// one is not, and neither does anybody give back what was forgotten.
+func TestRulesAreForgotten(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	server.SetTime(noon)
+	join := func(name string) *member {
+		return joinWith(t, server.Addr(), revocation.MemberOptions{Name: name, Fresh: true})
+	}
+	a := join("a")
+	r := a.revoker(&tombstones{})
+	r.MaxLife = time.Hour
+	for _, rule := range []revocation.Rule{{Subject: "ada"}, {Subject: "bob", Standing: true}, {Token: tokens.Generate().ID()}} {
+		if _, err := r.Revoke(t.Context(), rule); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known := func() int { n, _ := server.HKeys("s3g:{rev}:rules"); return len(n) }
+	server.SetTime(noon.Add(25 * time.Hour)) // one may be resumed for a day after it has expired
+	if b := join("b"); b.Rules().Len() != 3 || known() != 3 {
+		t.Errorf("after 25 hours: %d rules, %d in Redis, want 3", b.Rules().Len(), known())
+	}
+	later := time.Now().Add(48 * time.Hour) // the token's life is by the real clock
+	server.SetTime(later)
+	c := join("c")
+	eventually(t, "two of three rules are forgotten", func() bool { return c.Rules().Len() == 1 && known() == 1 })
+	// The first gate still knows them. It gives back only what counts.
+	server.FlushAll()
+	server.SetTime(later)
+	eventually(t, "the standing rule is given back", func() bool { return known() > 0 && a.Lease() == nil && c.Lease() == nil })
+	if known() != 1 || c.Rules().Covers(&tokens.Grant{Subject: "bob"}) == nil {
+		t.Errorf("%d rules in Redis, want the standing one", known())
 	}
 }

@@ -56,6 +56,8 @@ type Receipt struct {
 type Tombstones interface {
 	Revoke(ctx context.Context, id tokens.ID, author, reason string) error
 	Restore(ctx context.Context, id tokens.ID) error
+	// Show says, among other things, how long the token could live.
+	Show(ctx context.Context, id tokens.ID) (tokens.Status, error)
 }
 
 // Revoker revokes. It is safe for concurrent use.
@@ -100,7 +102,7 @@ func (r *Revoker) revoke(ctx context.Context, rule Rule) (Receipt, error) {
 	}
 	rule.ID, rule.Version, rule.At, rule.Position = "rev_"+ulid.Make().String(), 1, now, Position{}
 	if r.MaxLife > 0 && !rule.Standing {
-		rule.Until = now.Add(r.MaxLife)
+		rule.Until = now.Add(r.MaxLife + afterlife)
 	}
 	if rule.Token != "" {
 		// The record first says whether there is such a token. A request that
@@ -109,9 +111,18 @@ func (r *Revoker) revoke(ctx context.Context, rule Rule) (Receipt, error) {
 		if err := r.Tombstones.Revoke(ctx, rule.Token, rule.Author, rule.Reason); err != nil {
 			return Receipt{}, err
 		}
+		status, err := r.Tombstones.Show(ctx, rule.Token)
+		if err != nil {
+			return Receipt{}, err
+		}
+		rule.Until = status.ExpiresAt.Add(afterlife)
 	}
 	return r.announce(ctx, &rule, begin)
 }
+
+// afterlife is for how long a use may be resumed after its token has expired,
+// and some.
+const afterlife = tokens.MaxResumeWindow + time.Hour
 
 // Lift ends a rule. What it covered works again, if no other rule covers it.
 // Errors: [ErrNoRule], tokens.ErrUnproven.

@@ -74,6 +74,9 @@ type Rule struct {
 // Lifted reports whether the rule holds no more.
 func (r *Rule) Lifted() bool { return !r.LiftedAt.IsZero() }
 
+// over reports whether nothing can live any more that the rule covers.
+func (r *Rule) over(now time.Time) bool { return !r.Until.IsZero() && now.After(r.Until) }
+
 // Covers reports whether the rule takes the grant's permission back.
 func (r *Rule) Covers(g *tokens.Grant) bool {
 	return !r.Lifted() && (r.Standing || Position{g.RevGen, g.RevSeq}.Before(r.Position)) && r.selects(g)

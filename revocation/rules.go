@@ -3,6 +3,7 @@ package revocation
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"s3gate/tokens"
 )
@@ -104,6 +105,29 @@ func (s *Rules) find(g *tokens.Grant, hits func(*Rule, *tokens.Grant) bool) *Rul
 		}
 	}
 	return s.byPrefix[g.Bucket].find(g, first)
+}
+
+// over returns the IDs of rules that have outlived what they cover, most at
+// most.
+func (s *Rules) over(now time.Time, most int) []string {
+	var ids []string
+	for id, r := range s.byID {
+		if r.over(now) && len(ids) < most {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// without is the set without some rules.
+func (s *Rules) without(ids []string) *Rules {
+	kept := make([]*Rule, 0, len(s.byID))
+	for id, r := range s.byID {
+		if !slices.Contains(ids, id) {
+			kept = append(kept, r)
+		}
+	}
+	return NewRules(kept)
 }
 
 // names reports whether a rule that holds names the token.

@@ -21,8 +21,8 @@ func newRevoke() *cobra.Command {
 without error every later request is refused, on every gate, and running
 transfers are cut.
 
-Of the flags that select, all must match. What is revoked by flags works again
-when the rule is lifted (s3gate revocations lift); what is named does not.`,
+Of the flags that select, all must match. What was revoked works again when the
+rule is lifted (s3gate revocations lift).`,
 		Example: `  s3gate revoke https://files.example.com/s3g_…/report.pdf --reason 'sent to the wrong list'
   s3gate revoke --subject ada@example.com --standing --reason 'laptop stolen'
   s3gate revoke --prefix docs/2026/q3/ --dry-run
@@ -96,7 +96,7 @@ func checkSelection(cmd *cobra.Command, args []string) error {
 	case len(args) > 0 && len(selected) > 0:
 		return usagef("tokens by name and %s exclude each other", strings.Join(selected, ", "))
 	case len(args) > 0 && standing:
-		return usagef("--standing is for a selection; a token that is named stays revoked")
+		return usagef("--standing is for a selection: after a token that is named comes no other")
 	case all && len(selected) > 1:
 		return usagef("--all and another selection exclude each other, got %s", strings.Join(selected, ", "))
 	}
