@@ -55,6 +55,7 @@ const maxLog = 10_000
 type Redis interface {
 	redis.Scripter
 	XRead(ctx context.Context, a *redis.XReadArgs) *redis.XStreamSliceCmd
+	Info(ctx context.Context, sections ...string) *redis.StringCmd
 }
 
 // place is a position and the hash of everything that led to it.

@@ -33,6 +33,9 @@ type MemberOptions struct {
 	// leases after Redis has begun a new life, while gates give it back what it
 	// has lost.
 	Fresh bool
+	// AllowEviction serves also from a Redis that may evict keys when its
+	// memory is full, and only warns.
+	AllowEviction bool
 	// Apply is told of every rule that has come or changed, after it counts
 	// and before that is acknowledged. It must make sure that nothing of what
 	// the rule covers goes on, return then, and say what it has stopped.
@@ -55,6 +58,9 @@ type Member struct {
 	rules atomic.Pointer[Rules]
 	until atomic.Int64 // of the lease, by the clock
 	held  atomic.Bool  // whether the lease was there last, for the logger
+
+	refused atomic.Bool // Redis is not one to be relied on
+	warned  bool        // of that; for keep only
 
 	mu      sync.Mutex
 	at      place
@@ -142,9 +148,14 @@ func (m *Member) Await(ctx context.Context) error {
 
 // keep renews the lease three times in its life, and when it is woken.
 func (m *Member) keep(ctx context.Context) {
-	pruned := time.Time{}
+	var pruned, inspected time.Time
+	var life int64 // of Redis
 	for {
 		pause := m.opts.Lease / 3
+		if gen := m.Position().Gen; inspected.IsZero() || gen != life || time.Since(inspected) > inspectEvery {
+			inspected, life = time.Now(), gen
+			m.inspect(ctx)
+		}
 		err := m.renew(ctx)
 		if err != nil {
 			pause = min(pause, 100*time.Millisecond)
@@ -164,6 +175,9 @@ func (m *Member) keep(ctx context.Context) {
 }
 
 const (
+	// inspectEvery is how often Redis is asked about itself, besides at the
+	// beginning of each of its lives.
+	inspectEvery = time.Minute
 	// pruneEvery is how often rules are forgotten, and pruneMost how many at
 	// a time.
 	pruneEvery = time.Minute
@@ -279,7 +293,7 @@ func (m *Member) renew(ctx context.Context) error {
 		m.mu.Lock()
 		m.now = r.now
 		m.mu.Unlock()
-		if m.reached(r.head) && !r.settling {
+		if m.reached(r.head) && !r.settling && !m.refused.Load() {
 			m.extend(sent + m.opts.Lease)
 		}
 		if len(r.entries) == 0 {

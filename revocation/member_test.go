@@ -352,10 +352,29 @@ func TestRulesAreForgotten(t *testing.T) {
 	c := join("c")
 	eventually(t, "two of three rules are forgotten", func() bool { return c.Rules().Len() == 1 && known() == 1 })
 	// The first gate still knows them. It gives back only what counts.
+	time.Sleep(lease) // it has heard what time it is
 	server.FlushAll()
 	server.SetTime(later)
 	eventually(t, "the standing rule is given back", func() bool { return known() > 0 && a.Lease() == nil && c.Lease() == nil })
 	if known() != 1 || c.Rules().Covers(&tokens.Grant{Subject: "bob"}) == nil {
 		t.Errorf("%d rules in Redis, want the standing one", known())
 	}
+}
+
+// A Redis that may throw keys away when its memory is full is not served from
+// (D5), unless somebody says so.
+func TestEvictingRedisIsRefused(t *testing.T) {
+	t.Parallel()
+	server := s3gatetest.RedisServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+	opts := revocation.MemberOptions{Fresh: true, Lease: lease}
+	strict := revocation.Join(newClient(t, server.Addr), opts)
+	defer strict.Leave(context.Background())
+	joinWith(t, server.Addr, revocation.MemberOptions{Fresh: true, AllowEviction: true})
+	short, cancel := context.WithTimeout(t.Context(), lease)
+	defer cancel()
+	if err := strict.Await(short); err == nil || strict.Lease() == nil {
+		t.Error("a lease on a Redis that evicts keys")
+	}
+	fine := s3gatetest.RedisServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "noeviction")
+	joinWith(t, fine.Addr, revocation.MemberOptions{Fresh: true})
 }

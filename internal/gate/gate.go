@@ -45,6 +45,8 @@ type Options struct {
 	Version string
 	// FreshRedis says that nobody else can have used Redis yet.
 	FreshRedis bool
+	// AllowEviction serves also from a Redis that may evict keys, and warns.
+	AllowEviction bool
 	// PublicURL returns the beginning of links, given the address that the
 	// link listener got; nil means the configuration's.
 	PublicURL func(addr net.Addr) string
@@ -115,7 +117,7 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		Logger:         g.logger,
 	})
 	g.member = revocation.Join(g.rdb, revocation.MemberOptions{
-		Name: gateName(), Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, Apply: g.apply, Logger: g.logger,
+		Name: gateName(), Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowEviction: opts.AllowEviction, Apply: g.apply, Logger: g.logger,
 	})
 	g.transfers.Gate = g.member
 	if err := g.listen(); err != nil {
