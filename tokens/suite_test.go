@@ -273,7 +273,7 @@ func testRacers(t *testing.T, b *backend) {
 	ctx := t.Context()
 	stores := make([]*tokens.Store, 3)
 	for i := range stores {
-		stores[i] = b.store(t, tokens.Options{BusyWait: 5 * time.Second})
+		stores[i] = b.store(t, tokens.Options{BusyWait: 30 * time.Second})
 	}
 	token := mint(t, stores[0], n)
 	var copies, flops atomic.Int64
