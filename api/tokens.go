@@ -38,6 +38,7 @@ type mintRequest struct {
 	CutAtExpiry       bool              `json:"cut_at_expiry"`
 	ResumeWindow      string            `json:"resume_window"`
 	ResumeSlack       *int64            `json:"resume_slack"`
+	SelfRevoke        *bool             `json:"self_revoke"`
 	VersionID         string            `json:"version_id"`
 	IfMatch           string            `json:"if_match"`
 	Passcode          string            `json:"passcode"`
@@ -71,6 +72,11 @@ func (m *mintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
 		g.MaxUses = *m.MaxUses
 	case m.Operation == tokens.Put:
 		g.MaxUses = 1
+	}
+	// One of many readers must not take the link from all.
+	g.SelfRevoke = g.MaxUses == 1
+	if m.SelfRevoke != nil {
+		g.SelfRevoke = *m.SelfRevoke
 	}
 	life, err = m.life()
 	return g, life, err

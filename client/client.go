@@ -79,6 +79,7 @@ type MintRequest struct {
 	VersionID         string            `json:"version_id,omitempty"`          // the only version that is given out
 	IfMatch           string            `json:"if_match,omitempty"`            // the ETag that the object must have
 	Passcode          string            `json:"passcode,omitempty"`            // what must be given with the link
+	SelfRevoke        *bool             `json:"self_revoke,omitempty"`         // whether the holder may revoke it; nil means if it has one use
 	Confirm           string            `json:"confirm,omitempty"`             // auto, always or never
 	Response          *Response         `json:"response,omitempty"`
 	Upload            *Upload           `json:"upload,omitempty"`
@@ -120,8 +121,9 @@ type Grant struct {
 	ResumeSlack       int64             `json:"resume_slack,omitempty"`  // bytes
 	VersionID         string            `json:"version_id,omitempty"`
 	IfMatch           string            `json:"if_match,omitempty"`
-	Passcode          bool              `json:"passcode,omitempty"` // one must be given
-	Confirm           string            `json:"confirm,omitempty"`  // auto, always or never
+	Passcode          bool              `json:"passcode,omitempty"`    // one must be given
+	SelfRevoke        bool              `json:"self_revoke,omitempty"` // the holder may revoke it
+	Confirm           string            `json:"confirm,omitempty"`     // auto, always or never
 	Response          *Response         `json:"response,omitempty"`
 	Upload            *Upload           `json:"upload,omitempty"`
 	Issuer            string            `json:"issuer,omitempty"`

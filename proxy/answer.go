@@ -66,13 +66,17 @@ func (x *exchange) sendBody(status int, contentType string, body []byte) {
 
 // allowed lists the methods of a link. POST is the confirm page's form.
 func allowed(g *tokens.Grant) string {
-	switch {
-	case g.Operation == tokens.Put:
-		return "PUT, OPTIONS"
-	case asks(g):
-		return "GET, HEAD, POST, OPTIONS"
+	methods := []string{"GET", "HEAD"}
+	if g.Operation == tokens.Put {
+		methods = []string{"PUT"}
 	}
-	return "GET, HEAD, OPTIONS"
+	if asks(g) {
+		methods = append(methods, "POST")
+	}
+	if g.SelfRevoke {
+		methods = append(methods, "DELETE")
+	}
+	return strings.Join(append(methods, "OPTIONS"), ", ")
 }
 
 func (x *exchange) render(p problem) (contentType string, body []byte) {

@@ -33,13 +33,16 @@ func (x *exchange) allowOrigin() {
 			"X-Amz-Version-Id, X-Amz-Checksum-Type, X-Amz-Checksum-Crc32, X-Amz-Checksum-Crc32c, X-Amz-Checksum-Crc64nvme, X-Amz-Checksum-Sha1, X-Amz-Checksum-Sha256")
 }
 
+// anyMethod is what links answer, each some of it.
+const anyMethod = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
+
 // options answers OPTIONS, also a CORS preflight (Fetch standard, "CORS
 // protocol"), without asking anybody.
 func (x *exchange) options() {
 	h := x.w.Header()
-	h.Set("Allow", "GET, HEAD, PUT, POST, OPTIONS")
+	h.Set("Allow", anyMethod)
 	if x.r.Header.Get("Access-Control-Request-Method") != "" {
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD, PUT")
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, PUT, DELETE")
 		h.Set("Access-Control-Allow-Headers",
 			"Authorization, X-S3gate-Passcode, Content-Type, Content-Encoding, Content-Language, Content-MD5, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
 		h.Set("Access-Control-Max-Age", "600")

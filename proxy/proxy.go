@@ -91,6 +91,9 @@ type Handler struct {
 	// Status tells the confirm page how many uses are left; nil leaves that
 	// out. [tokens.Store.Show] is one.
 	Status func(context.Context, tokens.ID) (tokens.Status, error)
+	// Revoke revokes a token for whoever holds its link. When it returns nil no
+	// gate permits it any more. Nil lets no link be revoked by its holder.
+	Revoke func(ctx context.Context, id tokens.ID) error
 	// UploadIdle is how long a client may send nothing of an upload before
 	// it is given up; 0 means 20 s, after which S3 gives up too.
 	UploadIdle time.Duration
@@ -126,7 +129,7 @@ func (x *exchange) serve() error {
 	}
 	answer := x.answer()
 	if answer == nil {
-		return &methodError{allow: "GET, HEAD, PUT, POST, OPTIONS"}
+		return &methodError{allow: anyMethod}
 	}
 	if err := x.route(); err != nil {
 		return err
@@ -154,6 +157,8 @@ func (x *exchange) answer() func() error {
 		return x.upload
 	case http.MethodPost:
 		return x.submit
+	case http.MethodDelete:
+		return x.withdraw
 	}
 	return nil
 }

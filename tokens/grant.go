@@ -78,6 +78,8 @@ type Grant struct {
 	// Confirm says when a browser shows a page first, on which a person
 	// starts the download: auto, also when empty, always or never.
 	Confirm Confirm `json:"confirm,omitempty"`
+	// SelfRevoke lets whoever holds the link revoke it.
+	SelfRevoke bool `json:"self_revoke,omitempty"`
 	// Response overrides headers of the answer to a get.
 	Response Response `json:"response,omitzero"`
 	// Upload limits what a put may store.

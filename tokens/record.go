@@ -44,6 +44,7 @@ const (
 	fieldConfirm
 	fieldRevGen
 	fieldRevSeq
+	fieldSelfRevoke
 )
 
 var errRecord = errors.New("unreadable token record")
@@ -93,6 +94,7 @@ func encodeGrant(g *Grant) []byte {
 	text(fieldConfirm, string(g.Confirm))
 	number(fieldRevGen, g.RevGen)
 	number(fieldRevSeq, g.RevSeq)
+	number(fieldSelfRevoke, int64(protowire.EncodeBool(g.SelfRevoke)))
 	number(fieldOverwrite, int64(protowire.EncodeBool(g.Upload.Overwrite)))
 	text(fieldIssuer, g.Issuer)
 	text(fieldIssuedBy, g.IssuedBy)
@@ -205,6 +207,8 @@ func (g *Grant) setNumber(num protowire.Number, v int64) error {
 		g.RevGen = v
 	case fieldRevSeq:
 		g.RevSeq = v
+	case fieldSelfRevoke:
+		g.SelfRevoke = v != 0
 	case fieldIssuedAt:
 		g.IssuedAt = time.UnixMilli(v).UTC()
 	default:

@@ -29,7 +29,7 @@ func newMint() *cobra.Command {
 		contentTypes            []string
 		overwrite, inline, once bool
 		slack, passcodeFile     string
-		prefix                  bool
+		prefix, selfRevoke      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "mint get|put BUCKET/KEY",
@@ -60,6 +60,7 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 	f.StringVar(&r.IfMatch, "if-match", "", "the ETag that the object must have, with its quotes")
 	f.StringVar(&passcodeFile, "passcode-file", "", "a file with the passcode that must be given with the link, - for stdin")
 	f.StringVar(&r.Confirm, "confirm", "", "whether browsers show a page first: auto, always or never (default auto: for limited tokens)")
+	f.BoolVar(&selfRevoke, "self-revoke", false, "let whoever has the link revoke it with DELETE (default: if it has one use)")
 	f.BoolVar(&r.List, "list", false, "let whoever has the link list what is below BUCKET/PREFIX/")
 	f.BoolVar(&prefix, "prefix", false, "take BUCKET/PREFIX for everything below it")
 	f.StringVar(&response.Filename, "filename", "", "the name to save under")
@@ -83,6 +84,9 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 				return err
 			}
 			r.ResumeSlack = &n
+		}
+		if f.Changed("self-revoke") {
+			r.SelfRevoke = &selfRevoke
 		}
 		if r.Passcode, err = readSecret(cmd, passcodeFile); err != nil {
 			return err

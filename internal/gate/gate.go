@@ -194,7 +194,11 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 		Answers:    proxy.NewGuesses(0.2, 20),
 		Status:     g.store.Show,
 		UploadIdle: g.cfg.Upload.IdleTimeout,
-		Ended:      g.useEnded, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
+		Revoke: func(ctx context.Context, id tokens.ID) error {
+			_, err := g.revoker().Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
+			return err
+		},
+		Ended: g.useEnded, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
 		Contact: g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
 	}
 	if n := g.cfg.Guesses.Burst; n > 0 {
@@ -209,11 +213,9 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 // apiHandler also serves metrics if the operators' listener is the API's.
 func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Handler {
 	cfg := api.Config{
-		Tokens: g.store,
-		Revoker: &revocation.Revoker{
-			Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife,
-		},
-		Member: g.member, Transfers: g.transfers,
+		Tokens:  g.store,
+		Revoker: g.revoker(),
+		Member:  g.member, Transfers: g.transfers,
 		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
 	}
@@ -221,6 +223,10 @@ func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Ha
 		cfg.Metrics = metrics
 	}
 	return api.New(cfg)
+}
+
+func (g *Gate) revoker() *revocation.Revoker {
+	return &revocation.Revoker{Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife}
 }
 
 // apply stops what a rule covers. The record of a token is marked here too: a
