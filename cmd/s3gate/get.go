@@ -15,6 +15,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"s3gate/client"
 )
 
 func newGet() *cobra.Command {
@@ -207,10 +209,13 @@ func (g *getter) sayAnew(p *part) {
 // broken says what becomes of a download that has broken off.
 func (g *getter) broken(p *part, err error) error {
 	next := "the link cannot be resumed, so the file must be asked for anew"
+	var refused *client.Error
 	switch {
 	case errors.Is(err, errChanged):
 		_ = p.forget()
 		next = "nothing is kept"
+	case p.worth() && errors.As(err, &refused) && refused.Status == http.StatusGone:
+		next = "what has arrived is kept, for another link to the same file"
 	case p.worth():
 		next = "what has arrived is kept, and the same command goes on from there"
 	case p.of.resumable():

@@ -125,7 +125,7 @@ func TestGetGivesUp(t *testing.T) {
 	defer server.Close()
 	var stderr strings.Builder
 	code := run([]string{"get", server.URL, "-o", filepath.Join(t.TempDir(), "out")}, strings.NewReader(""), io.Discard, &stderr)
-	if code != exitFailed || !strings.Contains(stderr.String(), "withdrawn") || requests.Load() != 2 {
+	if code != exitFailed || !strings.Contains(stderr.String(), "withdrawn") || !strings.Contains(stderr.String(), "for another link") || requests.Load() != 2 {
 		t.Errorf("exit code %d after %d requests: %s", code, requests.Load(), stderr.String())
 	}
 }
