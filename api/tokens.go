@@ -253,13 +253,21 @@ type shownToken struct {
 	// CoveredBy is the ID of a rule that covers the token, which does not work
 	// then, whatever its state; absent if this gate knows of none.
 	CoveredBy string `json:"covered_by,omitempty"`
+	// UsesLeft is how many uses can still begin; absent without a limit. Those
+	// in use may come back.
+	UsesLeft *int64 `json:"uses_left,omitempty"`
 }
 
 func (h *Handler) covered(st tokens.Status) shownToken {
+	shown := shownToken{Status: st}
 	if r := h.cfg.Member.Rules().Covers(&st.Grant); r != nil {
-		return shownToken{st, r.ID}
+		shown.CoveredBy = r.ID
 	}
-	return shownToken{Status: st}
+	if st.Limited() {
+		left := max(0, st.MaxUses-st.Uses-st.InUse)
+		shown.UsesLeft = &left
+	}
+	return shown
 }
 
 func (c *call) tokenID() (tokens.ID, error) {

@@ -157,6 +157,8 @@ type Status struct {
 	CoveredBy string `json:"covered_by,omitempty"`
 	Uses      int64  `json:"uses"`
 	InUse     int64  `json:"in_use"`
+	// UsesLeft is how many uses can still begin; nil without a limit.
+	UsesLeft *int64 `json:"uses_left,omitempty"`
 	// Open are the uses that may still be resumed, Receipts those that have
 	// ended, the latest first, and Unreported counts charged uses that are
 	// neither. Show gives them, List does not.

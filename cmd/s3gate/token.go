@@ -258,7 +258,7 @@ func showStatus(p *printer, s *client.Status) {
 	row("operation", s.Operation)
 	row("object", s.Bucket+"/"+s.Key+s.Prefix)
 	if s.MaxUses > 0 {
-		row("uses", fmt.Sprintf("%d of %d, %d under way", s.Uses, s.MaxUses, s.InUse))
+		row("uses", fmt.Sprintf("%d of %d, %d under way, %d left", s.Uses, s.MaxUses, s.InUse, max(0, s.MaxUses-s.Uses-s.InUse)))
 		if s.Unreported > 0 {
 			row("", fmt.Sprintf("%d without a receipt yet", s.Unreported))
 		}
