@@ -62,9 +62,15 @@ func (c *watchedConn) Write(p []byte) (int, error) {
 // serve runs handler on a real server behind the wrapper.
 func serve(t *testing.T, tlsOn, http2 bool, handler http.HandlerFunc) (*httptest.Server, *watchedListener) {
 	t.Helper()
+	return serveUnder(t, nil, 0, tlsOn, http2, handler)
+}
+
+// serveUnder is serve, with a gate and how long a stall may last.
+func serveUnder(t *testing.T, gate revocation.Gate, stall time.Duration, tlsOn, http2 bool, handler http.HandlerFunc) (*httptest.Server, *watchedListener) {
+	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
 	watched := &watchedListener{Listener: s.Listener}
-	s.Listener = revocation.Listen(watched, nil, 0)
+	s.Listener = revocation.Listen(watched, gate, stall)
 	s.Config.ConnContext = revocation.ConnContext
 	s.EnableHTTP2 = http2
 	if tlsOn {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -57,26 +56,6 @@ func (f *faucet) Await(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// serveUnder is serve, with a gate and how long a stall may last.
-func serveUnder(t *testing.T, gate revocation.Gate, stall time.Duration, tlsOn, http2 bool, handler http.HandlerFunc) (*httptest.Server, *watchedListener) {
-	t.Helper()
-	s := httptest.NewUnstartedServer(handler)
-	watched := &watchedListener{Listener: s.Listener}
-	s.Listener = revocation.Listen(watched, gate, stall)
-	s.Config.ConnContext = revocation.ConnContext
-	s.EnableHTTP2 = http2
-	if tlsOn {
-		s.StartTLS()
-	} else {
-		s.Start()
-	}
-	transport := s.Client().Transport.(*http.Transport)
-	transport.DialContext = dialSmall
-	t.Cleanup(s.Close)
-	t.Cleanup(transport.CloseIdleConnections)
-	return s, watched
 }
 
 // sends gives out body as a transfer.
