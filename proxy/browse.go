@@ -35,9 +35,8 @@ func (x *exchange) lookAround(ctx context.Context) (done bool, err error) {
 // or without the slash after the token the way to it. It reports whether it
 // did. A key that ends in a slash can be asked for with %2F at its end.
 func (x *exchange) browse(ctx context.Context) (done bool, err error) {
-	g := x.grant()
 	switch {
-	case g.Prefix == "" || !g.List:
+	case !x.lists():
 		return false, nil
 	case x.tail == "":
 		_, err := x.admit()
@@ -45,10 +44,8 @@ func (x *exchange) browse(ctx context.Context) (done bool, err error) {
 			x.redirect()
 		}
 		return true, err
-	case strings.HasSuffix(x.tail, "/"):
-		return true, x.list(ctx)
 	}
-	return false, nil
+	return true, x.list(ctx)
 }
 
 // lists reports whether the request is for a listing, or on the way to one.

@@ -35,9 +35,6 @@ func (x *exchange) download() error {
 	// Whatever happens before the first byte hands the use back.
 	defer x.endUse(ctx)
 	x.limitTime()
-	if err := x.clear(ctx); err != nil {
-		return err
-	}
 	if done, err := x.browse(ctx); done || err != nil {
 		return err
 	}

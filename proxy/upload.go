@@ -65,9 +65,6 @@ func (x *exchange) upload() error {
 	}
 	defer x.endUse(ctx)
 	x.limitTime()
-	if err := x.clear(ctx); err != nil {
-		return err
-	}
 	up, err := x.upstream(http.MethodPut)
 	if err != nil {
 		return err

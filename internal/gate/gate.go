@@ -55,6 +55,7 @@ type Options struct {
 // Gate is one running gate.
 type Gate struct {
 	cfg    *config.Config
+	name   string // in receipts, events and the list of gates
 	logger *slog.Logger
 
 	rdb       redis.UniversalClient
@@ -75,7 +76,7 @@ type Gate struct {
 // [Gate.Close] ends everything.
 func Open(ctx context.Context, cfg *config.Config, opts Options) (*Gate, error) {
 	g := &Gate{
-		cfg: cfg, logger: opts.Logger, transfers: &revocation.Transfers{},
+		cfg: cfg, name: gateName(), logger: opts.Logger, transfers: &revocation.Transfers{},
 		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 3),
 	}
 	if g.logger == nil {
@@ -117,7 +118,7 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		Logger:         g.logger,
 	})
 	g.member = revocation.Join(g.rdb, revocation.MemberOptions{
-		Name: gateName(), Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowEviction: opts.AllowEviction, Apply: g.apply, Logger: g.logger,
+		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowEviction: opts.AllowEviction, Apply: g.apply, Logger: g.logger,
 	})
 	g.transfers.Gate = g.member
 	if err := g.listen(); err != nil {
@@ -245,7 +246,7 @@ func (g *Gate) apply(r *revocation.Rule) revocation.Effect {
 
 // useEnded writes the receipt of a use to the audit log.
 func (g *Gate) useEnded(r tokens.Receipt) {
-	g.audit.Emit(events.New(events.UseEnded, gateName(), r))
+	g.audit.Emit(events.New(events.UseEnded, g.name, r))
 }
 
 // gateName names this process in receipts: its host and its number.
@@ -257,9 +258,9 @@ func gateName() string {
 	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
 
-// Ready reports why the gate cannot serve: it is shutting down, or Redis does
-// not answer.
-func (g *Gate) Ready(ctx context.Context) error {
+// Ready reports why the gate cannot serve: it is shutting down, or Redis has
+// not confirmed lately that it knows everything that was revoked.
+func (g *Gate) Ready(context.Context) error {
 	if g.draining.Load() {
 		return api.ErrDraining
 	}
