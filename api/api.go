@@ -48,6 +48,8 @@ type Member interface {
 	// comes to.
 	Position() revocation.Position
 	Rules() *revocation.Rules
+	// Durability is what an acknowledgement of Redis is worth.
+	Durability() revocation.Durability
 	// Gates are all gates, as Redis knows them.
 	Gates(ctx context.Context) ([]revocation.GateStatus, error)
 }
@@ -77,6 +79,9 @@ type Config struct {
 	// PublicURL begins links, such as https://files.example.com, without a
 	// slash at the end.
 	PublicURL string
+	// Cut hears of transfers that a caller has ended; nil hears nothing. It
+	// must not block.
+	Cut func(CutTransfer)
 	// Ready reports why the gate cannot serve, or nil.
 	Ready func(ctx context.Context) error
 	// Metrics answers /metrics; nil means that the route is not there.
@@ -250,5 +255,5 @@ func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
+	writeJSON(w, http.StatusOK, "application/json", map[string]any{"status": "ready", "durability": h.cfg.Member.Durability()})
 }

@@ -154,6 +154,8 @@ type minted struct {
 	URL    string `json:"url"`
 	Method string `json:"method"`
 	tokens.Grant
+	// Durability is what the uses of the token and its revocation are worth.
+	Durability revocation.Durability `json:"durability"`
 }
 
 func (h *Handler) mint(c *call) (int, any, error) {
@@ -181,7 +183,7 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	}
 	c.w.Header().Set("Location", "/v1/tokens/"+string(g.ID))
 	return http.StatusCreated, minted{
-		Token: token.Reveal(), URL: h.link(token, &g), Method: method(g.Operation), Grant: g,
+		Token: token.Reveal(), URL: h.link(token, &g), Method: method(g.Operation), Grant: g, Durability: h.cfg.Member.Durability(),
 	}, nil
 }
 

@@ -34,6 +34,16 @@ type ended struct {
 	Committing bool   `json:"committing"`
 }
 
+// CutTransfer is a transfer that a caller has ended.
+type CutTransfer struct {
+	// ID is that of the request.
+	ID string `json:"id"`
+	// Author is the caller's subject.
+	Author string `json:"author"`
+	// Committing says that it was an upload past stopping.
+	Committing bool `json:"committing,omitempty"`
+}
+
 func (h *Handler) cut(c *call) (int, any, error) {
 	id := c.PathValue("id")
 	stopped, late := h.cfg.Transfers.Cut(func(t *revocation.Transfer) bool { return t.ID == id })
@@ -42,5 +52,8 @@ func (h *Handler) cut(c *call) (int, any, error) {
 	}
 	h.cfg.Logger.LogAttrs(c.Context(), slog.LevelInfo, "transfer cut by a caller",
 		slog.String("transfer", id), slog.String("by", c.caller.Subject), slog.Bool("cut", stopped > 0))
+	if h.cfg.Cut != nil {
+		h.cfg.Cut(CutTransfer{ID: id, Author: c.caller.Subject, Committing: stopped == 0})
+	}
 	return http.StatusOK, ended{ID: id, Cut: stopped > 0, Committing: len(late) > 0}, nil
 }

@@ -139,6 +139,8 @@ type Token struct {
 	// URL is the link, and Method what it answers.
 	URL    string `json:"url"`
 	Method string `json:"method"`
+	// Durability is what its uses and its revocation are worth; see [Receipt].
+	Durability string `json:"durability"`
 	Grant
 }
 
@@ -210,6 +212,8 @@ type Receipt struct {
 	AcknowledgedBy []string `json:"acknowledged_by"` // gates
 	ExpiredLeases  []string `json:"expired_leases"`  // gates that were silent, and may not serve
 	Cut            int      `json:"cut"`             // transfers that were stopped
+	// Durability is what that is worth: memory, disk, replicated or best-effort.
+	Durability string `json:"durability"`
 	// Committing are uploads past stopping, by the ID of their request.
 	Committing []string `json:"committing,omitempty"`
 	TookMS     float64  `json:"took_ms"`

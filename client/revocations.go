@@ -83,7 +83,10 @@ type Gate struct {
 	Name     string   `json:"name"`
 	Position Position `json:"position"`  // how much of the log it has acknowledged
 	CaughtUp bool     `json:"caught_up"` // that is all there is
+	Lag      int64    `json:"lag"`       // how many entries are missing
 	Live     bool     `json:"live"`      // it has just renewed its lease
+	// Durability is what it takes an acknowledgement of Redis for; see [Receipt].
+	Durability string `json:"durability"`
 }
 
 // Transfer runs through the gate that was asked.

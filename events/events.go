@@ -20,8 +20,17 @@ import (
 // Type says what kind of event it is.
 type Type string
 
-// UseEnded: a use of a link has ended. Its data is the receipt.
-const UseEnded Type = "use.ended"
+// What happens.
+const (
+	// UseEnded: a use of a link has ended. Its data is the receipt.
+	UseEnded Type = "use.ended"
+	// Revoked and Lifted: somebody made a revocation rule, or ended one. The
+	// data is the rule, and what the gate could show for it.
+	Revoked Type = "revocation.made"
+	Lifted  Type = "revocation.lifted"
+	// Cut: somebody ended a transfer, without its link.
+	Cut Type = "transfer.cut"
+)
 
 // Event is something that has happened.
 type Event struct {

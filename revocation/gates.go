@@ -15,12 +15,16 @@ type GateStatus struct {
 	Name string `json:"name"`
 	// Position is how much of the log it has acknowledged.
 	Position Position `json:"position"`
-	// CaughtUp says that this is all there is.
-	CaughtUp bool `json:"caught_up"`
+	// CaughtUp says that this is all there is, and Lag how many entries are
+	// missing.
+	CaughtUp bool  `json:"caught_up"`
+	Lag      int64 `json:"lag"`
 	// Live says that it has renewed its lease while it was watched. One that
 	// has not is stopped, cut off or frozen; the next revocation waits for its
 	// lease to run out and then takes it off the list.
 	Live bool `json:"live"`
+	// Durability is what the gate takes an acknowledgement of Redis for.
+	Durability Durability `json:"durability"`
 }
 
 // Gates returns the gates that Redis knows, by name. It takes until each has
@@ -49,7 +53,7 @@ func (l log) gates(ctx context.Context) (Position, map[string]string, error) {
 	if err != nil {
 		return Position{}, nil, err
 	}
-	return Position{reply.number(0), reply.number(1)}, reply.pairs(2), nil
+	return Position{reply.Number(0), reply.Number(1)}, reply.Pairs(2), nil
 }
 
 // compare says who has renewed between two looks. A gate that has left is not
@@ -57,9 +61,11 @@ func (l log) gates(ctx context.Context) (Position, map[string]string, error) {
 func compare(head Position, before, now map[string]string) []GateStatus {
 	gates := make([]GateStatus, 0, len(now))
 	for id, renewal := range now {
-		seq, name := readRenewal(renewal)
-		at := Position{renewalGen(renewal), seq}
-		gates = append(gates, GateStatus{Name: name, Position: at, CaughtUp: at == head, Live: before[id] != renewal})
+		gate := readRenewal(renewal)
+		gates = append(gates, GateStatus{
+			Name: gate.name, Position: gate.at, CaughtUp: gate.at == head, Lag: max(0, head.Seq-gate.at.Seq),
+			Live: before[id] != renewal, Durability: gate.durability,
+		})
 	}
 	slices.SortFunc(gates, func(a, b GateStatus) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Position.Gen, b.Position.Gen), cmp.Compare(a.Position.Seq, b.Position.Seq))
@@ -71,16 +77,24 @@ func allLive(gates []GateStatus) bool {
 	return !slices.ContainsFunc(gates, func(g GateStatus) bool { return !g.Live })
 }
 
-// renewalGen reads the life of the log out of "renewals gen seq name"; -1 if
-// it is not there.
-func renewalGen(text string) int64 {
-	parts := strings.SplitN(text, " ", 3)
-	if len(parts) < 3 {
-		return -1
+// renewal is what a gate has said of itself with its lease.
+type renewal struct {
+	at         Position
+	durability Durability
+	name       string
+}
+
+// readRenewal reads "renewals gen seq durability name". One that cannot be read
+// has acknowledged nothing.
+func readRenewal(text string) renewal {
+	parts := strings.SplitN(text, " ", 5)
+	if len(parts) != 5 {
+		return renewal{at: Position{-1, -1}, name: cmp.Or(text, "?")}
 	}
 	gen, err := strconv.ParseInt(parts[1], 10, 64)
-	if err != nil {
-		return -1
+	seq, err2 := strconv.ParseInt(parts[2], 10, 64)
+	if err != nil || err2 != nil {
+		gen, seq = -1, -1
 	}
-	return gen
+	return renewal{Position{gen, seq}, Durability(parts[3]), parts[4]}
 }

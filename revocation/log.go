@@ -8,13 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"s3gate/internal/script"
 	"s3gate/tokens"
 )
 
@@ -30,20 +30,14 @@ var (
 	pruneScript   = load("prune")
 )
 
-func load(name string) *redis.Script {
-	src, err := sources.ReadFile("lua/" + name + ".lua")
-	if err != nil {
-		panic(err) // embedded: it is there or the program does not build
-	}
-	return redis.NewScript(string(src))
-}
+func load(name string) *script.Script { return script.Load(sources, name) }
 
 // The log's keys are in one Cluster slot.
 const (
 	rulesKey   = "s3g:{rev}:rules"   // hash: rule ID -> "gen seq version rule"
 	headKey    = "s3g:{rev}:head"    // hash: the place of the last entry
 	logKey     = "s3g:{rev}:log"     // stream: the last entries
-	membersKey = "s3g:{rev}:members" // hash: gate -> "renewals gen seq name"
+	membersKey = "s3g:{rev}:members" // hash: gate -> "renewals gen seq durability name"
 )
 
 // maxLog is about how many entries the stream keeps. A gate that has missed
@@ -51,11 +45,11 @@ const (
 const maxLog = 10_000
 
 // Redis is what the log needs of a go-redis client: a standalone, Sentinel or
-// Cluster client serves. It must be safe for concurrent use.
+// Cluster client serves. It must be safe for concurrent use. What cannot be
+// asked how it is configured is taken to be reliable, and to lose what it has.
 type Redis interface {
 	redis.Scripter
 	XRead(ctx context.Context, a *redis.XReadArgs) *redis.XStreamSliceCmd
-	Info(ctx context.Context, sections ...string) *redis.StringCmd
 }
 
 // place is a position and the hash of everything that led to it.
@@ -84,20 +78,26 @@ func link(chain, id, value string) string {
 }
 
 // log speaks with Redis about rules. It keeps nothing.
-type log struct{ rdb Redis }
+type log struct {
+	rdb     Redis
+	scripts *script.Runner
+}
 
-// run executes a script. Its reply begins with the name of the call, so that a
-// connection that has lost its place proves nothing.
-func (l log) run(ctx context.Context, script *redis.Script, keys []string, args ...any) (string, reply, error) {
-	call := "rev." + strconv.FormatUint(rand.Uint64(), 36)
-	raw, err := script.Run(ctx, l.rdb, keys, append([]any{call}, args...)...).Slice()
-	if err == nil && (reply(raw).text(0) != call || reply(raw).text(1) == "") {
-		err = errors.New("reply for another command")
-	}
+// run executes a script whose effect may be lost with the primary.
+func (l log) run(ctx context.Context, what *script.Script, keys []string, args ...any) (string, script.Reply, error) {
+	return answer(l.scripts.Read(ctx, what, "rev", keys, args...))
+}
+
+// prove executes a script whose effect must not be lost.
+func (l log) prove(ctx context.Context, what *script.Script, keys []string, args ...any) (string, script.Reply, error) {
+	return answer(l.scripts.Write(ctx, what, "rev", keys, args...))
+}
+
+func answer(status string, r script.Reply, err error) (string, script.Reply, error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("%w: %w", tokens.ErrUnproven, err)
 	}
-	return reply(raw).text(1), reply(raw)[2:], nil
+	return status, r, nil
 }
 
 // appended is what append.lua answers.
@@ -115,21 +115,21 @@ func (l log) append(ctx context.Context, r *Rule, known int64, watch time.Durati
 	if r.Position != (Position{}) {
 		gen, seq = strconv.FormatInt(r.Position.Gen, 10), strconv.FormatInt(r.Position.Seq, 10)
 	}
-	_, reply, err := l.run(ctx, appendScript, []string{rulesKey, headKey, logKey, membersKey},
+	_, reply, err := l.prove(ctx, appendScript, []string{rulesKey, headKey, logKey, membersKey},
 		r.ID, r.Version, gen, seq, encodeRule(r), known, maxLog, watch.Milliseconds())
 	if err != nil {
 		return appended{}, err
 	}
 	return appended{
-		head:  Position{reply.number(0), reply.number(1)},
-		at:    Position{reply.number(3), reply.number(4)},
-		now:   time.UnixMilli(reply.number(5)).UTC(),
-		fresh: reply.text(6) == "1", members: reply.pairs(7),
+		head:  Position{reply.Number(0), reply.Number(1)},
+		at:    Position{reply.Number(3), reply.Number(4)},
+		now:   time.UnixMilli(reply.Number(5)).UTC(),
+		fresh: reply.Text(6) == "1", members: reply.Pairs(7),
 	}, nil
 }
 
-// renewal is what renew.lua answers.
-type renewal struct {
+// renewed is what renew.lua answers.
+type renewed struct {
 	off      bool // the place is not on the chain
 	settling bool
 	head     place
@@ -139,23 +139,23 @@ type renewal struct {
 
 const renewMost = 500
 
-func (l log) renew(ctx context.Context, member, name string, at place, watch time.Duration) (renewal, error) {
-	status, reply, err := l.run(ctx, renewScript, []string{headKey, logKey, membersKey},
+func (l log) renew(ctx context.Context, member, name string, at place, watch time.Duration) (renewed, error) {
+	status, reply, err := l.prove(ctx, renewScript, []string{headKey, logKey, membersKey},
 		member, name, at.Seq, at.chain, renewMost, watch.Milliseconds(), at.Gen)
 	if err != nil {
-		return renewal{}, err
+		return renewed{}, err
 	}
 	switch status {
 	case "off":
-		return renewal{off: true}, nil
+		return renewed{off: true}, nil
 	case "ok", "settling":
 	default:
-		return renewal{}, fmt.Errorf("%w: unexpected answer", tokens.ErrUnproven)
+		return renewed{}, fmt.Errorf("%w: unexpected answer", tokens.ErrUnproven)
 	}
-	r := renewal{settling: status == "settling", head: reply.place(), now: time.UnixMilli(reply.number(3)).UTC()}
+	r := renewed{settling: status == "settling", head: readPlace(reply), now: time.UnixMilli(reply.Number(3)).UTC()}
 	for i := 4; i+4 < len(reply); i += 5 {
 		r.entries = append(r.entries, entry{
-			seq: reply.number(i), gen: reply.number(i + 1), chain: reply.text(i + 2), id: reply.text(i + 3), value: reply.text(i + 4),
+			seq: reply.Number(i), gen: reply.Number(i + 1), chain: reply.Text(i + 2), id: reply.Text(i + 3), value: reply.Text(i + 4),
 		})
 	}
 	return r, nil
@@ -169,14 +169,14 @@ func (l log) load(ctx context.Context) (place, []*Rule, error) {
 		return place{}, nil, err
 	}
 	var rules []*Rule
-	for id, value := range reply.pairs(3) {
+	for id, value := range reply.Pairs(3) {
 		r, err := decodeRule(id, value)
 		if err != nil {
 			return place{}, nil, err
 		}
 		rules = append(rules, r)
 	}
-	return reply.place(), rules, nil
+	return readPlace(reply), rules, nil
 }
 
 // members reads how far each gate has come, and takes one off the list that
@@ -186,7 +186,7 @@ func (l log) members(ctx context.Context, gone, seen string) (map[string]string,
 	if err != nil {
 		return nil, err
 	}
-	return reply.pairs(2), nil
+	return reply.Pairs(2), nil
 }
 
 // prune forgets rules.
@@ -221,9 +221,9 @@ func (l log) effect(ctx context.Context, rule string, e Effect) (Effect, error) 
 	if err != nil {
 		return e, err
 	}
-	all := Effect{Stopped: int(reply.number(0))}
+	all := Effect{Stopped: int(reply.Number(0))}
 	for i := 1; i < len(reply); i++ {
-		all.Committing = append(all.Committing, reply.text(i))
+		all.Committing = append(all.Committing, reply.Text(i))
 	}
 	return all, nil
 }
@@ -259,35 +259,5 @@ func decodeRule(id, value string) (*Rule, error) {
 	return r, nil
 }
 
-// reply is a script's answer. Its readers give zero values for what is absent.
-type reply []any
-
-func (r reply) text(i int) string {
-	if i >= len(r) {
-		return ""
-	}
-	switch v := r[i].(type) {
-	case string:
-		return v
-	case int64:
-		return strconv.FormatInt(v, 10)
-	}
-	return ""
-}
-
-func (r reply) number(i int) int64 {
-	n, _ := strconv.ParseInt(r.text(i), 10, 64)
-	return n
-}
-
-// place reads gen, seq and chain at the beginning.
-func (r reply) place() place { return place{Position{r.number(0), r.number(1)}, r.text(2)} }
-
-// pairs reads names and values from i on.
-func (r reply) pairs(i int) map[string]string {
-	m := map[string]string{}
-	for ; i+1 < len(r); i += 2 {
-		m[r.text(i)] = r.text(i + 1)
-	}
-	return m
-}
+// readPlace reads gen, seq and chain at the beginning.
+func readPlace(r script.Reply) place { return place{Position{r.Number(0), r.Number(1)}, r.Text(2)} }

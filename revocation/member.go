@@ -13,6 +13,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/redis/go-redis/v9"
 
+	"s3gate/internal/script"
 	"s3gate/tokens"
 )
 
@@ -33,9 +34,19 @@ type MemberOptions struct {
 	// leases after Redis has begun a new life, while gates give it back what it
 	// has lost.
 	Fresh bool
-	// AllowEviction serves also from a Redis that may evict keys when its
-	// memory is full, and only warns.
-	AllowEviction bool
+	// Replicas is how many replicas each primary of Redis should have, and
+	// MinAcks how many of them must have acknowledged a lease and a rule before
+	// they count. With fewer there is no lease, and nothing is revoked: so a
+	// primary that was cut off from its replicas ends the leases that it gave.
+	Replicas, MinAcks int
+	// AckTimeout is how long the replicas may take; 0 means a second.
+	AckTimeout time.Duration
+	// Check finds further reasons not to rely on Redis. It is asked at the
+	// beginning of each of its lives, and once a minute; nil finds none.
+	Check func(context.Context) error
+	// AllowUnsafe serves also from a Redis that cannot be relied on, as one
+	// that may evict keys when its memory is full, and only warns.
+	AllowUnsafe bool
 	// Apply is told of every rule that has come or changed, after it counts
 	// and before that is acknowledged. It must make sure that nothing of what
 	// the rule covers goes on, return then, and say what it has stopped.
@@ -59,6 +70,7 @@ type Member struct {
 	until atomic.Int64 // of the lease, by the clock
 	held  atomic.Bool  // whether the lease was there last, for the logger
 
+	onDisk  atomic.Bool // Redis has on disk what it acknowledges
 	refused atomic.Bool // Redis is not one to be relied on
 	warned  bool        // of that; for keep only
 
@@ -83,7 +95,8 @@ func Join(rdb Redis, opts MemberOptions) *Member {
 		opts.Clock = bootClock
 	}
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
-	m := &Member{log: log{rdb}, id: ulid.Make().String(), opts: opts, renewed: make(chan struct{}), kick: make(chan struct{}, 1)}
+	scripts := script.NewRunner(rdb, script.Acks{Replicas: opts.MinAcks, Timeout: opts.AckTimeout})
+	m := &Member{log: log{rdb, scripts}, id: ulid.Make().String(), opts: opts, renewed: make(chan struct{}), kick: make(chan struct{}, 1)}
 	m.rules.Store(NewRules(nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
@@ -280,7 +293,7 @@ func (m *Member) renew(ctx context.Context) error {
 		at := m.at
 		m.mu.Unlock()
 		sent := m.opts.Clock()
-		r, err := m.log.renew(ctx, m.id, m.opts.Name, at, m.watch())
+		r, err := m.log.renew(ctx, m.id, string(m.Durability())+" "+m.opts.Name, at, m.watch())
 		if err != nil {
 			return err
 		}

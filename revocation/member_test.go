@@ -371,7 +371,7 @@ func TestEvictingRedisIsRefused(t *testing.T) {
 	opts := revocation.MemberOptions{Fresh: true, Lease: lease}
 	strict := revocation.Join(newClient(t, server.Addr), opts)
 	defer strict.Leave(context.Background())
-	joinWith(t, server.Addr, revocation.MemberOptions{Fresh: true, AllowEviction: true})
+	joinWith(t, server.Addr, revocation.MemberOptions{Fresh: true, AllowUnsafe: true})
 	short, cancel := context.WithTimeout(t.Context(), lease)
 	defer cancel()
 	if err := strict.Await(short); err == nil || strict.Lease() == nil {

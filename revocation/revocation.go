@@ -15,14 +15,11 @@
 package revocation
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -45,6 +42,8 @@ type Receipt struct {
 	// Committing lists uploads that could not be stopped: their last bytes
 	// had been sent when the rule arrived, and S3 may have stored them.
 	Committing []string `json:"committing,omitempty"`
+	// Durability is what the rule's being in Redis is worth.
+	Durability Durability `json:"durability"`
 	// TookMS is the time from the call to this receipt in milliseconds.
 	TookMS float64 `json:"took_ms"`
 }
@@ -68,6 +67,9 @@ type Revoker struct {
 	Tombstones Tombstones
 	// Now is the time of Redis. Required.
 	Now func(context.Context) (time.Time, error)
+	// Told hears of every rule that was made or lifted, with the error if that
+	// could not be shown to hold; nil hears nothing. It must not block.
+	Told func(rule Rule, receipt Receipt, err error)
 	// MaxLife is the longest life of a token. A rule is forgotten when nothing
 	// can live any more that it covers; 0 keeps rules for ever.
 	MaxLife time.Duration
@@ -86,7 +88,10 @@ func (r *Revoker) Revoke(ctx context.Context, rule Rule) (Receipt, error) {
 	if err := rule.Validate(); err != nil {
 		return Receipt{}, err
 	}
-	receipt, err := r.revoke(ctx, rule)
+	receipt, err := r.revoke(ctx, &rule)
+	if !errors.Is(err, tokens.ErrUnknown) {
+		r.tell(rule, receipt, err)
+	}
 	if err != nil {
 		rule.Position = Position{Gen: math.MaxInt64}
 		r.Member.opts.Apply(&rule)
@@ -94,7 +99,13 @@ func (r *Revoker) Revoke(ctx context.Context, rule Rule) (Receipt, error) {
 	return receipt, err
 }
 
-func (r *Revoker) revoke(ctx context.Context, rule Rule) (Receipt, error) {
+func (r *Revoker) tell(rule Rule, receipt Receipt, err error) {
+	if r.Told != nil {
+		r.Told(rule, receipt, err)
+	}
+}
+
+func (r *Revoker) revoke(ctx context.Context, rule *Rule) (Receipt, error) {
 	begin := time.Now()
 	now, err := r.Now(ctx)
 	if err != nil {
@@ -117,7 +128,7 @@ func (r *Revoker) revoke(ctx context.Context, rule Rule) (Receipt, error) {
 		}
 		rule.Until = status.ExpiresAt.Add(afterlife)
 	}
-	return r.announce(ctx, &rule, begin)
+	return r.announce(ctx, rule, begin)
 }
 
 // afterlife is for how long a use may be resumed after its token has expired,
@@ -141,7 +152,13 @@ func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt,
 		lifted.Version++
 		lifted.LiftedAt, lifted.LiftedBy, lifted.LiftReason = now, author, reason
 	}
-	receipt, err := r.announce(ctx, &lifted, begin)
+	receipt, err := r.lift(ctx, &lifted, begin)
+	r.tell(lifted, receipt, err)
+	return receipt, err
+}
+
+func (r *Revoker) lift(ctx context.Context, lifted *Rule, begin time.Time) (Receipt, error) {
+	receipt, err := r.announce(ctx, lifted, begin)
 	if err != nil || lifted.Token == "" || r.Member.Rules().names(lifted.Token) {
 		return receipt, err
 	}
@@ -165,7 +182,7 @@ func (r *Revoker) announce(ctx context.Context, rule *Rule, begin time.Time) (Re
 	// whatever it has heard.
 	deadline := m.opts.Clock() + lease + lease/10
 	m.wake()
-	receipt := Receipt{ID: rule.ID, AcknowledgedBy: []string{}, ExpiredLeases: []string{}}
+	receipt := Receipt{ID: rule.ID, Durability: m.Durability(), AcknowledgedBy: []string{}, ExpiredLeases: []string{}}
 	if err := r.collect(ctx, &a, deadline, &receipt); err != nil {
 		return Receipt{}, err
 	}
@@ -210,12 +227,12 @@ func (r *Revoker) collect(ctx context.Context, a *appended, deadline time.Durati
 func (a *appended) settle(members map[string]string, receipt *Receipt) {
 	for id := range a.members {
 		renewal, there := members[id]
-		seq, name := readRenewal(renewal)
-		if there && seq < a.head.Seq {
+		gate := readRenewal(renewal)
+		if there && gate.at.Seq < a.head.Seq {
 			continue
 		}
 		if there {
-			receipt.AcknowledgedBy = append(receipt.AcknowledgedBy, name)
+			receipt.AcknowledgedBy = append(receipt.AcknowledgedBy, gate.name)
 		}
 		delete(a.members, id)
 	}
@@ -225,8 +242,7 @@ func (a *appended) settle(members map[string]string, receipt *Receipt) {
 // that nobody waits for them again.
 func (r *Revoker) expire(ctx context.Context, a *appended, receipt *Receipt) error {
 	for id, renewal := range a.members {
-		_, name := readRenewal(renewal)
-		receipt.ExpiredLeases = append(receipt.ExpiredLeases, name)
+		receipt.ExpiredLeases = append(receipt.ExpiredLeases, readRenewal(renewal).name)
 		if _, err := r.Member.log.members(ctx, id, renewal); err != nil {
 			return err
 		}
@@ -234,17 +250,4 @@ func (r *Revoker) expire(ctx context.Context, a *appended, receipt *Receipt) err
 	slices.Sort(receipt.AcknowledgedBy)
 	slices.Sort(receipt.ExpiredLeases)
 	return nil
-}
-
-// readRenewal reads "renewals gen seq name".
-func readRenewal(text string) (seq int64, name string) {
-	parts := strings.SplitN(text, " ", 4)
-	if len(parts) != 4 {
-		return -1, cmp.Or(text, "?")
-	}
-	seq, err := strconv.ParseInt(parts[2], 10, 64)
-	if err != nil {
-		return -1, parts[3]
-	}
-	return seq, parts[3]
 }

@@ -96,7 +96,7 @@ func (s *Store) SendAsk(ctx context.Context, id ID, nonce string, span Span) (us
 	if err = errors.Join(err, statusErrorIf(err, status)); err != nil {
 		return "", Object{}, err
 	}
-	if open := r.open(); open != nil {
+	if open := readOpen(r); open != nil {
 		return open.use, open.Object, nil
 	}
 	return "", Object{}, nil
@@ -106,7 +106,7 @@ func (s *Store) SendPin(ctx context.Context, id ID, nonce, use string, o Object,
 	u := &Use{Grant: Grant{ID: id}, nonce: nonce, meter: &meter{use: use}}
 	status, r, err := s.run(ctx, pinScript, id, u.openKeys(), nonce, use,
 		o.Size, o.ETag, o.VersionID, min(s.opts.slice, length), maxOpenRequests, "req", "192.0.2.1")
-	return r.number(0), errors.Join(err, statusErrorIf(err, status))
+	return r.Number(0), errors.Join(err, statusErrorIf(err, status))
 }
 
 func (s *Store) SendExtend(ctx context.Context, id ID, nonce, use string, wanted int64) (int64, error) {

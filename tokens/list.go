@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"s3gate/internal/script"
 )
 
 // indexKey names a sorted set with one member for each token: 6 bytes of
@@ -158,9 +160,8 @@ func (s *Store) read(ctx context.Context, members []string) ([]*Status, error) {
 				return fmt.Errorf("index member of %d bytes", len(m))
 			}
 			ids[i] = idOf([]byte(m[6:]))
-			// A pipeline cannot fall back from EVALSHA, so the script travels.
-			calls[i] = newCall(ids[i])
-			replies[i] = showScript.Eval(ctx, p, showKeys(ids[i]), calls[i], "")
+			calls[i] = script.NewCall(string(ids[i]))
+			replies[i] = showScript.Queue(ctx, p, showKeys(ids[i]), calls[i], "")
 		}
 		return nil
 	})
@@ -171,9 +172,9 @@ func (s *Store) read(ctx context.Context, members []string) ([]*Status, error) {
 	var orphans []any
 	for i, cmd := range replies {
 		raw, err := cmd.Slice()
-		status, r, err := checkReply(raw, err, calls[i])
+		status, r, err := script.Check(raw, err, calls[i])
 		if err != nil {
-			return nil, err
+			return nil, unproven(err)
 		}
 		if status == "unknown" {
 			orphans = append(orphans, members[i])

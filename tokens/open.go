@@ -3,6 +3,8 @@ package tokens
 import (
 	"context"
 	"time"
+
+	"s3gate/internal/script"
 )
 
 // Object is the object that a download gives out, as S3 names it.
@@ -35,14 +37,14 @@ const (
 	redeemLeft = 9
 )
 
-// open reads the open use of redeem.lua's answer; nil if there is none.
-func (r reply) open() *Open {
+// readOpen reads the open use of redeem.lua's answer; nil if there is none.
+func readOpen(r script.Reply) *Open {
 	if len(r) <= redeemLeft+1 {
 		return nil
 	}
 	return &Open{
-		Left: r.number(redeemLeft), use: r.text(redeemLeft + 1),
-		Object: Object{Size: r.number(redeemLeft + 2), ETag: r.text(redeemLeft + 3), VersionID: r.text(redeemLeft + 4)},
+		Left: r.Number(redeemLeft), use: r.Text(redeemLeft + 1),
+		Object: Object{Size: r.Number(redeemLeft + 2), ETag: r.Text(redeemLeft + 3), VersionID: r.Text(redeemLeft + 4)},
 	}
 }
 
@@ -98,7 +100,7 @@ func (u *Use) Pin(ctx context.Context, o Object, first, length int64) error {
 	}
 	// From here on the request may be known to Redis, also after an error.
 	u.meter = m
-	status, r, err := u.store.run(ctx, pinScript, u.Grant.ID, u.openKeys(), u.nonce, m.use,
+	status, r, err := u.store.prove(ctx, pinScript, u.Grant.ID, u.openKeys(), u.nonce, m.use,
 		o.Size, o.ETag, o.VersionID, min(u.store.opts.slice, length), maxOpenRequests, u.ask.Request, u.ask.Client)
 	if err == nil {
 		err = statusError(status)
@@ -107,7 +109,7 @@ func (u *Use) Pin(ctx context.Context, o Object, first, length int64) error {
 		return err
 	}
 	u.spent = true
-	m.granted = r.number(0)
+	m.granted = r.Number(0)
 	return nil
 }
 
@@ -151,7 +153,7 @@ func (u *Use) Allow(ctx context.Context, total int64) (int64, error) {
 func (u *Use) extend(ctx context.Context, wanted int64) error {
 	id, m := u.Grant.ID, u.meter
 	m.asked = time.Now()
-	status, r, err := u.store.run(ctx, extendScript, id,
+	status, r, err := u.store.prove(ctx, extendScript, id,
 		[]string{recordKey(id), cancelledKey(id, u.nonce), openKey(id), openUseKey(id, m.use)}, u.nonce, m.use, wanted)
 	if err == nil {
 		err = statusError(status)
@@ -159,7 +161,7 @@ func (u *Use) extend(ctx context.Context, wanted int64) error {
 	if err != nil {
 		return err
 	}
-	m.granted, m.touched = r.number(0), time.Now()
+	m.granted, m.touched = r.Number(0), time.Now()
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"s3gate/internal/script"
 )
 
 // Receipt says what became of one use. It is one event: a use that is resumed
@@ -77,12 +79,12 @@ func receiptOf(g *Grant) Receipt {
 }
 
 // closedReceipt is that of an open use, from the fields that Redis kept.
-func closedReceipt(g *Grant, use string, fields []reply, now time.Time) Receipt {
+func closedReceipt(g *Grant, use string, fields []script.Reply, now time.Time) Receipt {
 	r := receiptOf(g)
 	r.Use, r.Ended = mark(use), now
 	last := int64(0)
 	for i := 0; i+1 < len(fields); i += 2 {
-		name, value := fields[i].text(0), fields[i+1].text(0)
+		name, value := fields[i].Text(0), fields[i+1].Text(0)
 		number, _ := strconv.ParseInt(value, 10, 64)
 		switch {
 		case name == "s":

@@ -3,13 +3,11 @@ package tokens
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"s3gate/internal/script"
 )
 
 //go:embed lua/*.lua
@@ -35,13 +33,7 @@ var (
 	tryScript     = load("try")
 )
 
-func load(name string) *redis.Script {
-	src, err := sources.ReadFile("lua/" + name + ".lua")
-	if err != nil {
-		panic(err) // embedded: it is there or the program does not build
-	}
-	return redis.NewScript(string(src))
-}
+func load(name string) *script.Script { return script.Load(sources, name) }
 
 // keys of one token share the hash tag {ID}, so that they live in one slot of
 // a Redis Cluster.
@@ -64,86 +56,33 @@ func useKeys(id ID, nonce string) []string {
 	return []string{recordKey(id), reservedKey(id), chargedKey(id), cancelledKey(id, nonce)}
 }
 
-// list reads an element that is a list.
-func (r reply) list(i int) []reply {
-	if i >= len(r) {
-		return nil
-	}
-	elements, _ := r[i].([]any)
-	out := make([]reply, 0, len(elements))
-	for _, e := range elements {
-		switch e := e.(type) {
-		case []any:
-			out = append(out, e)
-		default:
-			out = append(out, reply{e})
-		}
-	}
-	return out
+// run executes a script whose effect may be lost with the primary, and returns its
+// status and what follows it. The script's reply begins with the name of this one
+// call, which begins with the token's ID.
+func (s *Store) run(ctx context.Context, what *script.Script, id ID, keys []string, args ...any) (string, script.Reply, error) {
+	return answer(s.scripts.Read(ctx, what, string(id), keys, args...))
 }
 
-// run executes a script and returns its status and what follows it. The reply
-// begins with the name of this one call: a reply meant for another command, as
-// on a connection that lost its place, is an error and decides nothing.
-func (s *Store) run(ctx context.Context, script *redis.Script, id ID, keys []string, args ...any) (string, reply, error) {
-	call := newCall(id)
-	raw, err := script.Run(ctx, s.rdb, keys, append([]any{call}, args...)...).Slice()
-	return checkReply(raw, err, call)
+// prove executes a script whose effect must not be lost; see [Options.MinAcks].
+func (s *Store) prove(ctx context.Context, what *script.Script, id ID, keys []string, args ...any) (string, script.Reply, error) {
+	return answer(s.scripts.Write(ctx, what, string(id), keys, args...))
 }
 
-// newCall names a call: the token's ID and a random number, because the ID
-// alone would let one attempt be answered with what another on the same token
-// was told.
-func newCall(id ID) string { return string(id) + "." + strconv.FormatUint(rand.Uint64(), 36) }
-
-func checkReply(raw []any, err error, call string) (string, reply, error) {
+func answer(status string, r script.Reply, err error) (string, script.Reply, error) {
 	if err != nil {
 		return "", nil, unproven(err)
 	}
-	r := reply(raw)
-	if r.text(0) != call || r.text(1) == "" {
-		return "", nil, unproven(errors.New("reply for another command"))
-	}
-	return r.text(1), r[2:], nil
+	return status, r, nil
 }
 
 func unproven(err error) error { return fmt.Errorf("%w: %w", ErrUnproven, err) }
 
-// reply is a script's answer. Its readers give zero values for what is absent.
-type reply []any
-
-func (r reply) text(i int) string {
-	if i >= len(r) {
-		return ""
-	}
-	switch v := r[i].(type) {
-	case string:
-		return v
-	case int64:
-		return strconv.FormatInt(v, 10)
-	}
-	return ""
-}
-
-func (r reply) number(i int) int64 {
-	n, _ := strconv.ParseInt(r.text(i), 10, 64)
-	return n
-}
-
-// time reads milliseconds since 1970; empty means zero.
-func (r reply) time(i int) time.Time {
-	if r.text(i) == "" {
-		return time.Time{}
-	}
-	return time.UnixMilli(r.number(i)).UTC()
-}
-
 // grant reads the part of a reply that redeem and show have in common:
 // operation, grant, expires, not-before, max uses, resume window and slack,
 // cut at expiry.
-func (r reply) grant(id ID) (Grant, error) {
+func readGrant(id ID, r script.Reply) (Grant, error) {
 	g := Grant{ID: id}
-	switch r.text(0) {
+	switch r.Text(0) {
 	case opGet:
 		g.Operation = Get
 	case opPut:
@@ -151,14 +90,14 @@ func (r reply) grant(id ID) (Grant, error) {
 	default:
 		return Grant{}, unproven(fmt.Errorf("%w: operation", errRecord))
 	}
-	g.ExpiresAt, g.NotBefore, g.MaxUses = r.time(2), r.time(3), r.number(4)
-	if g.ExpiresAt.IsZero() || r.text(4) != strconv.FormatInt(g.MaxUses, 10) {
+	g.ExpiresAt, g.NotBefore, g.MaxUses = r.Time(2), r.Time(3), r.Number(4)
+	if g.ExpiresAt.IsZero() || r.Text(4) != strconv.FormatInt(g.MaxUses, 10) {
 		// Read as zero it would be a token without limit.
 		return Grant{}, unproven(fmt.Errorf("%w: limits", errRecord))
 	}
-	g.ResumeWindow = Duration(time.Duration(r.number(5)) * time.Millisecond)
-	g.ResumeSlack, g.CutAtExpiry = r.number(6), r.text(7) == "1"
-	if err := decodeGrant([]byte(r.text(1)), &g); err != nil {
+	g.ResumeWindow = Duration(time.Duration(r.Number(5)) * time.Millisecond)
+	g.ResumeSlack, g.CutAtExpiry = r.Number(6), r.Text(7) == "1"
+	if err := decodeGrant([]byte(r.Text(1)), &g); err != nil {
 		return Grant{}, unproven(err)
 	}
 	return g, nil

@@ -106,10 +106,10 @@ func (st *settler) tell(ctx context.Context, what *settlement) error {
 	case keepReceipt:
 		return st.store.keepReceipt(ctx, id, "", what.ended, what.receipt)
 	case endRequest:
-		status, _, err = st.store.run(ctx, endScript, id, append(keys, openKey(id), openUseKey(id, what.use)),
+		status, _, err = st.store.prove(ctx, endScript, id, append(keys, openKey(id), openUseKey(id, what.use)),
 			what.nonce, what.use, what.first, what.bytes, flag(what.given), heldMemory.Milliseconds(), retention)
 	default:
-		status, _, err = st.store.run(ctx, settleScript, id, keys,
+		status, _, err = st.store.prove(ctx, settleScript, id, keys,
 			what.nonce, string(what.outcome), heldMemory.Milliseconds(), lateMemory.Milliseconds(), retention)
 	}
 	if err != nil {

@@ -3,6 +3,8 @@ package tokens
 import (
 	"context"
 	"time"
+
+	"s3gate/internal/script"
 )
 
 // State is what has become of a token.
@@ -74,7 +76,7 @@ func (s *Store) Show(ctx context.Context, id ID) (Status, error) {
 	}
 	st, err := readStatus(id, r)
 	if st.Limited() {
-		st.Unreported = max(0, st.Uses-r.number(showReceipts)-int64(len(st.Open)))
+		st.Unreported = max(0, st.Uses-r.Number(showReceipts)-int64(len(st.Open)))
 	}
 	return st, err
 }
@@ -91,23 +93,23 @@ const (
 )
 
 // readStatus reads the answer of show.lua after its status.
-func readStatus(id ID, r reply) (Status, error) {
-	g, err := r.grant(id)
+func readStatus(id ID, r script.Reply) (Status, error) {
+	g, err := readGrant(id, r)
 	if err != nil {
 		return Status{}, err
 	}
-	now := r.time(8)
-	st := Status{Grant: g, State: Active, InUse: r.number(12), Uses: r.number(13)}
-	if at := r.time(9); !at.IsZero() {
-		st.Revocation = &Revocation{At: at, Author: r.text(10), Reason: r.text(11)}
+	now := r.Time(8)
+	st := Status{Grant: g, State: Active, InUse: r.Number(12), Uses: r.Number(13)}
+	if at := r.Time(9); !at.IsZero() {
+		st.Revocation = &Revocation{At: at, Author: r.Text(10), Reason: r.Text(11)}
 	}
-	for _, o := range r.list(showOpen) {
-		open := OpenStatus{Use: mark(o.text(0)), Until: o.time(1), Began: o.time(2), Size: o.number(3), Budget: o.number(4), Bytes: o.number(5), Running: o.number(6)}
+	for _, o := range r.List(showOpen) {
+		open := OpenStatus{Use: mark(o.Text(0)), Until: o.Time(1), Began: o.Time(2), Size: o.Number(3), Budget: o.Number(4), Bytes: o.Number(5), Running: o.Number(6)}
 		open.Left = open.Budget - open.Bytes
 		st.Open = append(st.Open, open)
 	}
-	for _, kept := range r.list(showKept) {
-		if receipt, ok := decodeReceipt(kept.text(0), &g); ok {
+	for _, kept := range r.List(showKept) {
+		if receipt, ok := decodeReceipt(kept.Text(0), &g); ok {
 			st.Receipts = append(st.Receipts, receipt)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"s3gate/internal/script"
 )
 
 // Redis is what a [Store] needs of a go-redis client: a standalone, Sentinel
@@ -53,6 +55,12 @@ type Options struct {
 	PasscodeTries int
 	// PasscodeWindow is how long a wrong passcode counts; 0 means 15 minutes.
 	PasscodeWindow time.Duration
+	// MinAcks is how many replicas must have acknowledged what a token must not
+	// lose, before it counts: its minting, uploads' reservations, charges, how
+	// uses ended, revocation. With fewer there is [ErrUnproven]. 0 asks none.
+	MinAcks int
+	// AckTimeout is how long the replicas may take; 0 means a second.
+	AckTimeout time.Duration
 	// Logger hears of uses that could not be settled; nil discards.
 	Logger *slog.Logger
 
@@ -65,6 +73,7 @@ type Options struct {
 // any number of stores on one Redis act as one.
 type Store struct {
 	rdb     Redis
+	scripts *script.Runner
 	opts    Options
 	settler *settler
 	stop    context.CancelFunc
@@ -85,6 +94,7 @@ func New(rdb Redis, opts Options) *Store {
 	opts.sweepAgain = cmp.Or(opts.sweepAgain, sweepAgain)
 	opts.slice = cmp.Or(opts.slice, Slice)
 	s := &Store{rdb: rdb, opts: opts, swept: make(chan struct{})}
+	s.scripts = script.NewRunner(rdb, script.Acks{Replicas: opts.MinAcks, Timeout: opts.AckTimeout})
 	s.settler = startSettler(s)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -156,7 +166,7 @@ func (s *Store) mint(ctx context.Context, g *Grant, now time.Time) error {
 	if !g.NotBefore.IsZero() {
 		notBefore = g.NotBefore.UnixMilli()
 	}
-	status, _, err := s.run(ctx, mintScript, g.ID, []string{recordKey(g.ID)},
+	status, _, err := s.prove(ctx, mintScript, g.ID, []string{recordKey(g.ID)},
 		encodeGrant(g), opCode(g.Operation), g.ExpiresAt.UnixMilli(), notBefore,
 		g.MaxUses, time.Duration(g.ResumeWindow).Milliseconds(), g.ResumeSlack, flag(g.CutAtExpiry),
 		g.ExpiresAt.Add(s.opts.Retention).UnixMilli())
@@ -182,7 +192,7 @@ func millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 //
 // Transfers that run are not the store's concern; see package revocation.
 func (s *Store) Revoke(ctx context.Context, id ID, author, reason string) error {
-	status, _, err := s.run(ctx, revokeScript, id, []string{recordKey(id)}, author, reason)
+	status, _, err := s.prove(ctx, revokeScript, id, []string{recordKey(id)}, author, reason)
 	if err != nil {
 		return err
 	}
@@ -192,7 +202,7 @@ func (s *Store) Revoke(ctx context.Context, id ID, author, reason string) error 
 // Restore takes a revocation back: the token permits what it did before, as
 // far as it is not used up or expired. Errors: [ErrUnknown], [ErrUnproven].
 func (s *Store) Restore(ctx context.Context, id ID) error {
-	status, _, err := s.run(ctx, restoreScript, id, []string{recordKey(id)})
+	status, _, err := s.prove(ctx, restoreScript, id, []string{recordKey(id)})
 	if err != nil {
 		return err
 	}

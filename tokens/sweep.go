@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"s3gate/internal/script"
 )
 
 // watchKey names a sorted set of the uses that are open, on all tokens, by
@@ -81,7 +83,7 @@ func (s *Store) due(ctx context.Context) []string {
 	}
 	members := make([]string, len(r))
 	for i := range r {
-		members[i] = r.text(i)
+		members[i] = r.Text(i)
 	}
 	return members
 }
@@ -98,20 +100,20 @@ func (s *Store) reportClosed(ctx context.Context, member string, id ID, use stri
 	case "open":
 		now, err := s.Now(ctx)
 		if err == nil {
-			at := now.Add(time.Duration(r.number(0)) * time.Millisecond)
+			at := now.Add(time.Duration(r.Number(0)) * time.Millisecond)
 			s.rdb.ZAdd(ctx, watchKey, redis.Z{Member: member, Score: float64(at.UnixMilli())})
 		}
 		return false
 	case "closed":
-		g, err := r.grant(id)
+		g, err := readGrant(id, r)
 		if err != nil {
 			return false
 		}
-		fields := make([]reply, 0, len(r))
+		fields := make([]script.Reply, 0, len(r))
 		for i := redeemNow + 1; i < len(r); i++ {
-			fields = append(fields, reply{r[i]})
+			fields = append(fields, script.Reply{r[i]})
 		}
-		receipt := closedReceipt(&g, use, fields, r.time(redeemNow))
+		receipt := closedReceipt(&g, use, fields, r.Time(redeemNow))
 		if ctx.Err() != nil {
 			return false // the store closes: another reports it
 		}

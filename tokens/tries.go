@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"s3gate/internal/script"
 )
 
 // TriesError says that a token's passcode was tried too often.
@@ -35,7 +37,7 @@ func (s *Store) Try(ctx context.Context, id ID) (*Try, error) {
 	case err != nil:
 		return nil, err
 	case status == "tries":
-		return nil, &TriesError{time.Duration(r.number(0)) * time.Millisecond}
+		return nil, &TriesError{time.Duration(r.Number(0)) * time.Millisecond}
 	}
 	return t, statusError(status)
 }
@@ -52,7 +54,7 @@ func (t *Try) Passed(ctx context.Context) error {
 	return statusError(status)
 }
 
-func (t *Try) tell(ctx context.Context, what string) (string, reply, error) {
+func (t *Try) tell(ctx context.Context, what string) (string, script.Reply, error) {
 	o := t.store.opts
 	return t.store.run(ctx, tryScript, t.id, []string{triesKey(t.id)},
 		t.nonce, o.PasscodeTries, o.PasscodeWindow.Milliseconds(), what)

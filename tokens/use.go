@@ -106,16 +106,21 @@ func (s *Store) redeem(ctx context.Context, id ID, ask Ask, nonce string) (*Use,
 }
 
 // tryRedeem runs redeem.lua once; a patient request comes again if it is told
-// to wait. When the answer is lost or cannot be read
-// the reservation may stand; it is handed back, since nothing was given out
-// for it.
+// to wait. When the answer is lost or cannot be read the reservation may stand;
+// it is handed back, since nothing was given out for it.
 func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, patient bool) (*Use, error) {
-	status, r, err := s.run(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opCode(ask.Operation), nonce,
+	decide := s.run
+	if ask.Operation == Put && nonce != "" {
+		// What is uploaded is there before it is charged. A download gives
+		// nothing out before that, and its charge is proven.
+		decide = s.prove
+	}
+	status, r, err := decide(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opCode(ask.Operation), nonce,
 		s.opts.ReserveTimeout.Milliseconds(), ask.Span.From, ask.Span.To, flag(patient))
 	switch {
 	case err != nil:
 	case status == "spent":
-		err = &SpentError{Left: r.number(redeemLeft)}
+		err = &SpentError{Left: r.Number(redeemLeft)}
 	default:
 		err = statusError(status)
 	}
@@ -125,7 +130,7 @@ func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, pat
 	var g Grant
 	if !errors.Is(err, ErrUnproven) {
 		var unreadable error
-		if g, unreadable = r.grant(id); unreadable != nil {
+		if g, unreadable = readGrant(id, r); unreadable != nil {
 			err = unreadable
 		}
 	}
@@ -135,10 +140,10 @@ func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, pat
 		}
 		return nil, err
 	}
-	u := &Use{Grant: g, store: s, ask: ask, nonce: nonce, begun: time.Now(), now: r.time(redeemNow)}
+	u := &Use{Grant: g, store: s, ask: ask, nonce: nonce, begun: time.Now(), now: r.Time(redeemNow)}
 	u.ExpiresIn = g.ExpiresAt.Sub(u.now)
 	if err == nil {
-		u.Open = r.open()
+		u.Open = readOpen(r)
 		u.held = g.Limited() && nonce != ""
 	}
 	return u, err
@@ -157,7 +162,7 @@ func (u *Use) Charge(ctx context.Context) error {
 		return errNotHeld
 	}
 	id := u.Grant.ID
-	status, _, err := u.store.run(ctx, chargeScript, id, useKeys(id, u.nonce), u.nonce)
+	status, _, err := u.store.prove(ctx, chargeScript, id, useKeys(id, u.nonce), u.nonce)
 	if err == nil {
 		err = statusError(status)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 )
@@ -31,18 +32,18 @@ func newListGates() *cobra.Command {
 		t := p.table()
 		defer t.Flush()
 		if !p.json {
-			fmt.Fprintln(t, "NAME\tSTATE\tPOSITION\tCAUGHT UP")
+			fmt.Fprintln(t, "NAME\tSTATE\tPOSITION\tLAG\tDURABILITY")
 		}
 		for _, g := range gates {
 			err := p.print(g, func(*printer) {
-				state, caughtUp := "silent", "no"
+				state, lag := "silent", strconv.FormatInt(g.Lag, 10)
 				if g.Live {
 					state = "live"
 				}
-				if g.CaughtUp {
-					caughtUp = "yes"
+				if g.Lag == 0 && !g.CaughtUp {
+					lag = "?" // it knows another life of Redis
 				}
-				fmt.Fprintf(t, "%s\t%s\t%d\t%s\n", g.Name, state, g.Position.Seq, caughtUp)
+				fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", g.Name, state, g.Position.Seq, lag, g.Durability)
 			})
 			if err != nil {
 				return err

@@ -159,6 +159,12 @@ func printReceipt(cmd *cobra.Command, id, done string, r *client.Receipt) error 
 		for _, gate := range r.ExpiredLeases {
 			p.say("gate %s was silent; its lease has run out, and it serves nothing until it has caught up", gate)
 		}
+		switch r.Durability {
+		case "memory":
+			p.say("redis may lose the rule with its process or machine (durability: memory)")
+		case "best-effort":
+			p.say("redis may lose the rule with its primary (durability: best-effort)")
+		}
 		for _, t := range r.Committing {
 			p.say("upload %s had been sent in full and may have been stored", t)
 		}

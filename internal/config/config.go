@@ -136,15 +136,26 @@ type Redis struct {
 	Master string `koanf:"master"`
 	// Cluster says that Addrs belong to a Redis Cluster.
 	Cluster bool `koanf:"cluster"`
-	// Username and Password authenticate.
-	Username string `koanf:"username"`
-	Password string `koanf:"password"`
+	// Username and Password authenticate with the servers, and
+	// SentinelUsername and SentinelPassword with the sentinels.
+	Username         string `koanf:"username"`
+	Password         string `koanf:"password"`
+	SentinelUsername string `koanf:"sentinel_username"`
+	SentinelPassword string `koanf:"sentinel_password"`
 	// DB is the database's number, 0 to 15. Default 0.
 	DB int `koanf:"db"`
 	// TLS encrypts the connection and checks the server's certificate.
 	TLS bool `koanf:"tls"`
 	// Timeout bounds one command. Default 2s.
 	Timeout time.Duration `koanf:"timeout"`
+	// Replicas is how many replicas each primary should have. With Master and
+	// Cluster it has to be said; else the default is 0.
+	Replicas int `koanf:"replicas"`
+	// MinAcks is how many of them must have acknowledged what must not be lost,
+	// before it counts. Default: all.
+	MinAcks int `koanf:"min_acks"`
+	// AckTimeout is how long they may take. Default 1s.
+	AckTimeout time.Duration `koanf:"ack_timeout"`
 }
 
 // Bucket is a bucket and how to reach it.
@@ -249,7 +260,7 @@ func Default() *Config {
 		ClientHeader: "X-Forwarded-For",
 		Guesses:      Guesses{Burst: 60, PerSecond: 1},
 		Passcode:     Passcode{Tries: 10, Window: 15 * time.Minute},
-		Redis:        Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second},
+		Redis:        Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second, Replicas: -1, MinAcks: -1, AckTimeout: time.Second},
 		Tokens: Tokens{
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
 			Retention: 30 * 24 * time.Hour, BusyWait: time.Second, ReserveTimeout: 2 * time.Minute, Receipts: 100,
@@ -292,12 +303,7 @@ func (c *Config) Validate() error {
 	if l := c.API.JWT.Leeway; l < 0 || l > auth.MaxLeeway {
 		bad("api.jwt.leeway", "must be 0s to %s, got %s", auth.MaxLeeway, l)
 	}
-	if len(c.Redis.Addrs) == 0 {
-		bad("redis.addrs", "is required")
-	}
-	if c.Redis.Cluster && c.Redis.Master != "" {
-		bad("redis.master", "and redis.cluster exclude each other")
-	}
+	c.Redis.validate(bad)
 	if _, err := c.Proxies(); err != nil {
 		bad("trusted_proxies", "%v", err)
 	}
@@ -317,7 +323,7 @@ func (c *Config) Validate() error {
 	for name, n := range map[string]int64{
 		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
-		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "tokens.receipts": c.Tokens.Receipts,
+		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "redis.ack_timeout": int64(c.Redis.AckTimeout), "tokens.receipts": c.Tokens.Receipts,
 		"revocation.lease": int64(c.Revocation.Lease), "revocation.stall_timeout": int64(c.Revocation.StallTimeout),
 		"passcode.tries": int64(c.Passcode.Tries), "passcode.window": int64(c.Passcode.Window),
 		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upstream.dial_timeout": int64(c.Upstream.DialTimeout),
@@ -328,6 +334,35 @@ func (c *Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (r *Redis) validate(bad func(name, format string, args ...any)) {
+	if len(r.Addrs) == 0 {
+		bad("redis.addrs", "is required")
+	}
+	if r.Cluster && r.Master != "" {
+		bad("redis.master", "and redis.cluster exclude each other")
+	}
+	if r.Replicas < 0 && (r.Cluster || r.Master != "") {
+		bad("redis.replicas", "is required with sentinels and in a Cluster: how many replicas each primary has")
+	}
+	if n := r.ReplicaCount(); r.MinAcks > n {
+		bad("redis.min_acks", "must not be more than redis.replicas, which is %d, got %d", n, r.MinAcks)
+	}
+	if r.Acks() > 0 && r.AckTimeout >= r.Timeout {
+		bad("redis.ack_timeout", "must be less than redis.timeout, which is %s, got %s", r.Timeout, r.AckTimeout)
+	}
+}
+
+// ReplicaCount is Replicas, or 0 where it was not said.
+func (r *Redis) ReplicaCount() int { return max(r.Replicas, 0) }
+
+// Acks is MinAcks, or all replicas where it was not said.
+func (r *Redis) Acks() int {
+	if r.MinAcks < 0 {
+		return r.ReplicaCount()
+	}
+	return r.MinAcks
 }
 
 // Proxies returns TrustedProxies as networks. A single address is a network

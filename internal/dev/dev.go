@@ -164,7 +164,7 @@ func (e *Env) startGate(ctx context.Context, o Options, bucket config.Bucket) er
 	cfg.DrainTimeout = 2 * time.Second
 	var err error
 	e.gate, err = gate.Open(ctx, cfg, gate.Options{
-		Logger: o.Logger, Version: o.Version, FreshRedis: e.redis != nil, AllowEviction: true,
+		Logger: o.Logger, Version: o.Version, FreshRedis: e.redis != nil, AllowUnsafe: true,
 		PublicURL: func(addr net.Addr) string { return gate.URL(addr, false) },
 	})
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -15,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"s3gate/internal/config"
+	"s3gate/revocation"
 	"s3gate/s3client"
 )
 
@@ -24,6 +27,7 @@ func newRedis(c config.Redis) redis.UniversalClient {
 	opts := &redis.UniversalOptions{
 		Addrs: c.Addrs, MasterName: c.Master, IsClusterMode: c.Cluster,
 		Username: c.Username, Password: c.Password, DB: c.DB,
+		SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
 		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
 		ContextTimeoutEnabled: true,
 		// Every script may be repeated: its nonce makes it the same decision.
@@ -36,6 +40,49 @@ func newRedis(c config.Redis) redis.UniversalClient {
 		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	return redis.NewUniversalClient(opts)
+}
+
+// checkPriorities asks the sentinels which replicas they would promote. They
+// look at the priority first, and only then at who has most of what was
+// written; so where not every replica has to acknowledge, one that has less
+// must not be preferred. Sentinels that do not answer are asked again.
+func checkPriorities(ctx context.Context, c config.Redis) error {
+	if c.Master == "" || c.Acks() >= c.ReplicaCount() {
+		return nil
+	}
+	for _, addr := range c.Addrs {
+		replicas, err := sentinelReplicas(ctx, c, addr)
+		if err != nil {
+			continue
+		}
+		other := 0 // 0 is never promoted
+		for _, r := range replicas {
+			priority, err := strconv.Atoi(r["slave-priority"])
+			if err != nil || priority == 0 {
+				continue
+			}
+			if other != 0 && priority != other {
+				return &revocation.PriorityError{Replica: net.JoinHostPort(r["ip"], r["port"]), Priority: priority, Other: other}
+			}
+			other = priority
+		}
+		return nil
+	}
+	return nil
+}
+
+func sentinelReplicas(ctx context.Context, c config.Redis, addr string) ([]map[string]string, error) {
+	opts := &redis.Options{
+		Addr: addr, Username: c.SentinelUsername, Password: c.SentinelPassword,
+		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, MaxRetries: -1, ContextTimeoutEnabled: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if c.TLS {
+		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	sentinel := redis.NewSentinelClient(opts)
+	defer sentinel.Close()
+	return sentinel.Replicas(ctx, c.Master).Result()
 }
 
 // LogRedis sends what the Redis client has to say to logger, at level debug:

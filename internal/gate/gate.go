@@ -45,8 +45,8 @@ type Options struct {
 	Version string
 	// FreshRedis says that nobody else can have used Redis yet.
 	FreshRedis bool
-	// AllowEviction serves also from a Redis that may evict keys, and warns.
-	AllowEviction bool
+	// AllowUnsafe serves also from a Redis that cannot be relied on, and warns.
+	AllowUnsafe bool
 	// PublicURL returns the beginning of links, given the address that the
 	// link listener got; nil means the configuration's.
 	PublicURL func(addr net.Addr) string
@@ -114,11 +114,15 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		PasscodeWindow: g.cfg.Passcode.Window,
 		BusyWait:       cmp.Or(g.cfg.Tokens.BusyWait, -1),
 		Receipts:       g.cfg.Tokens.Receipts,
+		MinAcks:        g.cfg.Redis.Acks(),
+		AckTimeout:     g.cfg.Redis.AckTimeout,
 		Ended:          g.useEnded,
 		Logger:         g.logger,
 	})
 	g.member = revocation.Join(g.rdb, revocation.MemberOptions{
-		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowEviction: opts.AllowEviction, Apply: g.apply, Logger: g.logger,
+		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Apply: g.apply, Logger: g.logger,
+		Replicas: g.cfg.Redis.ReplicaCount(), MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout,
+		Check: func(ctx context.Context) error { return checkPriorities(ctx, g.cfg.Redis) },
 	})
 	g.transfers.Gate = g.member
 	if err := g.listen(); err != nil {
@@ -218,6 +222,7 @@ func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Ha
 		Revoker: g.revoker(),
 		Member:  g.member, Transfers: g.transfers,
 		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
+		Cut:   func(c api.CutTransfer) { g.emit(events.Cut, c) },
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
 	}
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
@@ -227,8 +232,31 @@ func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Ha
 }
 
 func (g *Gate) revoker() *revocation.Revoker {
-	return &revocation.Revoker{Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife}
+	return &revocation.Revoker{
+		Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife, Told: g.ruled,
+	}
 }
+
+// ruled is what the audit log says of a rule.
+type ruled struct {
+	revocation.Rule
+	Receipt *revocation.Receipt `json:"receipt,omitempty"`
+	// Error says why it may not hold everywhere.
+	Error string `json:"error,omitempty"`
+}
+
+func (g *Gate) ruled(rule revocation.Rule, receipt revocation.Receipt, err error) {
+	kind, data := events.Revoked, ruled{Rule: rule, Receipt: &receipt}
+	if rule.Lifted() {
+		kind = events.Lifted
+	}
+	if err != nil {
+		data.Receipt, data.Error = nil, err.Error()
+	}
+	g.emit(kind, data)
+}
+
+func (g *Gate) emit(kind events.Type, data any) { g.audit.Emit(events.New(kind, g.name, data)) }
 
 // apply stops what a rule covers. The record of a token is marked here too: a
 // Redis that was rolled back may have lost the mark, and kept the rule.
@@ -246,7 +274,7 @@ func (g *Gate) apply(r *revocation.Rule) revocation.Effect {
 
 // useEnded writes the receipt of a use to the audit log.
 func (g *Gate) useEnded(r tokens.Receipt) {
-	g.audit.Emit(events.New(events.UseEnded, g.name, r))
+	g.emit(events.UseEnded, r)
 }
 
 // gateName names this process in receipts: its host and its number.

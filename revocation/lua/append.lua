@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Adds a rule to the revocation log, or a later version of one.
 -- KEYS rules, head, log, members
 -- ARGV call, rule ID, version, gen and seq of the rule ("" takes those of its
@@ -42,6 +43,8 @@ if not there or tonumber(rversion) < tonumber(version) then
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', most, text(head.seq) .. '-0',
     'gen', text(head.gen), 'before', head.chain, 'chain', chain, 'id', id, 'value', value)
   head.chain = chain
+else
+  redis.call('HSET', KEYS[1], id, there) -- so that replicas can acknowledge it
 end
 local answer = {call, 'ok', text(head.gen), text(head.seq), head.chain, rgen, rseq, text(now),
   now - tonumber(h[5]) < tonumber(watch) and '1' or ''}

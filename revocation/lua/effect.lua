@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Adds what a gate has stopped by a rule, and reads what all have.
 -- KEYS effect
 -- ARGV call, transfers stopped, ms to remember it, ID of a transfer past stopping...

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Reads the gates and how far each has come, and takes one off the list that has
 -- not renewed its lease since it was seen.
 -- KEYS head, members

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Forgets rules that nothing can live any more that they cover. They leave no
 -- entry in the log: gates that still know them do no harm.
 -- KEYS rules

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Renews the lease of a gate, and acknowledges what it has applied.
 -- KEYS head, log, members
 -- ARGV call, member, its name, seq and chain of what it has applied, most

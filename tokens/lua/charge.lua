@@ -14,11 +14,9 @@ end
 if redis.call('EXISTS', KEYS[4]) == 1 then
   return {call, 'cancelled'}
 end
-if redis.call('SISMEMBER', KEYS[3], nonce) == 1 then
-  return {call, 'ok'}
-end
 -- A reservation that Redis lost in a failover may have gone to somebody else.
-if redis.call('HDEL', KEYS[2], nonce) == 0
+if redis.call('SISMEMBER', KEYS[3], nonce) == 0
+    and redis.call('HDEL', KEYS[2], nonce) == 0
     and redis.call('HLEN', KEYS[2]) + redis.call('SCARD', KEYS[3]) >= tonumber(r[1]) then
   return {call, 'used'}
 end

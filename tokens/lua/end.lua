@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Records how a request of a use that may be resumed has ended. Idempotent;
 -- repeated until Redis has answered.
 -- KEYS record, reserved, charged, cancelled, open, open use

@@ -7,6 +7,7 @@
 local call, grant, op, expires, not_before, max, window, slack, cut, purge = unpack(ARGV)
 local there = redis.call('HGET', KEYS[1], 'g')
 if there == grant then
+  redis.call('PEXPIREAT', KEYS[1], purge) -- so that replicas can acknowledge it
   return {call, 'ok'}
 end
 if there then

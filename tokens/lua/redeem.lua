@@ -50,7 +50,11 @@ if nonce ~= '' then
   if redis.call('EXISTS', KEYS[4]) == 1 then
     return answer('cancelled')
   end
-  if redis.call('HEXISTS', KEYS[2], nonce) == 1 or redis.call('SISMEMBER', KEYS[3], nonce) == 1 then
+  local held = redis.call('HGET', KEYS[2], nonce)
+  if held then
+    redis.call('HSET', KEYS[2], nonce, held) -- so that replicas can acknowledge it
+  end
+  if held or redis.call('SISMEMBER', KEYS[3], nonce) == 1 then
     return answer('ok')
   end
 end

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Records how a use ended. Idempotent; repeated until Redis has answered.
 -- KEYS record, reserved, charged, cancelled
 -- ARGV call, nonce, "commit" | "refund", ms to remember a refunded nonce that
