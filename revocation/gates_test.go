@@ -29,7 +29,7 @@ func TestGatesSayWhoIsThere(t *testing.T) {
 	join("b two")
 	gone.Leave(t.Context())
 	// A gate that froze long ago, and knew an older life of the log.
-	server.HSet("s3g:{rev}:members", "frozen", "7 1 0 c")
+	server.HSet("s3g:{rev}:members", "frozen", "7 1 0 memory c")
 
 	gates, err := a.Gates(t.Context())
 	if err != nil || len(gates) != 3 {
