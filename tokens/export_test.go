@@ -18,6 +18,9 @@ var (
 
 const MaxBacklog = maxBacklog
 
+// Unsettled is how much Redis has still to be told.
+func (s *Store) Unsettled() int { return s.settler.len() }
+
 // Keys are the names of what Redis keeps of one attempt on a token.
 func Keys(id ID, nonce string) (record, reserved, charged, cancelled string) {
 	return recordKey(id), reservedKey(id), chargedKey(id), cancelledKey(id, nonce)

@@ -73,7 +73,7 @@ func (l *lossy) wantSettled(what string, token tokens.Token, uses, bytes int64) 
 		for _, o := range st.Open {
 			got += o.Bytes
 		}
-		return err == nil && st.Uses == uses && st.InUse == 0 && got == bytes
+		return err == nil && st.Uses == uses && st.InUse == 0 && got == bytes && l.Unsettled() == 0
 	})
 }
 
