@@ -159,11 +159,8 @@ func printReceipt(cmd *cobra.Command, id, done string, r *client.Receipt) error 
 		for _, gate := range r.ExpiredLeases {
 			p.say("gate %s was silent; its lease has run out, and it serves nothing until it has caught up", gate)
 		}
-		switch r.Durability {
-		case "memory":
-			p.say("redis may lose the rule with its process or machine (durability: memory)")
-		case "best-effort":
-			p.say("redis may lose the rule with its primary (durability: best-effort)")
+		if r.Durability == "best-effort" {
+			p.say("best-effort: redis may lose this with its primary, since not every replica has to have it")
 		}
 		for _, t := range r.Committing {
 			p.say("upload %s had been sent in full and may have been stored", t)
