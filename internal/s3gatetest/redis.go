@@ -27,6 +27,7 @@ type RedisProcess struct {
 
 	t    testing.TB
 	path string
+	conf string // its configuration file, which it rewrites; "" means none
 	args []string
 	port int
 	proc *process
@@ -37,9 +38,15 @@ type RedisProcess struct {
 // nothing. The test's end stops it.
 func RedisServer(t testing.TB, args ...string) *RedisProcess {
 	t.Helper()
+	return startRedis(t, "", args...)
+}
+
+// startRedis is RedisServer with a configuration file.
+func startRedis(t testing.TB, conf string, args ...string) *RedisProcess {
+	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	Need(t, "redis-server (apt-get install redis-server)", err)
-	r := &RedisProcess{Dir: t.TempDir(), t: t, path: path, args: args}
+	r := &RedisProcess{Dir: t.TempDir(), t: t, path: path, conf: conf, args: args}
 	// Another process can take the port in between: try others.
 	for range 5 {
 		r.port = redisPort(t)
@@ -64,8 +71,12 @@ func redisPort(t testing.TB) int {
 
 func (r *RedisProcess) start() bool {
 	r.t.Helper()
-	args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(r.port), "--dir", r.Dir, "--daemonize", "no",
-		"--save", "", "--appendonly", "no"}
+	var args []string
+	if r.conf != "" {
+		args = append(args, r.conf) // it has to be the first
+	}
+	args = append(args, "--bind", "127.0.0.1", "--port", strconv.Itoa(r.port), "--dir", r.Dir, "--daemonize", "no",
+		"--save", "", "--appendonly", "no")
 	r.proc = launch(r.t, nil, r.path, slices.Concat(args, r.args)...)
 	return r.proc.waitUntil(r.t, r.ping)
 }
