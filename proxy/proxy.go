@@ -138,6 +138,10 @@ func (x *exchange) serve() error {
 	if x.h.Guesses.exhausted(x.client) {
 		return errGuessing
 	}
+	// Who holds a link may revoke it whenever Redis can be reached.
+	if err := x.h.Transfers.Lease(); err != nil && x.r.Method != http.MethodDelete {
+		return err
+	}
 	err := answer()
 	if errors.Is(err, tokens.ErrUnknown) {
 		x.h.Guesses.missed(x.client)

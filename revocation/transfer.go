@@ -48,16 +48,23 @@ type Gate interface {
 	Await(ctx context.Context) error
 }
 
+// Lease returns nil while the gate may serve, and else [ErrNoLease]: then Redis
+// need not be asked, which may be a replica, or have forgotten.
+func (ts *Transfers) Lease() error {
+	if ts.Gate != nil && ts.Gate.Remaining() <= 0 {
+		return ErrNoLease
+	}
+	return nil
+}
+
 // Permits says whether the gate may serve what a grant permits: nil, or
 // [ErrNoLease], or tokens.ErrRevoked. For what has no body; transfers ask
 // [Transfer.Permit].
 func (ts *Transfers) Permits(g *tokens.Grant) error {
-	switch {
-	case ts.Gate == nil:
-		return nil
-	case ts.Gate.Remaining() <= 0:
-		return ErrNoLease
-	case ts.Gate.Rules().Covers(g) != nil:
+	if err := ts.Lease(); err != nil || ts.Gate == nil {
+		return err
+	}
+	if ts.Gate.Rules().Covers(g) != nil {
 		return tokens.ErrRevoked
 	}
 	return nil

@@ -1,0 +1,486 @@
+package gate_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"s3gate/internal/config"
+	"s3gate/internal/s3gatetest"
+	"s3gate/revocation"
+)
+
+// topology is a Redis of several servers.
+type topology struct {
+	nodes     []*s3gatetest.RedisProcess
+	sentinels []*s3gatetest.RedisProcess
+	replicas  int                                       // of each primary
+	configure func(*config.Redis)                       // says where it is
+	primary   func(key string) *s3gatetest.RedisProcess // who has the key
+	failover  func(old *s3gatetest.RedisProcess)        // waits until another one has taken over
+}
+
+// logKey is a key of the revocation log.
+const logKey = "s3g:{rev}:head"
+
+// eachTopology runs a test behind sentinels and in a Cluster.
+func eachTopology(t *testing.T, test func(*testing.T, *topology)) {
+	t.Run("Sentinel", func(t *testing.T) { test(t, sentinels(t)) })
+	t.Run("Cluster", func(t *testing.T) { test(t, clustered(t)) })
+}
+
+func sentinels(t *testing.T) *topology {
+	s := s3gatetest.Sentinel(t, 2, 3)
+	return &topology{
+		nodes: s.Nodes, sentinels: s.Sentinels, replicas: 2,
+		configure: func(c *config.Redis) { c.Addrs, c.Master, c.Replicas = s.Addrs, s.Master, 2 },
+		primary:   func(string) *s3gatetest.RedisProcess { return s.Primary() },
+		failover:  func(old *s3gatetest.RedisProcess) { s.AwaitFailover(old) },
+	}
+}
+
+func clustered(t *testing.T) *topology {
+	s := s3gatetest.Cluster(t, 3, 1)
+	return &topology{
+		nodes: s.Nodes, replicas: 1,
+		configure: func(c *config.Redis) { c.Addrs, c.Cluster, c.Replicas = s.Addrs, true, 1 },
+		primary:   s.PrimaryOf,
+		failover:  func(old *s3gatetest.RedisProcess) { s.AwaitFailover(old) },
+	}
+}
+
+// over is a world on a topology, with an object "o".
+func over(t *testing.T, top *topology) *world {
+	w := newWorld(t, s3gatetest.DevS3(t), "")
+	w.shared = true // a new life of Redis is watched
+	w.store("o", "text/plain", []byte("object"))
+	return w
+}
+
+// on makes a gate use the topology.
+func (top *topology) on(change func(*config.Config)) func(*config.Config) {
+	return func(c *config.Config) {
+		top.configure(&c.Redis)
+		c.Redis.AckTimeout = 500 * time.Millisecond
+		if change != nil {
+			change(c)
+		}
+	}
+}
+
+// command sends one command to a server. An error is in the answer: the server
+// may be dead.
+func command(t *testing.T, r *s3gatetest.RedisProcess, args ...any) *redis.Cmd {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{
+		Addr: r.Addr, MaxRetries: -1, DialerRetries: 1, Protocol: 2,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	defer rdb.Close()
+	return rdb.Do(t.Context(), args...)
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for range 500 {
+		if holds() {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("never: %s", what)
+}
+
+// awaitReady waits for a gate that may have to find another primary first.
+func awaitReady(t *testing.T, gates ...*testGate) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	for _, g := range gates {
+		if err := g.Await(ctx); err != nil {
+			t.Fatalf("the gate does not get its lease: %v", err)
+		}
+	}
+}
+
+// redeem asks for a link until the gate can decide, and returns the status.
+func redeem(t *testing.T, url string) int {
+	t.Helper()
+	for range 300 {
+		a := do(t, "GET", url, nil)
+		if a.status != http.StatusServiceUnavailable {
+			return a.status
+		}
+		if a.header.Get("Retry-After") == "" {
+			t.Error("503 without Retry-After")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return http.StatusServiceUnavailable
+}
+
+// tokenKey is a key of a token.
+func tokenKey(id string) string { return fmt.Sprintf("s3g:{%s}:t", id) }
+
+// A primary is killed right after it has acknowledged a burn, a revocation of a
+// token and a rule: all of them hold when another one has taken over (D1).
+func TestPrimaryKilled(t *testing.T) {
+	eachTopology(t, func(t *testing.T, top *topology) {
+		w := over(t, top)
+		one, two := w.gate(top.on(nil)), w.gate(top.on(nil))
+		awaitReady(t, one, two)
+		for round := range 2 {
+			subject := fmt.Sprintf("round %d", round)
+			burnt := one.mint("get", "o", uses(1))
+			fresh := one.mint("get", "o", uses(1))
+			named := one.mint("get", "o", nil)
+			ruled := callMint(t, one, fmt.Sprintf(`{"operation": "get", "bucket": "docs", "key": "o", "subject": %q}`, subject))
+			if got := redeem(t, burnt.URL); got != 200 {
+				t.Fatalf("redeeming: %d", got)
+			}
+			if receipt := revoke(t, one, fmt.Sprintf(`{"subject": %q}`, subject)); receipt.Durability != revocation.Replicated {
+				t.Errorf("receipt %+v, want it replicated", receipt)
+			}
+			revoke(t, two, fmt.Sprintf(`{"token": %q}`, named.ID))
+			// The one of the burn, and in the next round that of the log.
+			victim := top.primary(tokenKey(burnt.ID))
+			if round == 1 {
+				victim = top.primary(logKey)
+			}
+			victim.Kill()
+			top.failover(victim)
+			victim.Restart()
+			for _, g := range []*testGate{one, two} {
+				for _, dead := range []string{burnt.Token, named.Token, ruled} {
+					if got := redeem(t, g.LinksURL()+"/"+dead); got != 410 {
+						t.Errorf("round %d: %d after the failover, want 410", round, got)
+					}
+				}
+			}
+			if got := redeem(t, two.LinksURL()+"/"+fresh.Token); got != 200 {
+				t.Errorf("round %d: a fresh token after the failover: %d", round, got)
+			}
+			awaitReady(t, one, two)
+		}
+	})
+}
+
+// callMint mints with a body of its own, and returns the token.
+func callMint(t *testing.T, g *testGate, body string) string {
+	t.Helper()
+	a := callAPI(t, g, "POST", "/v1/tokens", body)
+	if a.status != 201 {
+		t.Fatalf("minting: %d %s", a.status, a.body)
+	}
+	_, rest, _ := strings.Cut(string(a.body), `"token":"`)
+	token, _, _ := strings.Cut(rest, `"`)
+	return token
+}
+
+// A primary that was cut off from its replicas and from the sentinels proves
+// nothing any more: a gate that talks to it answers 503 when its lease is over,
+// while the others go on with the one that has taken over (D2).
+func TestIsolatedPrimary(t *testing.T) {
+	top := sentinels(t)
+	w := over(t, top)
+	old := top.primary(logKey)
+	// On the side of the old primary nobody hears of the new one.
+	there := w.gate(func(c *config.Config) { c.Redis.Addrs, c.Redis.Replicas = []string{old.Addr}, 2 })
+	here := w.gate(top.on(nil))
+	awaitReady(t, there, here)
+	free, once := there.mint("get", "o", nil), there.mint("get", "o", uses(1))
+
+	old.Isolate()
+	wantReadyz(t, there, 503)
+	for _, token := range []string{free.Token, once.Token} {
+		if a := do(t, "GET", there.LinksURL()+"/"+token, nil); a.status != 503 || a.header.Get("Retry-After") == "" {
+			t.Errorf("a gate on the isolated primary: %d %s", a.status, a.body)
+		}
+	}
+	if a := callAPI(t, there, "POST", "/v1/revocations", `{"subject": "ada"}`); a.status != 503 {
+		t.Errorf("revoking there: %d %s", a.status, a.body)
+	}
+	if a := callAPI(t, there, "POST", "/v1/tokens", `{"operation": "get", "bucket": "docs", "key": "o"}`); a.status != 503 {
+		t.Errorf("minting there: %d %s", a.status, a.body)
+	}
+	top.failover(old)
+	old.Heal()
+	awaitReady(t, here)
+	revoke(t, here, fmt.Sprintf(`{"token": %q}`, free.ID))
+	if got := redeem(t, here.LinksURL()+"/"+free.Token); got != 410 {
+		t.Errorf("revoked at the new primary: %d", got)
+	}
+	if got := redeem(t, here.LinksURL()+"/"+once.Token); got != 200 {
+		t.Errorf("a use that the isolated primary could not prove: %d", got)
+	}
+	// The old one is a replica now.
+	if a := do(t, "GET", there.LinksURL()+"/"+once.Token, nil); a.status != 503 {
+		t.Errorf("a gate on a replica: %d", a.status)
+	}
+}
+
+// With fewer acknowledgements than replicas every answer says so, and a replica
+// that sentinels would prefer although it has less keeps the gate from serving
+// (D3, I6).
+func TestBestEffort(t *testing.T) {
+	top := sentinels(t)
+	w := over(t, top)
+	less := func(c *config.Config) { c.Redis.MinAcks = 1 }
+	g := w.gate(top.on(less))
+	awaitReady(t, g)
+	if receipt := revoke(t, g, `{"subject": "ada"}`); receipt.Durability != revocation.BestEffort {
+		t.Errorf("receipt: %+v", receipt)
+	}
+	for _, path := range []string{"/readyz", "/v1/gates"} {
+		if a := callAPI(t, g, "GET", path, ""); !strings.Contains(string(a.body), `"durability":"best-effort"`) {
+			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	if a := callAPI(t, g, "POST", "/v1/tokens", `{"operation": "get", "bucket": "docs", "key": "o"}`); !strings.Contains(string(a.body), `"durability":"best-effort"`) {
+		t.Errorf("minting: %s", a.body)
+	}
+	preferred := top.nodes[1]
+	if preferred == top.primary(logKey) {
+		preferred = top.nodes[2]
+	}
+	command(t, preferred, "CONFIG", "SET", "replica-priority", 7)
+	for _, s := range top.sentinels {
+		eventually(t, "the sentinels know of it", func() bool {
+			return strings.Contains(command(t, s, "SENTINEL", "REPLICAS", "s3gate").String(), "slave-priority 7")
+		})
+	}
+	refusing := w.gate(top.on(less))
+	eventually(t, "the gate says why it does not serve", func() bool {
+		return strings.Contains(w.log.String(), "replica-priority")
+	})
+	if a := do(t, "GET", refusing.APIURL()+"/readyz", nil); a.status != 503 {
+		t.Errorf("readiness with a replica that is preferred: %d", a.status)
+	}
+	all := w.gate(top.on(nil))
+	awaitReady(t, all) // whoever is promoted has everything
+}
+
+// A replica that is promoted has lost a revocation, because nobody waited for
+// it: the gates know the rule and give it back before anything is served.
+func TestLostRevocationComesBack(t *testing.T) {
+	top := sentinels(t)
+	w := over(t, top)
+	g := w.gate(top.on(func(c *config.Config) { c.Redis.MinAcks = 0 }))
+	awaitReady(t, g)
+	named, ruled := g.mint("get", "o", nil), g.mint("get", "o", nil)
+	fresh := g.mint("get", "o", nil)
+	for _, r := range top.nodes {
+		if r != top.primary(logKey) {
+			eventually(t, "the replica has the tokens", func() bool { return command(t, r, "EXISTS", tokenKey(fresh.ID)).Val() == int64(1) })
+			r.Detach()
+		}
+	}
+	revoke(t, g, fmt.Sprintf(`{"token": %q}`, named.ID))
+	revoke(t, g, fmt.Sprintf(`{"token": %q, "standing": true}`, ruled.ID))
+	old := top.primary(logKey)
+	old.Kill()
+	served := hammer(t, g, named.Token, ruled.Token)
+	top.failover(old)
+	awaitReady(t, g)
+	for _, token := range []string{named.Token, ruled.Token} {
+		if got := redeem(t, g.LinksURL()+"/"+token); got != 410 {
+			t.Errorf("a revocation that Redis had lost: %d", got)
+		}
+	}
+	if got := redeem(t, g.LinksURL()+"/"+fresh.Token); got != 200 {
+		t.Errorf("a token that was not revoked: %d", got)
+	}
+	if n := served(); n != 0 {
+		t.Errorf("revoked links were served %d times", n)
+	}
+	// A gate that has never heard of the rules learns them from Redis.
+	late := w.gate(top.on(func(c *config.Config) { c.Redis.MinAcks = 0 }))
+	awaitReady(t, late)
+	if got := redeem(t, late.LinksURL()+"/"+named.Token); got != 410 {
+		t.Errorf("at a gate that came later: %d", got)
+	}
+}
+
+// hammer asks for links all the time, until it is asked how often one was served.
+func hammer(t *testing.T, g *testGate, tokens ...string) (served func() int64) {
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	for _, token := range tokens {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if a, err := try(ctx, http.DefaultTransport, "GET", g.LinksURL()+"/"+token, nil); err == nil && a.status < 300 {
+					n.Add(1)
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		})
+	}
+	t.Cleanup(func() { stop(); wg.Wait() })
+	return func() int64 {
+		stop()
+		wg.Wait()
+		return n.Load()
+	}
+}
+
+// A replica is missing: what would need it is refused and never answered with
+// 200, and works when it is back (R10).
+func TestReplicaStopped(t *testing.T) {
+	eachTopology(t, func(t *testing.T, top *topology) {
+		w := over(t, top)
+		g := w.gate(top.on(nil))
+		awaitReady(t, g)
+		token := g.mint("get", "o", nil)
+		var replicas []*s3gatetest.RedisProcess
+		owner := top.primary(logKey)
+		for _, r := range top.nodes {
+			if strings.Contains(command(t, r, "INFO", "replication").String(), "role:slave") {
+				replicas = append(replicas, r)
+				r.Pause()
+			}
+		}
+		if len(replicas) == 0 || owner == nil {
+			t.Fatal("no replicas")
+		}
+		if a := callAPI(t, g, "POST", "/v1/revocations", fmt.Sprintf(`{"token": %q}`, token.ID)); a.status != 503 {
+			t.Errorf("revoking without replicas: %d %s", a.status, a.body)
+		}
+		wantReadyz(t, g, 503)
+		for _, r := range replicas {
+			r.Resume()
+		}
+		awaitReady(t, g)
+		revoke(t, g, fmt.Sprintf(`{"token": %q}`, token.ID))
+		if got := redeem(t, token.URL); got != 410 {
+			t.Errorf("revoked: %d", got)
+		}
+	})
+}
+
+// The memory of Redis is full: minting and limited links are refused for now,
+// while revoking and leases go on (D8).
+func TestMemoryFull(t *testing.T) {
+	server := s3gatetest.RedisServer(t)
+	w := newWorld(t, s3gatetest.DevS3(t), server.Addr)
+	w.store("o", "text/plain", []byte("object"))
+	g := w.gate(nil)
+	free, once, other := g.mint("get", "o", nil), g.mint("get", "o", uses(1)), g.mint("get", "o", uses(1))
+	command(t, server, "CONFIG", "SET", "maxmemory", 1)
+	time.Sleep(1500 * time.Millisecond) // leases that were given before are over
+	if a := do(t, "GET", once.URL, nil); a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("a limited link: %d %s", a.status, a.body)
+	}
+	if a := do(t, "GET", free.URL, nil); a.status != 200 {
+		t.Errorf("a link without limit: %d %s", a.status, a.body)
+	}
+	if a := callAPI(t, g, "POST", "/v1/tokens", `{"operation": "get", "bucket": "docs", "key": "o"}`); a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("minting: %d %s", a.status, a.body)
+	}
+	revoke(t, g, fmt.Sprintf(`{"token": %q}`, other.ID))
+	lifted := revoke(t, g, `{"all": true, "standing": true}`)
+	if a := do(t, "GET", free.URL, nil); a.status != 410 {
+		t.Errorf("revoked: %d", a.status)
+	}
+	if a := callAPI(t, g, "DELETE", "/v1/revocations/"+lifted.ID, ""); a.status != 200 {
+		t.Errorf("lifting: %d %s", a.status, a.body)
+	}
+	command(t, server, "CONFIG", "SET", "maxmemory", 0)
+	if a := do(t, "GET", once.URL, nil); a.status != 200 {
+		t.Errorf("with memory again, the use is still there: %d %s", a.status, a.body)
+	}
+	if a := do(t, "GET", other.URL, nil); a.status != 410 {
+		t.Errorf("revoked when the memory was full: %d", a.status)
+	}
+}
+
+// Scripts are flushed all the time while many clients race for the uses of a
+// token: each use is had once (D6).
+func TestScriptsFlushed(t *testing.T) {
+	eachTopology(t, func(t *testing.T, top *topology) {
+		w := over(t, top)
+		gates := []*testGate{w.gate(top.on(nil)), w.gate(top.on(nil))}
+		awaitReady(t, gates...)
+		raceForUses(t, gates, func(stop <-chan struct{}) {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+				for _, r := range top.nodes {
+					command(t, r, "SCRIPT", "FLUSH")
+				}
+			}
+		})
+	})
+}
+
+// raceForUses lets clients race for the uses of tokens while something happens,
+// and wants every use to be had exactly once.
+func raceForUses(t *testing.T, gates []*testGate, meanwhile func(stop <-chan struct{})) {
+	t.Helper()
+	const tokens, most, racers = 6, 3, 8
+	stop, done := make(chan struct{}), make(chan struct{})
+	var minted [tokens]string
+	for i := range minted {
+		minted[i] = gates[0].mint("get", "o", uses(most)).Token
+	}
+	go func() {
+		defer close(done)
+		meanwhile(stop)
+	}()
+	var had, unproven [tokens]atomic.Int64
+	var wg sync.WaitGroup
+	for i, token := range minted {
+		for r := range racers {
+			wg.Go(func() {
+				for range 60 {
+					a, err := try(t.Context(), http.DefaultTransport, "GET", gates[r%len(gates)].LinksURL()+"/"+token, nil)
+					switch {
+					case err != nil:
+						t.Errorf("racing: %v", err)
+						return
+					case a.status == 200 && a.err == nil:
+						had[i].Add(1)
+					case a.status == 410:
+						return
+					case a.status == 503:
+						unproven[i].Add(1)
+						time.Sleep(100 * time.Millisecond)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	close(stop)
+	<-done
+	all := int64(0)
+	for i := range minted {
+		all += unproven[i].Load()
+		if n := had[i].Load(); n > most {
+			t.Errorf("token %d: %d uses were had, want at most %d", i, n, most)
+		} else if n < most && redeemRest(t, gates[0], minted[i]) != most-n {
+			t.Errorf("token %d: %d uses were had, and not all of the rest is there", i, n)
+		}
+	}
+	t.Logf("%d answers of 503", all)
+}
+
+// redeemRest takes what is left of a token.
+func redeemRest(t *testing.T, g *testGate, token string) (n int64) {
+	t.Helper()
+	for redeem(t, g.LinksURL()+"/"+token) == 200 {
+		n++
+	}
+	return n
+}
