@@ -19,7 +19,7 @@ type SentinelSet struct {
 }
 
 // Sentinel starts a primary with replicas, and sentinels of which most have to
-// agree that it is gone (half a second without an answer) before they promote a
+// agree that it is gone (a second without an answer) before they promote a
 // replica. It waits until the sentinels know everything and each other. The
 // arguments are for the primary and the replicas.
 func Sentinel(t testing.TB, replicas, sentinels int, args ...string) *SentinelSet {
@@ -28,7 +28,7 @@ func Sentinel(t testing.TB, replicas, sentinels int, args ...string) *SentinelSe
 	conf := fmt.Sprintf(`bind-source-addr %[1]s
 sentinel announce-ip 127.0.0.1
 sentinel monitor %[2]s 127.0.0.1 %[3]d %[4]d
-sentinel down-after-milliseconds %[2]s 500
+sentinel down-after-milliseconds %[2]s 1000
 sentinel failover-timeout %[2]s 2000
 sentinel parallel-syncs %[2]s 2
 `, peer, s.Master, s.Nodes[0].port, sentinels/2+1)
@@ -36,10 +36,12 @@ sentinel parallel-syncs %[2]s 2
 		p := startRedis(t, writeConf(t, "sentinel.conf", conf), "--sentinel")
 		// The usual periods, of up to 10 s, and the 30 s in which a sentinel
 		// does nothing after it was not scheduled for a while, are too slow
-		// for a test. The period of pings stays, as that of a replica's INFO
-		// while the primary is down does: an INFO older than five pings keeps
-		// it from being promoted.
-		p.must("SENTINEL", "DEBUG", "info-period", 300, "ask-period", 200, "publish-period", 300,
+		// for a test. The period of pings has to be well below
+		// down-after-milliseconds, or else a node that is fine is taken to be
+		// down before it was asked; and five of it above the second in which
+		// replicas are asked for INFO once the primary is down, or else what
+		// is known of them is too old to promote one.
+		p.must("SENTINEL", "DEBUG", "info-period", 300, "ping-period", 300, "ask-period", 200, "publish-period", 300,
 			"tilt-period", 1000)
 		s.Sentinels = append(s.Sentinels, p)
 		s.Addrs = append(s.Addrs, p.Addr)

@@ -2,6 +2,9 @@ package s3gatetest_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +45,22 @@ func has(t *testing.T, c *redis.Client, key string) bool {
 		t.Fatalf("EXISTS %s: %v", key, err)
 	}
 	return n == 1
+}
+
+// eventually tries for some seconds.
+func eventually(t *testing.T, try func() error) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func TestTopologyWait(t *testing.T) {
@@ -146,5 +165,113 @@ func TestTopologyLostWrites(t *testing.T) {
 	}
 	if c := client(t, replica); !has(t, c, "kept") || has(t, c, "lost") {
 		t.Error("the promoted replica has not just what was written before")
+	}
+}
+
+// clusterClient returns one for a cluster.
+func clusterClient(t *testing.T, s *s3gatetest.ClusterSet) *redis.ClusterClient {
+	t.Helper()
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: s.Addrs})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestTopologyClusterFailover(t *testing.T) {
+	s := s3gatetest.Cluster(t, 3, 1)
+	c := clusterClient(t, s)
+	if err := c.Set(t.Context(), "{a}k", "1", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	old := s.PrimaryOf("{a}")
+	replicas := s.ReplicasOf(old)
+	if len(replicas) != 1 {
+		t.Fatalf("it has %d replicas, want 1", len(replicas))
+	}
+	old.Kill()
+	if got := s.AwaitFailover(old); got != replicas[0] {
+		t.Errorf("%s was promoted, want %s", got.Addr, replicas[0].Addr)
+	}
+	if got := s.PrimaryOf("{a}"); got != replicas[0] {
+		t.Errorf("the primary is %s, want %s", got.Addr, replicas[0].Addr)
+	}
+	// The client has yet to learn of it.
+	eventually(t, func() error {
+		if n, err := c.Exists(t.Context(), "{a}k").Result(); err != nil || n != 1 {
+			return fmt.Errorf("EXISTS: %d, %w", n, err)
+		}
+		return nil
+	})
+	old.Restart()
+	old.AwaitReplica(replicas[0])
+}
+
+func TestTopologyClusterMove(t *testing.T) {
+	s := s3gatetest.Cluster(t, 3, 0)
+	c := clusterClient(t, s)
+	const n = 20
+	key := func(i int) string { return fmt.Sprintf("{a}%d", i) }
+	for i := range n {
+		if err := c.Set(t.Context(), key(i), "0", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from := s.PrimaryOf("{a}")
+	to := s.Nodes[0]
+	if to == from {
+		to = s.Nodes[1]
+	}
+	stop := make(chan struct{})
+	var done sync.WaitGroup
+	rounds := 0
+	done.Go(func() {
+		for {
+			for i := range n {
+				if err := c.Incr(t.Context(), key(i)).Err(); err != nil {
+					t.Errorf("INCR %s: %v", key(i), err)
+				}
+			}
+			rounds++
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	m := s.BeginMove("{a}", to)
+	if moved := m.MoveKeys(n / 2); moved != n/2 {
+		t.Errorf("%d keys moved, want %d", moved, n/2)
+	}
+	keys := make([]string, n)
+	for i := range n {
+		keys[i] = key(i)
+	}
+	// One key that has moved, and several of which some have.
+	answers := map[string]int{}
+	for _, k := range keys {
+		answer, _ := ask(from.Addr, "GET "+k)
+		word, _, _ := strings.Cut(answer, " ")
+		answers[word[:1+min(3, len(word)-1)]]++
+	}
+	if answers["-ASK"] != n/2 {
+		t.Errorf("the answers are %v, want %d of ASK", answers, n/2)
+	}
+	if got, err := ask(from.Addr, "MGET "+strings.Join(keys, " ")); err != nil || !strings.HasPrefix(got, "-TRYAGAIN") {
+		t.Errorf("MGET: %q, %v", got, err)
+	}
+	m.Finish()
+	close(stop)
+	done.Wait()
+	if got := s.PrimaryOf("{a}"); got != to {
+		t.Errorf("the slot is at %s, want %s", got.Addr, to.Addr)
+	}
+	for _, k := range keys {
+		if got, err := c.Get(t.Context(), k).Int(); err != nil || got != rounds {
+			t.Errorf("%s is %d after %d rounds, %v", k, got, rounds, err)
+		}
+	}
+	s.MoveSlot("{a}", from)
+	if got := s.PrimaryOf("{a}"); got != from {
+		t.Errorf("the slot is at %s, want %s", got.Addr, from.Addr)
 	}
 }
