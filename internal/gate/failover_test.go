@@ -16,6 +16,7 @@ import (
 	"s3gate/internal/config"
 	"s3gate/internal/s3gatetest"
 	"s3gate/revocation"
+	"s3gate/tokens"
 )
 
 // topology is a Redis of several servers.
@@ -310,11 +311,11 @@ func TestLostRevocationComesBack(t *testing.T) {
 }
 
 // hammer asks for links all the time, until it is asked how often one was served.
-func hammer(t *testing.T, g *testGate, tokens ...string) (served func() int64) {
+func hammer(t *testing.T, g *testGate, links ...string) (served func() int64) {
 	var n atomic.Int64
 	var wg sync.WaitGroup
 	ctx, stop := context.WithCancel(t.Context())
-	for _, token := range tokens {
+	for _, token := range links {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				if a, err := try(ctx, http.DefaultTransport, "GET", g.LinksURL()+"/"+token, nil); err == nil && a.status < 300 {
@@ -409,71 +410,62 @@ func TestScriptsFlushed(t *testing.T) {
 		w := over(t, top)
 		gates := []*testGate{w.gate(top.on(nil)), w.gate(top.on(nil))}
 		awaitReady(t, gates...)
-		raceForUses(t, gates, func(stop <-chan struct{}) {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(5 * time.Millisecond):
-				}
+		for range 6 {
+			finish := race(t, gates)
+			for range 10 {
 				for _, r := range top.nodes {
 					command(t, r, "SCRIPT", "FLUSH")
 				}
 			}
-		})
+			finish()
+		}
 	})
 }
 
-// raceForUses lets clients race for the uses of tokens while something happens,
-// and wants every use to be had exactly once.
-func raceForUses(t *testing.T, gates []*testGate, meanwhile func(stop <-chan struct{})) {
+// race lets clients race for the uses of a token, at all gates. What it returns
+// waits for them, wants every use to be had exactly once, and says how often a
+// gate could not tell.
+func race(t *testing.T, gates []*testGate) (finish func() (unproven int64)) {
 	t.Helper()
-	const tokens, most, racers = 6, 3, 8
-	stop, done := make(chan struct{}), make(chan struct{})
-	var minted [tokens]string
-	for i := range minted {
-		minted[i] = gates[0].mint("get", "o", uses(most)).Token
-	}
-	go func() {
-		defer close(done)
-		meanwhile(stop)
-	}()
-	var had, unproven [tokens]atomic.Int64
+	const most, racers = 3, 8
+	token := gates[0].mint("get", "o", uses(most)).Token
+	return raceFor(t, gates, token, most, racers)
+}
+
+func raceFor(t *testing.T, gates []*testGate, token string, most int64, racers int) (finish func() (unproven int64)) {
+	t.Helper()
+	var had, unproven atomic.Int64
 	var wg sync.WaitGroup
-	for i, token := range minted {
-		for r := range racers {
-			wg.Go(func() {
-				for range 60 {
-					a, err := try(t.Context(), http.DefaultTransport, "GET", gates[r%len(gates)].LinksURL()+"/"+token, nil)
-					switch {
-					case err != nil:
-						t.Errorf("racing: %v", err)
-						return
-					case a.status == 200 && a.err == nil:
-						had[i].Add(1)
-					case a.status == 410:
-						return
-					case a.status == 503:
-						unproven[i].Add(1)
-						time.Sleep(100 * time.Millisecond)
-					}
+	for r := range racers {
+		wg.Go(func() {
+			for range 300 {
+				a, err := try(t.Context(), http.DefaultTransport, "GET", gates[r%len(gates)].LinksURL()+"/"+token, nil)
+				switch {
+				case err != nil:
+					t.Errorf("racing: %v", err)
+					return
+				case a.status == 200 && a.err == nil:
+					had.Add(1)
+				case a.status == 410:
+					return
+				case a.status == 503:
+					unproven.Add(1)
 				}
-			})
-		}
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
 	}
-	wg.Wait()
-	close(stop)
-	<-done
-	all := int64(0)
-	for i := range minted {
-		all += unproven[i].Load()
-		if n := had[i].Load(); n > most {
-			t.Errorf("token %d: %d uses were had, want at most %d", i, n, most)
-		} else if n < most && redeemRest(t, gates[0], minted[i]) != most-n {
-			t.Errorf("token %d: %d uses were had, and not all of the rest is there", i, n)
+	return func() int64 {
+		t.Helper()
+		wg.Wait()
+		n := had.Load()
+		if n > most {
+			t.Errorf("%d uses were had, want at most %d", n, most)
+		} else if rest := redeemRest(t, gates[0], token); n+rest != most {
+			t.Errorf("%d uses were had and %d are left, want %d", n, rest, most)
 		}
+		return unproven.Load()
 	}
-	t.Logf("%d answers of 503", all)
 }
 
 // redeemRest takes what is left of a token.
@@ -483,4 +475,57 @@ func redeemRest(t *testing.T, g *testGate, token string) (n int64) {
 		n++
 	}
 	return n
+}
+
+// Slots move to another server while clients race for uses: with MOVED, ASK and
+// TRYAGAIN each use is had once, or the answer is 503 (D7). That of the
+// revocation log moves too: the gates pause, and go on.
+func TestSlotsMove(t *testing.T) {
+	s := s3gatetest.Cluster(t, 3, 1)
+	top := &topology{configure: func(c *config.Redis) { c.Addrs, c.Cluster, c.Replicas = s.Addrs, true, 1 }}
+	w := over(t, top)
+	gates := []*testGate{w.gate(top.on(nil)), w.gate(top.on(nil))}
+	awaitReady(t, gates...)
+	unproven := int64(0)
+	for range 5 {
+		const most = 100
+		token := gates[0].mint("get", "o", uses(most)).Token
+		key := tokenKey(tokenID(t, token))
+		move := s.BeginMove(key, elsewhere(s, key))
+		finish := raceFor(t, gates, token, most, 8)
+		time.Sleep(50 * time.Millisecond) // uses are reserved and charged
+		for move.MoveKeys(1) > 0 {
+			time.Sleep(50 * time.Millisecond) // keys are in two places
+		}
+		move.Finish()
+		unproven += finish()
+	}
+	t.Logf("%d answers of 503", unproven)
+
+	token := gates[0].mint("get", "o", nil)
+	s.MoveSlot(logKey, elsewhere(s, logKey))
+	revoke(t, gates[1], fmt.Sprintf(`{"token": %q}`, token.ID))
+	awaitReady(t, gates...)
+	for _, g := range gates {
+		if got := redeem(t, g.LinksURL()+"/"+token.Token); got != 410 {
+			t.Errorf("revoked after the log has moved: %d", got)
+		}
+	}
+}
+
+// elsewhere is a primary that does not have the key.
+func elsewhere(s *s3gatetest.ClusterSet, key string) *s3gatetest.RedisProcess {
+	if s.PrimaryOf(key) == s.Nodes[0] {
+		return s.Nodes[1]
+	}
+	return s.Nodes[0]
+}
+
+func tokenID(t *testing.T, text string) string {
+	t.Helper()
+	token, err := tokens.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(token.ID())
 }
