@@ -80,7 +80,7 @@ func Join(rdb Redis, opts MemberOptions) *Member {
 		opts.Apply = func(*Rule) Effect { return Effect{} }
 	}
 	if opts.Clock == nil {
-		opts.Clock = bootClock
+		opts.Clock = BootClock
 	}
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	m := &Member{log: log{rdb}, id: ulid.Make().String(), opts: opts, renewed: make(chan struct{}), kick: make(chan struct{}, 1)}

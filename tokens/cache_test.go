@@ -453,13 +453,13 @@ func TestCacheDiscardsAnswersFromBeforeADrop(t *testing.T) {
 // What changes and is thrown out then is never served as it was before to who
 // asks after that, however many ask and throw out.
 func TestCacheUnderParallelHitsAndDrops(t *testing.T) {
-	const changes = 300
+	const changes = 60
 	c := newCached(t)
 	id := c.token.ID()
 	var known atomic.Int64 // what everybody must know by now
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	for i := range 4 {
+	for i := range 3 {
 		wg.Go(func() {
 			for {
 				select {
