@@ -187,7 +187,7 @@ func (c *grantCache) keep(a asked, u *Use, record int) {
 		return
 	}
 	c.misses.Add(1)
-	if life, ok := c.opts.Valid(); !a.valid || !ok || life != a.life {
+	if !a.valid {
 		return
 	}
 	k := &kept{grant: u.Grant, asked: a, now: u.now, weight: weigh(&u.Grant, record)}
