@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"s3gate/internal/s3gatetest"
 	"s3gate/proxy"
 	"s3gate/revocation"
 	"s3gate/s3client"
@@ -70,31 +71,33 @@ func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 func (d *discard) Flush()                      {}
 
+// benchGet measures a GET of 4 KiB by a token.
+func benchGet(b *testing.B, transfers *revocation.Transfers, source proxy.Tokens, token tokens.Token) {
+	h := &proxy.Handler{
+		Tokens: source, Transfers: transfers,
+		Buckets: map[string]proxy.Upstream{"media": fixedObject(make([]byte, 4<<10))},
+	}
+	w := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	b.SetBytes(4 << 10)
+	for b.Loop() {
+		clear(w.header)
+		w.status = 0
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/"+token.Reveal(), nil))
+		if w.status != http.StatusOK {
+			b.Fatalf("status %d", w.status)
+		}
+	}
+}
+
 // BenchmarkGet is what a GET of 4 KiB costs in the gate, without S3. With
 // Redis it includes what the embedded Redis costs, and without it Redis takes
 // no time.
 func BenchmarkGet(b *testing.B) {
-	bench := func(b *testing.B, source proxy.Tokens, token tokens.Token) {
-		h := &proxy.Handler{
-			Tokens: source, Transfers: &revocation.Transfers{},
-			Buckets: map[string]proxy.Upstream{"media": fixedObject(make([]byte, 4<<10))},
-		}
-		w := &discard{header: http.Header{}}
-		b.ReportAllocs()
-		b.SetBytes(4 << 10)
-		for b.Loop() {
-			clear(w.header)
-			w.status = 0
-			h.ServeHTTP(w, httptest.NewRequest("GET", "/"+token.Reveal(), nil))
-			if w.status != http.StatusOK {
-				b.Fatalf("status %d", w.status)
-			}
-		}
-	}
 	b.Run("unlimited", func(b *testing.B) {
 		token, grant := tokens.Generate(), unlimited(get())
 		grant.ID = token.ID()
-		bench(b, &fixedTokens{grant}, token)
+		benchGet(b, &revocation.Transfers{}, &fixedTokens{grant}, token)
 	})
 	for _, test := range []struct {
 		name   string
@@ -113,11 +116,38 @@ func BenchmarkGet(b *testing.B) {
 			defer rdb.Close()
 			replaying := tokens.New(&replayed{rdb, map[string][]any{}}, tokens.Options{BusyWait: -1})
 			defer replaying.Close(b.Context())
-			bench(b, replaying, token)
+			benchGet(b, &revocation.Transfers{}, replaying, token)
 		})
 		b.Run(test.name+", with Redis", func(b *testing.B) {
 			_, store := newStore(b)
-			bench(b, store, (&gate{t: b, store: store}).mint(grant))
+			benchGet(b, &revocation.Transfers{}, store, (&gate{t: b, store: store}).mint(grant))
+		})
+	}
+}
+
+// BenchmarkGetUnlimited is what a GET of 4 KiB by a token without limit costs in
+// the gate, without S3, under a lease of a real Redis: asking it for the grant
+// each time, and with the grant in memory.
+func BenchmarkGetUnlimited(b *testing.B) {
+	rdb := redis.NewClient(&redis.Options{Addr: s3gatetest.Redis(b), MaxRetries: -1})
+	defer rdb.Close()
+	member := revocation.Join(rdb, revocation.MemberOptions{Fresh: true})
+	defer member.Leave(context.Background())
+	if err := member.Await(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	for _, test := range []struct {
+		name    string
+		entries int
+	}{{"asking Redis", 0}, {"from memory", 1000}} {
+		b.Run(test.name, func(b *testing.B) {
+			store := tokens.New(rdb, tokens.Options{BusyWait: -1, Cache: tokens.CacheOptions{
+				MaxEntries: test.entries, Clock: revocation.BootClock,
+				Valid: func() (int64, bool) { return member.Position().Gen, member.Remaining() > 0 },
+			}})
+			defer store.Close(b.Context())
+			token := (&gate{t: b, store: store}).mint(unlimited(get()))
+			benchGet(b, &revocation.Transfers{Gate: member}, store, token)
 		})
 	}
 }

@@ -4,5 +4,5 @@ package revocation
 
 import "time"
 
-// bootClock stands still while the machine is suspended: run gates on Linux.
-func bootClock() time.Duration { return monotonic() }
+// BootClock stands still while the machine is suspended: run gates on Linux.
+func BootClock() time.Duration { return monotonic() }

@@ -92,7 +92,7 @@ func Join(rdb Redis, opts MemberOptions) *Member {
 		opts.Apply = func(*Rule) Effect { return Effect{} }
 	}
 	if opts.Clock == nil {
-		opts.Clock = bootClock
+		opts.Clock = BootClock
 	}
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	scripts := script.NewRunner(rdb, script.Acks{Replicas: opts.MinAcks, Timeout: opts.AckTimeout})

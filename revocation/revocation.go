@@ -49,8 +49,9 @@ type Receipt struct {
 }
 
 // Tombstones marks a token as revoked in the store. When Revoke returns nil
-// every later redemption of the token fails, on every gate; Restore takes the
-// mark away. It must be safe for concurrent use, and either may be called twice
+// every later redemption of the token fails that asks Redis; a gate that keeps
+// its grant in memory forgets it when it applies the rule. Restore takes the mark
+// away. It must be safe for concurrent use, and either may be called twice
 // for one token.
 type Tombstones interface {
 	Revoke(ctx context.Context, id tokens.ID, author, reason string) error
@@ -117,8 +118,8 @@ func (r *Revoker) revoke(ctx context.Context, rule *Rule) (Receipt, error) {
 	}
 	if rule.Token != "" {
 		// The record first says whether there is such a token. A request that
-		// asks from now on is refused, and one that asked before has registered
-		// its transfer before it asked.
+		// asks Redis from now on is refused, and one that asked before, or has
+		// its grant from memory, has registered its transfer before it asked.
 		if err := r.Tombstones.Revoke(ctx, rule.Token, rule.Author, rule.Reason); err != nil {
 			return Receipt{}, err
 		}

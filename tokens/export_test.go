@@ -141,3 +141,6 @@ func (s *Store) SendWatch(ctx context.Context, id ID, nonce string, window time.
 func (s *Store) SendReceipt(ctx context.Context, id ID, use string, at time.Time, receipt string) error {
 	return s.keepReceipt(ctx, id, use, at, receipt)
 }
+
+// CleanUpCache does at once what the cache of grants does in the background.
+func (s *Store) CleanUpCache() { s.cache.entries.CleanUp() }

@@ -17,7 +17,7 @@ const (
 // Grant is what a token permits, and to whom it was given. The JSON names are
 // the API's. A Grant is a value: copies are independent but for Labels,
 // Clients and Upload.ContentTypes, which nobody changes after the grant was
-// minted.
+// minted: a [Store] that keeps grants in memory gives the same to many requests.
 type Grant struct {
 	// ID is the token's ID; filled by the store.
 	ID ID `json:"id"`

@@ -61,6 +61,8 @@ type Options struct {
 	MinAcks int
 	// AckTimeout is how long the replicas may take; 0 means a second.
 	AckTimeout time.Duration
+	// Cache says which grants are kept in memory; the zero value keeps none.
+	Cache CacheOptions
 	// Logger hears of uses that could not be settled; nil discards.
 	Logger *slog.Logger
 
@@ -76,6 +78,7 @@ type Store struct {
 	scripts *script.Runner
 	opts    Options
 	settler *settler
+	cache   *grantCache // nil unless grants are kept
 	stop    context.CancelFunc
 	swept   chan struct{}
 }
@@ -93,7 +96,7 @@ func New(rdb Redis, opts Options) *Store {
 	opts.sweepEvery = cmp.Or(opts.sweepEvery, sweepEvery)
 	opts.sweepAgain = cmp.Or(opts.sweepAgain, sweepAgain)
 	opts.slice = cmp.Or(opts.slice, Slice)
-	s := &Store{rdb: rdb, opts: opts, swept: make(chan struct{})}
+	s := &Store{rdb: rdb, opts: opts, cache: newGrantCache(opts.Cache), swept: make(chan struct{})}
 	s.scripts = script.NewRunner(rdb, script.Acks{Replicas: opts.MinAcks, Timeout: opts.AckTimeout})
 	s.settler = startSettler(s)
 	ctx, stop := context.WithCancel(context.Background())
@@ -187,12 +190,16 @@ func flag(on bool) string {
 func millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // Revoke marks a token as revoked: from its return on, no redemption of the
-// token succeeds, on any gate. Revoking twice is no error and keeps the first
-// author and reason. Errors: [ErrUnknown], [ErrUnproven].
+// token succeeds that asks Redis. This store forgets what it keeps of it;
+// another that keeps grants in memory must be told to [Store.Forget] it.
+// Revoking twice is no error and keeps the first author and reason. Errors:
+// [ErrUnknown], [ErrUnproven].
 //
-// Transfers that run are not the store's concern; see package revocation.
+// Other gates, and transfers that run, are not the store's concern; see package
+// revocation.
 func (s *Store) Revoke(ctx context.Context, id ID, author, reason string) error {
 	status, _, err := s.prove(ctx, revokeScript, id, []string{recordKey(id)}, author, reason)
+	s.Forget(id) // what was asked before Redis knew; also if its answer was lost
 	if err != nil {
 		return err
 	}
@@ -203,6 +210,7 @@ func (s *Store) Revoke(ctx context.Context, id ID, author, reason string) error 
 // far as it is not used up or expired. Errors: [ErrUnknown], [ErrUnproven].
 func (s *Store) Restore(ctx context.Context, id ID) error {
 	status, _, err := s.prove(ctx, restoreScript, id, []string{recordKey(id)})
+	s.Forget(id)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,9 @@
 //     retries and races: every decision is one Lua script on keys of one
 //     Cluster slot, and uses left are derived from attempt records, never
 //     counted down, so a replayed or late command cannot mint a use.
-//   - Time is Redis time. The clock of the calling process decides nothing.
+//   - Time is Redis time. The wall clock of the calling process decides
+//     nothing; a grant that is kept in memory ends by what has passed since
+//     Redis was asked for it.
 //
 // The package knows neither HTTP nor S3; it imports no other package of this
 // module.

@@ -35,7 +35,8 @@ type Ask struct {
 // a download with End. What comes after the first does nothing, and so do all
 // of them for a token without limit. A Use is not for concurrent use.
 type Use struct {
-	// Grant is what may be done.
+	// Grant is what may be done. Other uses share its maps and slices, which
+	// must not be changed.
 	Grant Grant
 	// Open is the use that the request goes on with; nil if it begins one.
 	Open *Open
@@ -105,16 +106,20 @@ func (s *Store) redeem(ctx context.Context, id ID, ask Ask, nonce string) (*Use,
 	}
 }
 
-// tryRedeem runs redeem.lua once; a patient request comes again if it is told
-// to wait. When the answer is lost or cannot be read the reservation may stand;
-// it is handed back, since nothing was given out for it.
+// tryRedeem answers from memory or runs redeem.lua once; a patient request comes
+// again if it is told to wait. When the answer is lost or cannot be read the
+// reservation may stand; it is handed back, since nothing was given out for it.
 func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, patient bool) (*Use, error) {
+	if u := s.fromMemory(id, ask, nonce); u != nil {
+		return u, nil
+	}
 	decide := s.run
 	if ask.Operation == Put && nonce != "" {
 		// What is uploaded is there before it is charged. A download gives
 		// nothing out before that, and its charge is proven.
 		decide = s.prove
 	}
+	asked := s.cache.ask()
 	status, r, err := decide(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opCode(ask.Operation), nonce,
 		s.opts.ReserveTimeout.Milliseconds(), ask.Span.From, ask.Span.To, flag(patient))
 	switch {
@@ -145,6 +150,7 @@ func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, pat
 	if err == nil {
 		u.Open = readOpen(r)
 		u.held = g.Limited() && nonce != ""
+		s.cache.keep(asked, u, len(r.Text(1)))
 	}
 	return u, err
 }

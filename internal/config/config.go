@@ -202,6 +202,16 @@ type Tokens struct {
 	// Receipts is how many receipts of a token's uses are kept with it.
 	// Default 100.
 	Receipts int64 `koanf:"receipts"`
+	// CacheEntries is how many grants of tokens without limit a gate keeps in
+	// memory, so that requests for them do not ask Redis. Default 100000; 0
+	// keeps none.
+	CacheEntries int `koanf:"cache_entries"`
+	// CacheBytes is how much memory they may take in bytes, where one takes 1
+	// to 2 KiB. Default 67108864.
+	CacheBytes int64 `koanf:"cache_bytes"`
+	// CacheAge is how long after it was asked for a grant Redis is asked again.
+	// Revocations do not wait for it. Default 1m.
+	CacheAge time.Duration `koanf:"cache_age"`
 }
 
 // Revocation says how gates agree on what was revoked.
@@ -264,6 +274,7 @@ func Default() *Config {
 		Tokens: Tokens{
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
 			Retention: 30 * 24 * time.Hour, BusyWait: time.Second, ReserveTimeout: 2 * time.Minute, Receipts: 100,
+			CacheEntries: 100_000, CacheBytes: 64 << 20, CacheAge: time.Minute,
 		},
 		Revocation:   Revocation{Lease: time.Second, StallTimeout: time.Minute},
 		Upload:       Upload{IdleTimeout: 20 * time.Second},
@@ -313,6 +324,9 @@ func (c *Config) Validate() error {
 	if g := c.Guesses; g.Burst < 0 || g.PerSecond < 0 {
 		bad("guesses", "burst and per_second must not be less than 0")
 	}
+	if c.Tokens.CacheEntries < 0 {
+		bad("tokens.cache_entries", "must not be less than 0")
+	}
 	c.validateBuckets(bad)
 	if a := c.Audit.ClientAddress; a != "full" && a != "prefix" && a != "none" {
 		bad("audit.client_address", "must be full, prefix or none, got %q", a)
@@ -324,6 +338,7 @@ func (c *Config) Validate() error {
 		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
 		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "redis.ack_timeout": int64(c.Redis.AckTimeout), "tokens.receipts": c.Tokens.Receipts,
+		"tokens.cache_bytes": c.Tokens.CacheBytes, "tokens.cache_age": int64(c.Tokens.CacheAge),
 		"revocation.lease": int64(c.Revocation.Lease), "revocation.stall_timeout": int64(c.Revocation.StallTimeout),
 		"passcode.tries": int64(c.Passcode.Tries), "passcode.window": int64(c.Passcode.Window),
 		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upstream.dial_timeout": int64(c.Upstream.DialTimeout),

@@ -106,6 +106,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"no network", minimal + "trusted_proxies: [10.0.0.0/8, lan]\n", "", `trusted_proxies: "lan" is not a network`},
 		{"client header", minimal + "client_header: X-Real-IP\n", "", `client_header: must be X-Forwarded-For or Forwarded, got "X-Real-IP"`},
 		{"guesses", minimal + "guesses:\n  burst: -1\n", "", "guesses: burst and per_second must not be less than 0"},
+		{"cache", minimal + "tokens:\n  cache_entries: -1\n", "", "tokens.cache_entries: must not be less than 0"},
+		{"cache without memory", minimal + "tokens:\n  cache_bytes: 0\n", "", "tokens.cache_bytes: must be more than 0"},
+		{"cache for no time", minimal + "tokens:\n  cache_age: 0s\n", "", "tokens.cache_age: must be more than 0"},
 		{"log format", minimal + "log:\n  format: xml\n", "", `log.format: must be json or text, got "xml"`},
 	}
 	for _, tt := range tests {

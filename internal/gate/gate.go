@@ -117,7 +117,11 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		MinAcks:        g.cfg.Redis.Acks(),
 		AckTimeout:     g.cfg.Redis.AckTimeout,
 		Ended:          g.useEnded,
-		Logger:         g.logger,
+		Cache: tokens.CacheOptions{
+			MaxEntries: g.cfg.Tokens.CacheEntries, MaxBytes: g.cfg.Tokens.CacheBytes, MaxAge: g.cfg.Tokens.CacheAge,
+			Valid: g.life, Clock: revocation.BootClock,
+		},
+		Logger: g.logger,
 	})
 	g.member = revocation.Join(g.rdb, revocation.MemberOptions{
 		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Apply: g.apply, Logger: g.logger,
@@ -172,6 +176,7 @@ func (g *Gate) handle(verifier *auth.Verifier) error {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "s3gate_transfers", Help: "Link requests that are running."},
 			func() float64 { return float64(g.transfers.Len()) }))
+	registerCache(reg, g.store.CacheStats)
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	links, err := g.linkHandler(reg)
 	if err != nil {
@@ -258,9 +263,24 @@ func (g *Gate) ruled(rule revocation.Rule, receipt revocation.Receipt, err error
 
 func (g *Gate) emit(kind events.Type, data any) { g.audit.Emit(events.New(kind, g.name, data)) }
 
-// apply stops what a rule covers. The record of a token is marked here too: a
-// Redis that was rolled back may have lost the mark, and kept the rule.
+// life says in which life of Redis grants that are kept may be served, and
+// whether any may be: under the lease. The lease comes first, so that it was
+// held while that life was not over.
+func (g *Gate) life() (life int64, ok bool) {
+	ok = g.member.Remaining() > 0
+	return g.member.Position().Gen, ok
+}
+
+// apply forgets and stops what a rule covers. The record of a token is marked
+// here too: a Redis that was rolled back may have lost the mark, and kept the
+// rule.
 func (g *Gate) apply(r *revocation.Rule) revocation.Effect {
+	switch {
+	case r.Token != "":
+		g.store.Forget(r.Token)
+	case !r.Lifted():
+		g.store.ForgetFunc(r.Covers)
+	}
 	stopped, late := g.transfers.Cut(r.CoversTransfer)
 	if r.Token != "" && !r.Lifted() {
 		ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Redis.Timeout)

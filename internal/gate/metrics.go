@@ -1,0 +1,32 @@
+package gate
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"s3gate/tokens"
+)
+
+// registerCache registers the metrics of the grants that are kept in memory:
+//
+//	s3gate_grant_cache_hits_total    look-ups answered without Redis
+//	s3gate_grant_cache_misses_total  look-ups of tokens without limit that Redis permitted
+//	s3gate_grant_cache_entries       grants that are kept
+//	s3gate_grant_cache_bytes         memory that they are thought to take
+func registerCache(reg prometheus.Registerer, stats func() tokens.CacheStats) {
+	counter := func(name, help string, value func(tokens.CacheStats) uint64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
+			func() float64 { return float64(value(stats())) }))
+	}
+	gauge := func(name, help string, value func(tokens.CacheStats) uint64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(value(stats())) }))
+	}
+	counter("s3gate_grant_cache_hits_total", "Look-ups of tokens that were answered from memory, without Redis.",
+		func(s tokens.CacheStats) uint64 { return s.Hits })
+	counter("s3gate_grant_cache_misses_total", "Look-ups that Redis permitted although the grant may be kept in memory: it was not there, too old, or there was no lease.",
+		func(s tokens.CacheStats) uint64 { return s.Misses })
+	gauge("s3gate_grant_cache_entries", "Grants that are kept in memory.",
+		func(s tokens.CacheStats) uint64 { return uint64(s.Entries) })
+	gauge("s3gate_grant_cache_bytes", "Memory that these grants are thought to take, in bytes, as it is counted against tokens.cache_bytes.",
+		func(s tokens.CacheStats) uint64 { return s.Bytes })
+}
