@@ -101,18 +101,20 @@ func (r *RedisProcess) follows(primary *RedisProcess) error {
 	return nil
 }
 
-// feeds says what is missing before a primary says that replica is online.
+// feeds says what is missing before a primary says that replica is online. Until
+// the first acknowledgement, whose offset is there then, it sends it no writes.
 func (r *RedisProcess) feeds(replica *RedisProcess) error {
 	info, err := r.info("replication")
 	if err != nil {
 		return err
 	}
+	want := fmt.Sprintf("port=%d,state=online,", replica.port)
 	for field, value := range info {
-		if strings.HasPrefix(field, "slave") && strings.Contains(value, fmt.Sprintf("port=%d,state=online", replica.port)) {
+		if strings.HasPrefix(field, "slave") && strings.Contains(value, want) && !strings.Contains(value, "offset=0,") {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: role %s, without %s among its %s replicas", r.Addr, info["role"], replica.Addr, info["connected_slaves"])
+	return fmt.Errorf("%s: role %s, without %s online among its %s replicas", r.Addr, info["role"], replica.Addr, info["connected_slaves"])
 }
 
 // Isolate cuts a node of a set off from its primary, its replicas and the
