@@ -81,6 +81,8 @@ func TestTopologyWait(t *testing.T) {
 	if n := set(t, primary, "k4", 2); n != 1 {
 		t.Errorf("%d replicas with one detached, want 1", n)
 	}
+	replica.Restart()
+	time.Sleep(1500 * time.Millisecond) // it tries every second
 	if has(t, client(t, replica), "k4") {
 		t.Error("the detached replica has the key")
 	}
@@ -134,6 +136,9 @@ func TestTopologyIsolatedPrimary(t *testing.T) {
 		t.Errorf("the isolated primary has %d replicas", n)
 	}
 	promoted := s.AwaitFailover(old)
+	if err := c.Ping(t.Context()).Err(); err != nil {
+		t.Errorf("PING: %v", err)
+	}
 	if n := set(t, c, "older", 1); n != 0 {
 		t.Errorf("the isolated primary has %d replicas", n)
 	}
