@@ -36,7 +36,7 @@ func Cluster(t testing.TB, primaries, replicasEach int, args ...string) *Cluster
 		s.Nodes = append(s.Nodes, n)
 		s.Addrs = append(s.Addrs, n.Addr)
 		s.shards[i%primaries] = append(s.shards[i%primaries], n)
-		s.ids[n] = n.must("CLUSTER", "MYID").Val().(string)
+		s.ids[n] = n.id()
 	}
 	s.meet()
 	for i, shard := range s.shards {
@@ -47,6 +47,16 @@ func Cluster(t testing.TB, primaries, replicasEach int, args ...string) *Cluster
 	}
 	await(t, "cluster", s.Nodes, s.settled)
 	return s
+}
+
+// id returns the node's name in the cluster.
+func (r *RedisProcess) id() string {
+	r.t.Helper()
+	id, err := r.must("CLUSTER", "MYID").Text()
+	if err != nil {
+		r.t.Fatalf("%s: CLUSTER MYID: %v", r.Addr, err)
+	}
+	return id
 }
 
 // meet introduces every node to every other one; gossip alone takes longer.
@@ -176,28 +186,48 @@ func (s *ClusterSet) slot(key string) int64 {
 
 func (s *ClusterSet) awaitOwner(slot int64) (owner *RedisProcess) {
 	s.t.Helper()
-	await(s.t, fmt.Sprintf("a primary for slot %d", slot), s.Nodes, func() error {
-		owner = nil
-		for _, n := range s.Nodes {
-			view, err := n.view()
-			if err != nil {
-				continue // it is paused or gone
-			}
-			if err := n.serves(); err != nil {
-				return err
-			}
-			got := s.find(func(id string) bool { return view[id].owns(slot) && view[id].has("master") })
-			if got == nil || owner != nil && got != owner {
-				return fmt.Errorf("the nodes do not agree")
-			}
-			owner = got
-		}
-		if owner == nil {
-			return errors.New("no node answers")
-		}
-		return nil
+	await(s.t, fmt.Sprintf("a primary for slot %d", slot), s.Nodes, func() (err error) {
+		owner, err = s.owner(slot)
+		return err
 	})
 	return owner
+}
+
+// owner returns the node that has a slot, for all nodes that answer.
+func (s *ClusterSet) owner(slot int64) (*RedisProcess, error) {
+	return s.agreed(func(m member, _ string) bool { return m.has("master") && m.owns(slot) })
+}
+
+// promoted returns the node of a shard that is its primary, for all nodes that
+// answer.
+func (s *ClusterSet) promoted(shard []*RedisProcess) (*RedisProcess, error) {
+	return s.agreed(func(m member, id string) bool {
+		return m.has("master") && len(m.ranges) > 0 &&
+			slices.ContainsFunc(shard, func(n *RedisProcess) bool { return s.ids[n] == id })
+	})
+}
+
+// agreed returns the one node that is wanted in the views of all nodes that
+// answer, if they serve.
+func (s *ClusterSet) agreed(wanted func(m member, id string) bool) (node *RedisProcess, err error) {
+	for _, n := range s.Nodes {
+		view, err := n.view()
+		if err != nil {
+			continue // it is paused or gone
+		}
+		if err := n.serves(); err != nil {
+			return nil, err
+		}
+		got := s.find(func(id string) bool { return wanted(view[id], id) })
+		if got == nil || node != nil && got != node {
+			return nil, fmt.Errorf("%s does not agree with the others", n.Addr)
+		}
+		node = got
+	}
+	if node == nil {
+		return nil, errors.New("no node answers")
+	}
+	return node, nil
 }
 
 // find returns the first node whose id it likes, or nil.
@@ -233,36 +263,10 @@ func (s *ClusterSet) AwaitFailover(old *RedisProcess) *RedisProcess {
 	i := slices.IndexFunc(s.shards, func(shard []*RedisProcess) bool { return slices.Contains(shard, old) })
 	var promoted *RedisProcess
 	await(s.t, "failover from "+old.Addr, s.Nodes, func() (err error) {
-		promoted, err = s.promoted(s.shards[i], old)
+		if promoted, err = s.promoted(s.shards[i]); err == nil && promoted == old {
+			err = errors.New("it is the primary still")
+		}
 		return err
 	})
 	return promoted
-}
-
-// promoted returns the node of a shard, other than old, that is its primary for
-// all nodes that answer.
-func (s *ClusterSet) promoted(shard []*RedisProcess, old *RedisProcess) (promoted *RedisProcess, err error) {
-	for _, n := range s.Nodes {
-		view, err := n.view()
-		if err != nil {
-			continue // it is paused or gone
-		}
-		if err := n.serves(); err != nil {
-			return nil, err
-		}
-		got := s.find(func(id string) bool { return view[id].has("master") && len(view[id].ranges) > 0 && s.in(shard, id) })
-		if got == nil || got == old || promoted != nil && promoted != got {
-			return nil, fmt.Errorf("%s does not know of another primary", n.Addr)
-		}
-		promoted = got
-	}
-	if promoted == nil {
-		return nil, errors.New("no node answers")
-	}
-	return promoted, nil
-}
-
-// in says whether the id is that of a node in the shard.
-func (s *ClusterSet) in(shard []*RedisProcess, id string) bool {
-	return slices.ContainsFunc(shard, func(n *RedisProcess) bool { return s.ids[n] == id })
 }

@@ -1,8 +1,6 @@
 package s3gatetest
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // SlotMove is a slot on its way from one primary of a cluster to another. Until
 // it is finished the old one has the slot, and sends on with ASK who asks for a
@@ -53,10 +51,11 @@ func (m *SlotMove) Finish() {
 	m.To.must("CLUSTER", "SETSLOT", m.Slot, "NODE", m.set.ids[m.To])
 	m.From.must("CLUSTER", "SETSLOT", m.Slot, "NODE", m.set.ids[m.To])
 	await(m.set.t, fmt.Sprintf("move of slot %d", m.Slot), m.set.Nodes, func() error {
-		if owner := m.set.awaitOwner(m.Slot); owner != m.To {
-			return fmt.Errorf("it is still at %s", owner.Addr)
+		owner, err := m.set.owner(m.Slot)
+		if err == nil && owner != m.To {
+			err = fmt.Errorf("it is still at %s", owner.Addr)
 		}
-		return nil
+		return err
 	})
 }
 

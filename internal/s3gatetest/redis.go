@@ -29,6 +29,7 @@ type RedisProcess struct {
 	path string
 	conf string // its configuration file, which it rewrites; "" means none
 	args []string
+	env  []string // for another clock; nil means none
 	port int
 	proc *process
 }
@@ -77,8 +78,12 @@ func (r *RedisProcess) start() bool {
 	}
 	args = append(args, "--bind", "127.0.0.1", "--port", strconv.Itoa(r.port), "--dir", r.Dir, "--daemonize", "no",
 		"--save", "", "--appendonly", "no")
-	r.proc = launch(r.t, nil, r.path, slices.Concat(args, r.args)...)
-	return r.proc.waitUntil(r.t, r.ping)
+	r.proc = launch(r.t, r.env, r.path, slices.Concat(args, r.args)...)
+	ready := r.proc.waitUntil(r.t, r.ping)
+	if r.env != nil {
+		r.forgetClock()
+	}
+	return ready
 }
 
 // ping asks without a client library, so that any version of any may be tested.

@@ -101,28 +101,30 @@ func (r *RedisProcess) follows(primary *RedisProcess) error {
 	return nil
 }
 
-// feeds says what is missing before a primary says that replica is online.
+// feeds says what is missing before a primary says that replica is online. Until
+// the first acknowledgement, whose offset is there then, it sends it no writes.
 func (r *RedisProcess) feeds(replica *RedisProcess) error {
 	info, err := r.info("replication")
 	if err != nil {
 		return err
 	}
+	want := fmt.Sprintf("port=%d,state=online,", replica.port)
 	for field, value := range info {
-		if strings.HasPrefix(field, "slave") && strings.Contains(value, fmt.Sprintf("port=%d,state=online", replica.port)) {
+		if strings.HasPrefix(field, "slave") && strings.Contains(value, want) && !strings.Contains(value, "offset=0,") {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: role %s, without %s among its %s replicas", r.Addr, info["role"], replica.Addr, info["connected_slaves"])
+	return fmt.Errorf("%s: role %s, without %s online among its %s replicas", r.Addr, info["role"], replica.Addr, info["connected_slaves"])
 }
 
 // Isolate cuts a node of a set off from its primary, its replicas and the
-// sentinels, while clients reach it. Its connections to the others break: it
-// knows that they are gone. Heal ends it.
+// sentinels, while clients reach it, over a Restart too. Its connections to the
+// others break: it knows that they are gone. Heal ends it. The bus of a cluster
+// is not cut, and nothing is where there is a password.
 func (r *RedisProcess) Isolate() {
 	r.t.Helper()
-	// Protected mode, without a password, turns away whoever does not come
-	// from 127.0.0.1.
-	r.must("CONFIG", "SET", "protected-mode", "yes")
+	// Protected mode turns away whoever does not come from 127.0.0.1.
+	r.configure("protected-mode", "yes")
 	r.Detach()
 	clients, err := r.must("CLIENT", "LIST").Text()
 	if err != nil {
@@ -133,16 +135,18 @@ func (r *RedisProcess) Isolate() {
 			continue
 		}
 		id, _, _ := strings.Cut(strings.TrimPrefix(line, "id="), " ")
+		// One that has gone by itself is no error.
 		r.must("CLIENT", "KILL", "ID", id)
 	}
 }
 
-// Detach stops the replication to a node of a set: what the primary is told from
-// now on does not reach it. Clients and sentinels do. Heal ends it.
+// Detach stops the replication to a node of a set, over a Restart too: what the
+// primary is told from now on does not reach it. Clients and sentinels do. Heal
+// ends it.
 func (r *RedisProcess) Detach() {
 	r.t.Helper()
 	// A primary without passwords refuses one.
-	r.must("CONFIG", "SET", "masteruser", "nobody", "masterauth", "nothing")
+	r.configure("masteruser", "nobody", "masterauth", "nothing")
 	r.must("CLIENT", "KILL", "TYPE", "master")
 }
 
@@ -150,5 +154,12 @@ func (r *RedisProcess) Detach() {
 // longer the primary, after that; AwaitReplica waits for it.
 func (r *RedisProcess) Heal() {
 	r.t.Helper()
-	r.must("CONFIG", "SET", "masteruser", "", "masterauth", "", "protected-mode", "no")
+	r.configure("masteruser", "", "masterauth", "", "protected-mode", "no")
+}
+
+// configure changes settings, for after a restart too.
+func (r *RedisProcess) configure(settings ...any) {
+	r.t.Helper()
+	r.must(append([]any{"CONFIG", "SET"}, settings...)...)
+	r.must("CONFIG", "REWRITE")
 }

@@ -81,6 +81,8 @@ func TestTopologyWait(t *testing.T) {
 	if n := set(t, primary, "k4", 2); n != 1 {
 		t.Errorf("%d replicas with one detached, want 1", n)
 	}
+	replica.Restart()
+	time.Sleep(1500 * time.Millisecond) // it tries every second
 	if has(t, client(t, replica), "k4") {
 		t.Error("the detached replica has the key")
 	}
@@ -134,6 +136,9 @@ func TestTopologyIsolatedPrimary(t *testing.T) {
 		t.Errorf("the isolated primary has %d replicas", n)
 	}
 	promoted := s.AwaitFailover(old)
+	if err := c.Ping(t.Context()).Err(); err != nil {
+		t.Errorf("PING: %v", err)
+	}
 	if n := set(t, c, "older", 1); n != 0 {
 		t.Errorf("the isolated primary has %d replicas", n)
 	}
@@ -171,7 +176,8 @@ func TestTopologyLostWrites(t *testing.T) {
 // clusterClient returns one for a cluster.
 func clusterClient(t *testing.T, s *s3gatetest.ClusterSet) *redis.ClusterClient {
 	t.Helper()
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: s.Addrs})
+	// By itself it asks a primary that is gone for up to a minute.
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: s.Addrs, ClusterStateReloadInterval: 500 * time.Millisecond})
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -273,5 +279,52 @@ func TestTopologyClusterMove(t *testing.T) {
 	s.MoveSlot("{a}", from)
 	if got := s.PrimaryOf("{a}"); got != from {
 		t.Errorf("the slot is at %s, want %s", got.Addr, from.Addr)
+	}
+}
+
+func TestTopologyClock(t *testing.T) {
+	for _, offset := range []time.Duration{-time.Hour, 90 * time.Second} {
+		r := s3gatetest.RedisServerClock(t, offset)
+		c := client(t, r)
+		start := time.Now()
+		const asked = 100
+		for range asked {
+			now, err := c.Time(t.Context()).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := time.Until(now); (got - offset).Abs() > time.Second {
+				t.Fatalf("the clock is off by %v, want %v", got, offset)
+			}
+		}
+		if d := time.Since(start) / asked; d > 20*time.Millisecond {
+			t.Errorf("%v for an answer", d)
+		}
+		// Time passes as fast as it should.
+		if err := c.Set(t.Context(), "k", "1", 100*time.Millisecond).Err(); err != nil || !has(t, c, "k") {
+			t.Errorf("SET: %v, or the key has expired at once", err)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if has(t, c, "k") {
+			t.Error("the key has not expired")
+		}
+	}
+}
+
+// A replica whose clock is ahead takes for expired what its primary has.
+func TestTopologyPromotedClock(t *testing.T) {
+	s := s3gatetest.Sentinel(t, 1, 3)
+	old, replica := s.Nodes[0], s.Nodes[1]
+	replica.RestartWithClock(time.Hour)
+	replica.AwaitReplica(old)
+	c := client(t, old)
+	set(t, c, "stays", 1)
+	if err := c.Set(t.Context(), "expires", "1", time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	old.Pause()
+	s.AwaitFailover(old)
+	if c := client(t, replica); !has(t, c, "stays") || has(t, c, "expires") {
+		t.Error("the promoted replica does not go by its clock")
 	}
 }
