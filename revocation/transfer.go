@@ -22,8 +22,11 @@ var (
 	ErrExpired = errors.New("transfer ended by expiry")
 )
 
-// patience is how long a reset may wait for a shared connection to take it.
-const patience = time.Second
+// How long a reset may wait for a shared connection to take it.
+const (
+	patienceMost  = time.Second
+	patienceLeast = 50 * time.Millisecond
+)
 
 // Transfers are the transfers that run on one gate. The zero Transfers is
 // ready to use, and safe for concurrent use; its field is set before.
@@ -268,7 +271,7 @@ func (ts *Transfers) stop(match func(*Transfer) bool, state int32) (stopped int,
 	}
 	// A reset of a stream is written like everything else. A connection that
 	// has taken nothing for so long is of no use to those who share it.
-	stuck := time.AfterFunc(patience, func() {
+	stuck := time.AfterFunc(ts.patience(), func() {
 		for _, t := range hit {
 			t.force()
 		}
@@ -283,6 +286,16 @@ func (ts *Transfers) stop(match func(*Transfer) bool, state int32) (stopped int,
 		}
 	}
 	return stopped, late
+}
+
+// patience is how long a reset may wait. A gate that applies a rule does not
+// renew its lease meanwhile, and must not lose it to a client that does not
+// read.
+func (ts *Transfers) patience() time.Duration {
+	if ts.Gate == nil {
+		return patienceMost
+	}
+	return min(patienceMost, max(patienceLeast, ts.Gate.Remaining()/2))
 }
 
 func (ts *Transfers) matching(match func(*Transfer) bool) []*Transfer {

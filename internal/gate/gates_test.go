@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,90 +16,6 @@ import (
 	"s3gate/internal/s3gatetest"
 	"s3gate/revocation"
 )
-
-// slowDownload reads a link slowly until it breaks off, and says when it did.
-func slowDownload(ctx context.Context, rt http.RoundTripper, url string, began func()) (broke time.Time, clean bool) {
-	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
-	if err != nil {
-		return time.Time{}, true
-	}
-	resp, err := rt.RoundTrip(req)
-	if err != nil {
-		return time.Time{}, true
-	}
-	defer resp.Body.Close()
-	io.ReadFull(resp.Body, make([]byte, 1))
-	began()
-	_, err = io.Copy(io.Discard, resp.Body)
-	return time.Now(), err == nil
-}
-
-// A prefix is revoked while downloads run through three gates: all of them
-// break off, on every gate, and what is outside of it goes on.
-func TestRevokePrefixOverThreeGates(t *testing.T) {
-	const downloads = 60
-	w := newWorld(t, s3gatetest.DevS3(t), s3gatetest.Redis(t))
-	body := make([]byte, 4<<20)
-	rand.Read(body)
-	w.store("secret/film", "video/mp4", body)
-	w.store("public/film", "video/mp4", body)
-	gates := []*testGate{w.gate(nil), w.gate(nil), w.gate(nil)}
-	slow := func(r *client.MintRequest) { r.Bandwidth = 64 << 10 }
-	doomed := make([]*client.Token, downloads)
-	for i := range doomed {
-		doomed[i] = gates[0].mint("get", "secret/film", slow)
-	}
-	spared := gates[1].mint("get", "public/film", func(r *client.MintRequest) { r.Bandwidth = 2 << 20 })
-	tr := &http.Transport{MaxIdleConnsPerHost: downloads}
-	defer tr.CloseIdleConnections()
-
-	var running, clean atomic.Int64
-	var mu sync.Mutex
-	var ends []time.Time
-	var wg sync.WaitGroup
-	for i, token := range doomed {
-		wg.Go(func() {
-			at, whole := slowDownload(t.Context(), tr, gates[i%3].LinksURL()+"/"+token.Token, func() { running.Add(1) })
-			if whole {
-				clean.Add(1)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			ends = append(ends, at)
-		})
-	}
-	whole := make(chan bool, 1)
-	go func() {
-		_, ok := slowDownload(t.Context(), tr, gates[2].LinksURL()+"/"+spared.Token, func() {})
-		whole <- ok
-	}()
-	for range 500 {
-		if running.Load() == downloads {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	receipt := revoke(t, gates[0], `{"bucket": "docs", "prefix": "secret/", "reason": "leaked"}`)
-	answered := time.Now()
-	wg.Wait()
-	slices.SortFunc(ends, func(a, b time.Time) int { return a.Compare(b) })
-	t.Logf("%d downloads on 3 gates: acknowledged after %.1f ms; clients saw it from %s to %s after the answer",
-		downloads, receipt.TookMS, ends[0].Sub(answered).Round(time.Millisecond), ends[len(ends)-1].Sub(answered).Round(time.Millisecond))
-	if clean.Load() != 0 || receipt.Cut != downloads || len(receipt.AcknowledgedBy) != 3 || len(receipt.ExpiredLeases) != 0 {
-		t.Errorf("%d downloads ended cleanly; receipt %+v", clean.Load(), receipt)
-	}
-	for i, g := range gates {
-		if a := do(t, "GET", g.LinksURL()+"/"+doomed[i].Token, nil); a.status != 410 {
-			t.Errorf("gate %d: %d after the revocation", i, a.status)
-		}
-	}
-	if !<-whole {
-		t.Error("a download outside the prefix broke off")
-	}
-	if a := do(t, "GET", gates[1].mint("get", "secret/film", nil).URL, nil, "Range: bytes=0-0"); a.status != 206 {
-		t.Errorf("minted after the revocation: %d", a.status)
-	}
-}
 
 // revoke sends a rule to a gate.
 func revoke(t *testing.T, g *testGate, rule string) revocation.Receipt {
