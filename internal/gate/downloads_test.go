@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"hash"
 	"io"
 	"net"
 	"net/http"
@@ -21,7 +20,7 @@ type reader struct {
 	http2  bool
 	buffer int           // of its kernel, for what it has not read yet; 0 is the system's
 	pause  time.Duration // between reads of 4 KiB each; 0 reads all it gets
-	hash   hash.Hash     // of the body; nil is none
+	into   io.Writer     // of the body; nil discards it
 }
 
 // download is one that has begun.
@@ -59,7 +58,10 @@ func (r reader) open(ctx context.Context, url string) (*download, error) {
 		resp.Body.Close()
 		return nil, fmt.Errorf("%s, and then: %w", resp.Status, err)
 	}
-	r.take(d, first)
+	if err := r.take(d, first); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
 	go func() {
 		defer close(d.ended)
 		defer tr.CloseIdleConnections()
@@ -84,7 +86,9 @@ func (r reader) read(d *download, body io.Reader) error {
 	}
 	for {
 		n, err := body.Read(buf)
-		r.take(d, buf[:n])
+		if err := r.take(d, buf[:n]); err != nil {
+			return err
+		}
 		switch {
 		case err == io.EOF:
 			return nil
@@ -95,11 +99,13 @@ func (r reader) read(d *download, body io.Reader) error {
 	}
 }
 
-func (r reader) take(d *download, p []byte) {
-	if r.hash != nil {
-		r.hash.Write(p)
-	}
+func (r reader) take(d *download, p []byte) error {
 	d.got.Add(int64(len(p)))
+	if r.into == nil {
+		return nil
+	}
+	_, err := r.into.Write(p)
+	return err
 }
 
 // wait waits until the download has ended, and returns why.
@@ -107,7 +113,7 @@ func (d *download) wait(t *testing.T) error {
 	t.Helper()
 	select {
 	case <-d.ended:
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		t.Fatalf("a download still runs, after %d bytes", d.got.Load())
 	}
 	return d.err

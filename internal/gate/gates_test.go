@@ -1,17 +1,11 @@
 package gate_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"io"
-	"net/http"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"s3gate/client"
 	"s3gate/internal/config"
 	"s3gate/internal/s3gatetest"
 	"s3gate/revocation"
@@ -31,69 +25,6 @@ func revoke(t *testing.T, g *testGate, rule string) revocation.Receipt {
 func callAPI(t *testing.T, g *testGate, method, path, body string) answer {
 	t.Helper()
 	return do(t, method, g.APIURL()+path, []byte(body), "Authorization: Bearer "+g.bearer, "Content-Type: application/json")
-}
-
-// received is what a client has got so far.
-type received struct {
-	bytes.Buffer
-	n atomic.Int64
-}
-
-func (r *received) Write(p []byte) (int, error) {
-	r.n.Add(int64(len(p)))
-	return r.Buffer.Write(p)
-}
-
-// Redis is frozen in the middle of a download: it stalls, and then completes.
-// What comes meanwhile is told to come back (R4).
-func TestRedisFrozenDuringADownload(t *testing.T) {
-	server := s3gatetest.RedisServer(t)
-	w := newWorld(t, s3gatetest.DevS3(t), server.Addr)
-	body := make([]byte, 16<<20)
-	rand.Read(body)
-	w.store("film", "video/mp4", body)
-	g := w.gate(nil)
-	running := g.mint("get", "film", func(r *client.MintRequest) { r.Bandwidth = 8 << 20 })
-	other := g.mint("get", "film", nil)
-	begun, done := make(chan struct{}), make(chan answer, 1)
-	var got received
-	go func() {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", running.URL, nil)
-		if err != nil {
-			return
-		}
-		resp, err := http.DefaultTransport.RoundTrip(req)
-		if err != nil {
-			done <- answer{err: err}
-			return
-		}
-		defer resp.Body.Close()
-		_, err = io.CopyN(&got, resp.Body, 1)
-		close(begun)
-		if err == nil {
-			_, err = io.Copy(&got, resp.Body)
-		}
-		done <- answer{status: resp.StatusCode, body: got.Bytes(), err: err}
-	}()
-	<-begun
-	server.Pause()
-	time.Sleep(1500 * time.Millisecond) // the lease has run out
-	before := got.n.Load()
-	if a := do(t, "GET", other.URL, nil); a.status != 503 || a.header.Get("Retry-After") == "" {
-		t.Errorf("while Redis is frozen: %d", a.status)
-	}
-	time.Sleep(time.Second)
-	if after := got.n.Load(); after != before || after >= int64(len(body)) {
-		t.Errorf("%d bytes came without a lease, of %d", after-before, len(body))
-	}
-	server.Resume()
-	if a := <-done; a.status != 200 || a.err != nil || string(a.body) != string(body) {
-		t.Errorf("the download: %d, %d bytes, %v", a.status, len(a.body), a.err)
-	}
-	wantReadyz(t, g, 200)
-	if a := do(t, "GET", other.URL, nil, "Range: bytes=0-0"); a.status != 206 {
-		t.Errorf("afterwards: %d", a.status)
-	}
 }
 
 // Redis comes back empty: what was revoked stays revoked, since the gates
