@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,7 +41,7 @@ func TestOracleRevocationOverThreeGates(t *testing.T) {
 		{"HTTP/2", true, true, 5, 30},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			s := newStage(t, v.tls, v.http2)
+			s := newStage(t, v.tls, v.http2, nil)
 			for _, slowly := range []bool{false, true} {
 				var took []time.Duration
 				for i := range v.rounds {
@@ -76,20 +78,25 @@ type stage struct {
 	body  []byte
 }
 
-func newStage(t *testing.T, secure, http2 bool) *stage {
+// newStage opens the gates with a configuration that change may change of each
+// of them; nil changes none.
+func newStage(t *testing.T, secure, http2 bool, change func(i int, c *config.Config)) *stage {
 	t.Helper()
 	s := &stage{world: newWorld(t, s3gatetest.DevS3(t), s3gatetest.Redis(t)), t: t, http2: http2, body: make([]byte, 4<<20)}
 	s.writes = &oracle{}
 	rand.Read(s.body)
 	s.store("public/film", "video/mp4", s.body)
-	var change func(*config.Config)
+	var cert, key string
 	if secure {
-		cert, key, roots := selfSigned(t)
-		s.roots = roots
-		change = func(c *config.Config) { c.Links.Cert, c.Links.Key = cert, key }
+		cert, key, s.roots = selfSigned(t)
 	}
-	for range 3 {
-		s.gates = append(s.gates, s.gate(change))
+	for i := range 3 {
+		s.gates = append(s.gates, s.gate(func(c *config.Config) {
+			c.Links.Cert, c.Links.Key = cert, key
+			if change != nil {
+				change(i, c)
+			}
+		}))
 	}
 	return s
 }
@@ -215,4 +222,51 @@ func revokeTimed(t *testing.T, g *testGate, rule string) (receipt revocation.Rec
 		t.Fatalf("revoking %s: %v, %d %s", rule, err, a.status, a.body)
 	}
 	return receipt, sent, acked
+}
+
+// A client with a small buffer reads slowly, so that the gate hangs in writes.
+// What it gets after the answer is what was in buffers: over HTTP/1.1 that of
+// its own kernel, since the gate's is thrown away with the reset (R9).
+func TestOracleSlowReader(t *testing.T) {
+	for _, v := range []struct {
+		name       string
+		tls, http2 bool
+		residue    int64
+	}{
+		{"HTTP/1.1", false, false, 64 << 10},
+		{"HTTP/1.1 over TLS", true, false, 64 << 10},
+		{"HTTP/2", true, true, 512 << 10},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, v.tls, v.http2, nil)
+			s.store("secret/film", "video/mp4", s.body)
+			slow := s.reader()
+			slow.buffer, slow.pause = 4<<10, 5*time.Millisecond
+			d := s.open(slow, s.gates[1], s.gates[0].mint("get", "secret/film", nil))
+			time.Sleep(500 * time.Millisecond) // the buffers fill
+			_, _, acked := revokeTimed(t, s.gates[0], `{"bucket": "docs", "prefix": "secret/"}`)
+			before := d.read.Load()
+			err := d.wait(t)
+			if err == nil {
+				t.Errorf("it ended as if it were complete, after %d bytes", d.got.Load())
+			}
+			if !v.http2 && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the client saw %v, want a reset connection", err)
+			}
+			residue := d.read.Load() - before
+			if residue > v.residue {
+				t.Errorf("the client read %d bytes after the answer", residue)
+			}
+			writes := s.writes.to(t, map[string]bool{d.client: true})
+			allowed := 0
+			if v.http2 {
+				allowed = oneFrame
+			}
+			if n := writes.after(acked).bytes(); n > allowed {
+				t.Errorf("%d bytes were handed to the kernel after the answer", n)
+			}
+			t.Logf("the client had read %d bytes of %d that were handed to the kernel, and read %d after the answer", before, writes.bytes(), residue)
+		})
+	}
 }

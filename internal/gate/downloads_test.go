@@ -19,7 +19,7 @@ type reader struct {
 	roots  *x509.CertPool // nil for plain HTTP
 	http2  bool
 	buffer int           // of its kernel, for what it has not read yet; 0 is the system's
-	pause  time.Duration // between reads of 4 KiB each; 0 reads all it gets
+	pause  time.Duration // before each read of 4 KiB from the connection; 0 reads all there is
 	into   io.Writer     // of the body; nil discards it
 }
 
@@ -29,18 +29,22 @@ type download struct {
 	header http.Header
 	status int
 	proto  string
-	got    atomic.Int64
+	got    atomic.Int64 // of the body
+	read   atomic.Int64 // from the connection, of everything
 	ended  chan struct{}
 	err    error // why it ended; nil if all has come. Set when it has ended
 }
 
 // open begins a download, and returns when the first bytes are here.
 func (r reader) open(ctx context.Context, url string) (*download, error) {
-	tr := &http.Transport{ForceAttemptHTTP2: r.http2, DisableKeepAlives: !r.http2, DisableCompression: true, DialContext: r.dial}
+	d := &download{ended: make(chan struct{})}
+	tr := &http.Transport{ForceAttemptHTTP2: r.http2, DisableKeepAlives: !r.http2, DisableCompression: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return r.dial(ctx, d, network, addr)
+		}}
 	if r.roots != nil {
 		tr.TLSClientConfig = &tls.Config{RootCAs: r.roots}
 	}
-	d := &download{ended: make(chan struct{})}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(c httptrace.GotConnInfo) { d.client = connection(c.Conn.LocalAddr(), c.Conn.RemoteAddr()) },
 	})
@@ -71,19 +75,33 @@ func (r reader) open(ctx context.Context, url string) (*download, error) {
 	return d, nil
 }
 
-func (r reader) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (r reader) dial(ctx context.Context, d *download, network, addr string) (net.Conn, error) {
 	c, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err == nil && r.buffer > 0 {
 		err = c.(*net.TCPConn).SetReadBuffer(r.buffer)
 	}
-	return c, err
+	return &readerConn{c, r.pause, &d.read}, err
+}
+
+// readerConn reads as slowly as its reader.
+type readerConn struct {
+	net.Conn
+	pause time.Duration
+	read  *atomic.Int64
+}
+
+func (c *readerConn) Read(p []byte) (int, error) {
+	if c.pause > 0 {
+		time.Sleep(c.pause)
+		p = p[:min(len(p), 4<<10)]
+	}
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
 }
 
 func (r reader) read(d *download, body io.Reader) error {
 	buf := make([]byte, 64<<10)
-	if r.pause > 0 {
-		buf = buf[:4<<10]
-	}
 	for {
 		n, err := body.Read(buf)
 		if err := r.take(d, buf[:n]); err != nil {
@@ -95,7 +113,6 @@ func (r reader) read(d *download, body io.Reader) error {
 		case err != nil:
 			return err
 		}
-		time.Sleep(r.pause)
 	}
 }
 
