@@ -81,6 +81,7 @@ type Transfer struct {
 	rc       *http.ResponseController
 	bytes    atomic.Int64
 	received atomic.Int64 // of an upload's body
+	size     atomic.Int64 // of the body; 0 while that is unknown
 	began    time.Time
 	grant    atomic.Pointer[tokens.Grant] // nil until Permit
 
@@ -207,6 +208,10 @@ func (t *Transfer) Reset() {
 		t.conn.cut()
 	}
 }
+
+// Expect says how many bytes of body the transfer is to have; less than 0 says
+// nothing.
+func (t *Transfer) Expect(size int64) { t.size.Store(max(0, size)) }
 
 // Bytes is the number of body bytes handed to the client so far.
 func (t *Transfer) Bytes() int64 { return t.bytes.Load() }
