@@ -35,6 +35,7 @@ func TestTransfersAreListedAndCut(t *testing.T) {
 	one, two := g.begin("req_1", g.mint(get(`"subject": "ada"`))), g.begin("req_2", g.mint(put()))
 	defer one.End()
 	defer two.End()
+	one.Expect(1234)
 	golden(t, "transfers", g.do("GET", "/v1/transfers", ""))
 
 	a := g.do("DELETE", "/v1/transfers/req_1", "")

@@ -100,6 +100,7 @@ type Transfer struct {
 	Direction      string    `json:"direction"`        // download or upload
 	Bytes          int64     `json:"bytes"`
 	BytesPerSecond int64     `json:"bytes_per_second"` // on average
+	Size           int64     `json:"size,omitempty"`   // in all, of what was asked for; 0 is unknown
 	Since          time.Time `json:"since"`
 	Committing     bool      `json:"committing,omitempty"` // an upload past stopping
 }

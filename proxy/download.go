@@ -209,6 +209,7 @@ func (x *exchange) stream(resp *http.Response, part part) error {
 	// From here on the use is spent, whatever becomes of the bytes; an empty
 	// body is charged by its headers.
 	x.use.Commit(ctx)
+	x.transfer.Expect(part.length)
 	x.copyHeaders(resp)
 	x.writeHeader(resp.StatusCode)
 	for {

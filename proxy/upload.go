@@ -128,6 +128,7 @@ func typeAllowed(declared string, allowed []string) bool {
 func (x *exchange) put(ctx context.Context, up Upstream) error {
 	pipe, closePipe := x.h.Bandwidth.open(x.grant())
 	defer closePipe()
+	x.transfer.Expect(x.r.ContentLength)
 	body := &uploadBody{
 		src: pipe.reader(ctx, x.transfer.Reader(x.r.Body)), left: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
 		rc: http.NewResponseController(x.w), idle: cmp.Or(x.h.UploadIdle, 20*time.Second),

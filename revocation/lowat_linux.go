@@ -18,7 +18,7 @@ const tcpNotSentLowat = 25
 // megabytes before. What it holds is lost when a connection breaks, but was
 // given out.
 func keepUnsentLow(c net.Conn) {
-	tcp, ok := c.(*net.TCPConn)
+	tcp, ok := c.(syscall.Conn)
 	if !ok {
 		return
 	}

@@ -27,6 +27,9 @@ type Running struct {
 	// it, and BytesPerSecond how many that are on average.
 	Bytes          int64 `json:"bytes"`
 	BytesPerSecond int64 `json:"bytes_per_second"`
+	// Size is how many bytes of body it has in all, which may be a part of the
+	// object; 0 if that is not known, or not yet.
+	Size int64 `json:"size,omitempty"`
 	// Since is when it began, by the gate's clock.
 	Since time.Time `json:"since"`
 	// Committing says that it is an upload past stopping.
@@ -54,7 +57,7 @@ func (t *Transfer) describe(now time.Time) Running {
 	g := t.Grant()
 	r := Running{
 		ID: t.ID, Token: t.Token, Subject: g.Subject, Bucket: g.Bucket, Key: g.Key, Prefix: g.Prefix,
-		Direction: "download", Bytes: t.Bytes(), Since: t.began.UTC(), Committing: t.state.Load() == committing,
+		Direction: "download", Bytes: t.Bytes(), Size: t.size.Load(), Since: t.began.UTC(), Committing: t.state.Load() == committing,
 	}
 	if g.Operation == tokens.Put {
 		r.Direction, r.Bytes = "upload", t.received.Load()

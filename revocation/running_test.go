@@ -27,6 +27,8 @@ func TestRunningDescribesWhatRuns(t *testing.T) {
 	permit(up, tokens.Grant{Operation: tokens.Put, Bucket: "inbox", Key: "v.mp4"})
 	permit(stopped, tokens.Grant{Operation: tokens.Get, Bucket: "docs", Key: "k"})
 	ts.Cut(only("tok_d"))
+	down.Expect(12)
+	up.Expect(-1)
 	if _, err := down.Write(w, []byte("12345")); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +50,7 @@ func TestRunningDescribesWhatRuns(t *testing.T) {
 		got[i].BytesPerSecond = 0
 	}
 	want := []revocation.Running{
-		{ID: "req_1", Token: "tok_a", Subject: "ada", Bucket: "docs", Prefix: "a/", Direction: "download", Bytes: 5},
+		{ID: "req_1", Token: "tok_a", Subject: "ada", Bucket: "docs", Prefix: "a/", Direction: "download", Bytes: 5, Size: 12},
 		{ID: "req_2", Token: "tok_b", Bucket: "inbox", Key: "v.mp4", Direction: "upload", Bytes: 3, Committing: true},
 	}
 	for i := range want {

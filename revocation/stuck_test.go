@@ -6,18 +6,32 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"s3gate/revocation"
 )
 
 // An HTTP/2 connection whose client reads nothing cannot take the reset of a
-// stream either. The cut waits a second for it and then closes the connection.
+// stream either. The cut waits a second for it and then closes the connection;
+// less if the gate could lose its lease meanwhile.
 func TestCutOfAStuckSharedConnection(t *testing.T) {
-	var transfers revocation.Transfers
+	for name, c := range map[string]struct {
+		gate  revocation.Gate
+		limit time.Duration
+	}{
+		"no lease to lose":  {nil, soon},
+		"a lease of 100 ms": {&faucet{}, 800 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) { cutStuck(t, c.gate, c.limit) })
+	}
+}
+
+func cutStuck(t *testing.T, gate revocation.Gate, limit time.Duration) {
+	transfers := &revocation.Transfers{Gate: gate}
 	ended := make(chan error, 1)
-	s := httptest.NewUnstartedServer(endless(&transfers, "tok_a", ended))
+	s := httptest.NewUnstartedServer(endless(transfers, "tok_a", ended))
 	watched := &watchedListener{Listener: s.Listener}
-	s.Listener = revocation.Listen(watched, nil, 0)
+	s.Listener = revocation.Listen(watched, gate, 0)
 	s.Config.ConnContext = revocation.ConnContext
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
@@ -33,10 +47,8 @@ func TestCutOfAStuckSharedConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitBlocked(t, watched)
-	if watched.blocked.Load() == 0 {
-		t.Fatal("the connection still takes something")
-	}
-	within(t, soon, "Cut", func() {
+	eventually(t, "the kernel takes nothing more", func() bool { return watched.blocked.Load() > 0 })
+	within(t, limit, "Cut", func() {
 		if stopped, _ := transfers.Cut(only("tok_a")); stopped != 1 {
 			t.Errorf("Cut stopped %d, want 1", stopped)
 		}

@@ -22,8 +22,11 @@ var (
 	ErrExpired = errors.New("transfer ended by expiry")
 )
 
-// patience is how long a reset may wait for a shared connection to take it.
-const patience = time.Second
+// How long a reset may wait for a shared connection to take it.
+const (
+	patienceMost  = time.Second
+	patienceLeast = 50 * time.Millisecond
+)
 
 // Transfers are the transfers that run on one gate. The zero Transfers is
 // ready to use, and safe for concurrent use; its field is set before.
@@ -85,6 +88,7 @@ type Transfer struct {
 	rc       *http.ResponseController
 	bytes    atomic.Int64
 	received atomic.Int64 // of an upload's body
+	size     atomic.Int64 // of the body; 0 while that is unknown
 	began    time.Time
 	grant    atomic.Pointer[tokens.Grant] // nil until Permit
 
@@ -212,6 +216,10 @@ func (t *Transfer) Reset() {
 	}
 }
 
+// Expect says how many bytes of body the transfer is to have; less than 0 says
+// nothing.
+func (t *Transfer) Expect(size int64) { t.size.Store(max(0, size)) }
+
 // Bytes is the number of body bytes handed to the client so far.
 func (t *Transfer) Bytes() int64 { return t.bytes.Load() }
 
@@ -275,7 +283,7 @@ func (ts *Transfers) stop(match func(*Transfer) bool, state int32) (stopped int,
 	}
 	// A reset of a stream is written like everything else. A connection that
 	// has taken nothing for so long is of no use to those who share it.
-	stuck := time.AfterFunc(patience, func() {
+	stuck := time.AfterFunc(ts.patience(), func() {
 		for _, t := range hit {
 			t.force()
 		}
@@ -290,6 +298,16 @@ func (ts *Transfers) stop(match func(*Transfer) bool, state int32) (stopped int,
 		}
 	}
 	return stopped, late
+}
+
+// patience is how long a reset may wait. A gate that applies a rule does not
+// renew its lease meanwhile, and must not lose it to a client that does not
+// read.
+func (ts *Transfers) patience() time.Duration {
+	if ts.Gate == nil {
+		return patienceMost
+	}
+	return min(patienceMost, max(patienceLeast, ts.Gate.Remaining()/2))
 }
 
 func (ts *Transfers) matching(match func(*Transfer) bool) []*Transfer {

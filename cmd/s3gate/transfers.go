@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,12 +33,16 @@ func newListTransfers() *cobra.Command {
 		t := p.table()
 		defer t.Flush()
 		if !p.json {
-			fmt.Fprintln(t, "ID\tDIRECTION\tOBJECT\tBYTES\tPER SECOND\tSINCE\tTOKEN\tSUBJECT")
+			fmt.Fprintln(t, "ID\tDIRECTION\tOBJECT\tBYTES\tOF\tPER SECOND\tSINCE\tTOKEN\tSUBJECT")
 		}
 		for _, r := range transfers {
 			err := p.print(r, func(*printer) {
-				fmt.Fprintf(t, "%s\t%s\t%s/%s\t%d\t%d\t%s\t%s\t%s\n", r.ID, r.Direction, r.Bucket, r.Key+r.Prefix,
-					r.Bytes, r.BytesPerSecond, r.Since.Local().Format(time.DateTime), r.Token, r.Subject)
+				size := "?"
+				if r.Size > 0 {
+					size = strconv.FormatInt(r.Size, 10)
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s/%s\t%d\t%s\t%d\t%s\t%s\t%s\n", r.ID, r.Direction, r.Bucket, r.Key+r.Prefix,
+					r.Bytes, size, r.BytesPerSecond, r.Since.Local().Format(time.DateTime), r.Token, r.Subject)
 			})
 			if err != nil {
 				return err

@@ -50,6 +50,10 @@ type Options struct {
 	// PublicURL returns the beginning of links, given the address that the
 	// link listener got; nil means the configuration's.
 	PublicURL func(addr net.Addr) string
+	// Listen opens the port of the link listener; nil is net.Listen. It is for
+	// tests and socket activation, and returns connections that have the
+	// methods of [net.TCPConn].
+	Listen func(network, addr string) (net.Listener, error)
 }
 
 // Gate is one running gate.
@@ -129,7 +133,7 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		Check: func(ctx context.Context) error { return checkPriorities(ctx, g.cfg.Redis) },
 	})
 	g.transfers.Gate = g.member
-	if err := g.listen(); err != nil {
+	if err := g.listen(opts); err != nil {
 		return err
 	}
 	g.publicURL = g.cfg.PublicURL
@@ -149,14 +153,14 @@ func newVerifier(c config.JWT) (*auth.Verifier, error) {
 
 // listen opens the listeners, so that a port that is taken is an error of
 // Open.
-func (g *Gate) listen() (err error) {
-	if g.links, err = listen("links", g.cfg.Links); err != nil {
+func (g *Gate) listen(opts Options) (err error) {
+	if g.links, err = listen("links", g.cfg.Links, opts.Listen); err != nil {
 		return err
 	}
 	// The wrapper lies below TLS, so that a transfer can be cut at once.
 	g.links.Listener = revocation.Listen(g.links.Listener, g.member, g.cfg.Revocation.StallTimeout)
 	g.links.server.ConnContext = revocation.ConnContext
-	if g.api, err = listen("api", g.cfg.API.Listener); err != nil {
+	if g.api, err = listen("api", g.cfg.API.Listener, nil); err != nil {
 		return err
 	}
 	if g.cfg.Ops.Addr == "" || g.cfg.Ops.Addr == g.cfg.API.Addr {
@@ -165,7 +169,7 @@ func (g *Gate) listen() (err error) {
 	g.ops, err = listen("ops", config.Listener{
 		Addr: g.cfg.Ops.Addr, MaxHeader: g.cfg.API.MaxHeader,
 		HeaderTimeout: g.cfg.API.HeaderTimeout, IdleTimeout: g.cfg.API.IdleTimeout,
-	})
+	}, nil)
 	return err
 }
 

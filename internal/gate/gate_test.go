@@ -30,6 +30,7 @@ type world struct {
 	bucket *s3client.Bucket // as an administrator, past the gates
 	log    *s3gatetest.Log  // of all gates
 	shared bool             // others may have used the Redis
+	writes *oracle          // of all gates; nil keeps none
 }
 
 // newEmbedded is a world of embedded parts, for what does not depend on them.
@@ -98,14 +99,18 @@ func (w *world) open(change func(*config.Config)) *testGate {
 	if change != nil {
 		change(cfg)
 	}
-	g, err := gate.Open(w.t.Context(), cfg, gate.Options{
+	opts := gate.Options{
 		Logger:  slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Version: "test",
 		// Gates would wait for each other to give back what a Redis may have lost
 		// that is new to them.
 		FreshRedis: !w.shared,
 		PublicURL:  func(addr net.Addr) string { return gate.URL(addr, cfg.Links.Cert != "") },
-	})
+	}
+	if w.writes != nil {
+		opts.Listen = w.writes.listen
+	}
+	g, err := gate.Open(w.t.Context(), cfg, opts)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -19,8 +19,9 @@ type listener struct {
 	tls    bool
 }
 
-// listen opens a port. With a certificate it speaks TLS, and HTTP/2 over it.
-func listen(name string, cfg config.Listener) (*listener, error) {
+// listen opens a port, by open or if that is nil by net.Listen. With a
+// certificate it speaks TLS, and HTTP/2 over it.
+func listen(name string, cfg config.Listener, open func(network, addr string) (net.Listener, error)) (*listener, error) {
 	l := &listener{name: name, server: &http.Server{
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
@@ -34,8 +35,11 @@ func listen(name string, cfg config.Listener) (*listener, error) {
 		l.tls = true
 		l.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
+	if open == nil {
+		open = net.Listen
+	}
 	var err error
-	if l.Listener, err = net.Listen("tcp", cfg.Addr); err != nil {
+	if l.Listener, err = open("tcp", cfg.Addr); err != nil {
 		return nil, fmt.Errorf("%s.addr: %w", name, err)
 	}
 	return l, nil
