@@ -45,6 +45,11 @@ func Cluster(t testing.TB, primaries, replicasEach int, args ...string) *Cluster
 			replica.must("CLUSTER", "REPLICATE", s.ids[shard[0]])
 		}
 	}
+	for _, shard := range s.shards {
+		for _, replica := range shard[1:] {
+			replica.AwaitReplica(shard[0])
+		}
+	}
 	await(t, "cluster", s.Nodes, s.settled)
 	return s
 }
@@ -84,16 +89,9 @@ func (s *ClusterSet) meet() {
 	})
 }
 
-// settled says what is missing before every node serves and every replica is
-// online.
+// settled says what is missing before every node serves and knows which are
+// replicas.
 func (s *ClusterSet) settled() error {
-	for _, shard := range s.shards {
-		for _, replica := range shard[1:] {
-			if err := errors.Join(replica.follows(shard[0]), shard[0].feeds(replica)); err != nil {
-				return err
-			}
-		}
-	}
 	for _, n := range s.Nodes {
 		if err := n.serves(); err != nil {
 			return err

@@ -80,12 +80,24 @@ func (r *RedisProcess) Follow(primary *RedisProcess) {
 	r.AwaitReplica(primary)
 }
 
-// AwaitReplica waits until the server is a replica of primary that both say is
-// online.
+// AwaitReplica waits until the server is a replica of primary, both say that it
+// is online, and it acknowledges what the primary is told.
 func (r *RedisProcess) AwaitReplica(primary *RedisProcess) {
 	r.t.Helper()
+	var sent int64 // the offset to be acknowledged; 0 as long as it is not online
 	await(r.t, "replication from "+primary.Addr, []*RedisProcess{primary, r}, func() error {
-		return errors.Join(r.follows(primary), primary.feeds(r))
+		if err := errors.Join(r.follows(primary), primary.feeds(r, sent)); err != nil || sent > 0 {
+			return err
+		}
+		// For up to a second after a synchronization a replica is online and
+		// has acknowledged that, but is sent nothing.
+		primary.must("PUBLISH", "s3gatetest", "")
+		info, err := primary.info("replication")
+		if err != nil {
+			return err
+		}
+		sent, err = strconv.ParseInt(info["master_repl_offset"], 10, 64)
+		return errors.Join(err, primary.feeds(r, sent))
 	})
 }
 
@@ -101,18 +113,25 @@ func (r *RedisProcess) follows(primary *RedisProcess) error {
 	return nil
 }
 
-// feeds says what is missing before a primary says that replica is online. Until
-// the first acknowledgement, whose offset is there then, it sends it no writes.
-func (r *RedisProcess) feeds(replica *RedisProcess) error {
+// feeds says what is missing before a primary says that replica is online and
+// has acknowledged offset.
+func (r *RedisProcess) feeds(replica *RedisProcess, offset int64) error {
+	r.do("WAIT", 1000, 10) // which asks all replicas how far they are
 	info, err := r.info("replication")
 	if err != nil {
 		return err
 	}
-	want := fmt.Sprintf("port=%d,state=online,", replica.port)
+	online := fmt.Sprintf("port=%d,state=online,offset=", replica.port)
 	for field, value := range info {
-		if strings.HasPrefix(field, "slave") && strings.Contains(value, want) && !strings.Contains(value, "offset=0,") {
-			return nil
+		_, rest, ok := strings.Cut(value, online)
+		if !ok || !strings.HasPrefix(field, "slave") {
+			continue
 		}
+		acked, _, _ := strings.Cut(rest, ",")
+		if n, err := strconv.ParseInt(acked, 10, 64); err != nil || n < offset {
+			return fmt.Errorf("%s: replica %s has acknowledged %s, not %d", r.Addr, replica.Addr, acked, offset)
+		}
+		return nil
 	}
 	return fmt.Errorf("%s: role %s, without %s online among its %s replicas", r.Addr, info["role"], replica.Addr, info["connected_slaves"])
 }
