@@ -54,11 +54,17 @@ type Member interface {
 	Gates(ctx context.Context) ([]revocation.GateStatus, error)
 }
 
+// Fleet is what runs on all gates; [revocation.Fleet] is one. It must be safe
+// for concurrent use.
+type Fleet interface {
+	Running(ctx context.Context) revocation.Overview
+	Cut(ctx context.Context, id string) (revocation.Outcome, error)
+}
+
 // Transfers are those that run on this gate; [revocation.Transfers] are. They
 // must be safe for concurrent use.
 type Transfers interface {
 	Running(match func(*revocation.Transfer) bool) []revocation.Running
-	Cut(match func(*revocation.Transfer) bool) (stopped int, late []string)
 }
 
 // Verifier proves callers; [auth.Verifier] is one.
@@ -73,6 +79,7 @@ type Config struct {
 	Revoker   Revoker
 	Member    Member
 	Transfers Transfers
+	Fleet     Fleet
 	Verifier  Verifier
 	// Buckets are the aliases that a grant may name.
 	Buckets []string

@@ -78,7 +78,7 @@ func newGate(t testing.TB, change ...func(*api.Config)) *gate {
 		t.Fatal(err)
 	}
 	member := revocation.Join(rdb, revocation.MemberOptions{
-		Name: "gate-1/4711", Fresh: true,
+		Name: "gate-1/4711", Fresh: true, Answer: g.transfers.Answer,
 		Apply: func(r *revocation.Rule) revocation.Effect {
 			stopped, late := g.transfers.Cut(r.CoversTransfer)
 			return revocation.Effect{Stopped: stopped, Committing: late}
@@ -91,7 +91,7 @@ func newGate(t testing.TB, change ...func(*api.Config)) *gate {
 	cfg := api.Config{
 		Tokens:  g.store,
 		Revoker: &revocation.Revoker{Member: member, Tombstones: g.store, Now: g.store.Now},
-		Member:  member, Transfers: g.transfers,
+		Member:  member, Transfers: g.transfers, Fleet: &revocation.Fleet{Member: member, Transfers: g.transfers},
 		Verifier: verifier, Buckets: []string{"docs", "inbox"}, PublicURL: publicURL,
 		Ready: g.readiness, Logger: logger,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") }),

@@ -19,7 +19,6 @@ var (
 	errTooLarge  = errors.New("request body too large")
 	errStanding  = errors.New("a standing revocation forbids the grant")
 	errIdent     = errors.New("malformed token ID")
-	errTransfer  = errors.New("no such transfer")
 	// ErrDraining is for Config.Ready of a gate that is shutting down.
 	ErrDraining = errors.New("gate is shutting down")
 )
@@ -53,7 +52,7 @@ var causes = []struct {
 	{tokens.ErrCursor, http.StatusBadRequest, "The cursor is not one that a page has given."},
 	{revocation.ErrRule, http.StatusBadRequest, "The rule cannot be read."},
 	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
-	{errTransfer, http.StatusNotFound, "No such transfer runs on this gate. It may have ended, or run on another."},
+	{revocation.ErrNoTransfer, http.StatusNotFound, "No such transfer runs, on any gate. It may have ended."},
 	{errStanding, http.StatusForbidden, "A standing revocation forbids such tokens. Lift it first."},
 	{tokens.ErrUnproven, http.StatusServiceUnavailable, "Redis cannot be reached. What was asked may or may not have been done; ask again."},
 	{ErrDraining, http.StatusServiceUnavailable, "This gate is shutting down."},

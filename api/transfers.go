@@ -20,10 +20,15 @@ func (h *Handler) gates(c *call) (int, any, error) {
 // transferList is the answer to GET /v1/transfers.
 type transferList struct {
 	Transfers []revocation.Running `json:"transfers"`
+	// Silent names gates that did not answer, and Complete says that nothing
+	// else runs.
+	Silent   []string `json:"silent,omitempty"`
+	Complete bool     `json:"complete"`
 }
 
-func (h *Handler) running(*call) (int, any, error) {
-	return http.StatusOK, transferList{h.cfg.Transfers.Running(nil)}, nil
+func (h *Handler) running(c *call) (int, any, error) {
+	all := h.cfg.Fleet.Running(c.Context())
+	return http.StatusOK, transferList{all.Running, all.Silent, all.Complete}, nil
 }
 
 // ended is the answer to DELETE /v1/transfers/{id}: it was cut, or it is an
@@ -46,14 +51,14 @@ type CutTransfer struct {
 
 func (h *Handler) cut(c *call) (int, any, error) {
 	id := c.PathValue("id")
-	stopped, late := h.cfg.Transfers.Cut(func(t *revocation.Transfer) bool { return t.ID == id })
-	if stopped == 0 && len(late) == 0 {
-		return 0, nil, errTransfer
+	end, err := h.cfg.Fleet.Cut(c.Context(), id)
+	if err != nil {
+		return 0, nil, err
 	}
 	h.cfg.Logger.LogAttrs(c.Context(), slog.LevelInfo, "transfer cut by a caller",
-		slog.String("transfer", id), slog.String("by", c.caller.Subject), slog.Bool("cut", stopped > 0))
+		slog.String("transfer", id), slog.String("by", c.caller.Subject), slog.Bool("cut", end.Stopped))
 	if h.cfg.Cut != nil {
-		h.cfg.Cut(CutTransfer{ID: id, Author: c.caller.Subject, Committing: stopped == 0})
+		h.cfg.Cut(CutTransfer{ID: id, Author: c.caller.Subject, Committing: end.Late})
 	}
-	return http.StatusOK, ended{ID: id, Cut: stopped > 0, Committing: len(late) > 0}, nil
+	return http.StatusOK, ended{ID: id, Cut: end.Stopped, Committing: end.Late}, nil
 }

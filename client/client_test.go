@@ -120,7 +120,7 @@ func TestAnswersLoseNothing(t *testing.T) {
 	if err := upload.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	strict("GET", "/v1/transfers", "", &struct{ Transfers []client.Transfer }{})
+	strict("GET", "/v1/transfers", "", &client.Transfers{})
 	strict("DELETE", "/v1/transfers/req_1", "", &client.CutReceipt{})
 	var receipt client.Receipt
 	strict("POST", "/v1/revocations", string(body), &receipt)

@@ -63,7 +63,7 @@ func startGate() (*gate, error) {
 	}
 	transfers := &revocation.Transfers{}
 	member := revocation.Join(rdb, revocation.MemberOptions{
-		Name: "gate-1", Fresh: true,
+		Name: "gate-1", Fresh: true, Answer: transfers.Answer,
 		Apply: func(r *revocation.Rule) revocation.Effect {
 			stopped, late := transfers.Cut(r.CoversTransfer)
 			return revocation.Effect{Stopped: stopped, Committing: late}
@@ -76,7 +76,7 @@ func startGate() (*gate, error) {
 	web := httptest.NewServer(api.New(api.Config{
 		Tokens:  store,
 		Revoker: &revocation.Revoker{Member: member, Tombstones: store, Now: store.Now},
-		Member:  member, Transfers: transfers,
+		Member:  member, Transfers: transfers, Fleet: &revocation.Fleet{Member: member, Transfers: transfers},
 		Verifier: verifier, Buckets: []string{"docs", "inbox"}, PublicURL: "https://files.example.com",
 		Ready: func(context.Context) error { return nil },
 	}))

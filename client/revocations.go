@@ -89,8 +89,18 @@ type Gate struct {
 	Durability string `json:"durability"`
 }
 
-// Transfer runs through the gate that was asked.
+// Transfers is what runs through all gates, the longest first.
+type Transfers struct {
+	Transfers []Transfer `json:"transfers"`
+	// Silent names gates that did not answer; what runs there waits.
+	Silent []string `json:"silent,omitempty"`
+	// Complete says that nothing else runs.
+	Complete bool `json:"complete"`
+}
+
+// Transfer runs through a gate.
 type Transfer struct {
+	Gate           string    `json:"gate"`
 	ID             string    `json:"id"` // of the request
 	Token          string    `json:"token"`
 	Subject        string    `json:"subject,omitempty"`
@@ -190,19 +200,13 @@ func (c *Client) Gates(ctx context.Context) ([]Gate, error) {
 	return list.Gates, nil
 }
 
-// Transfers returns what runs through the gate that is asked, the longest
-// first.
-func (c *Client) Transfers(ctx context.Context) ([]Transfer, error) {
-	list, err := do[struct {
-		Transfers []Transfer `json:"transfers"`
-	}](ctx, c, http.MethodGet, "/v1/transfers", nil)
-	if err != nil {
-		return nil, err
-	}
-	return list.Transfers, nil
+// Transfers returns what runs through all gates. While Redis is away it is what
+// runs through the gate that is asked, and not complete.
+func (c *Client) Transfers(ctx context.Context) (*Transfers, error) {
+	return do[Transfers](ctx, c, http.MethodGet, "/v1/transfers", nil)
 }
 
-// Cut ends one transfer through the gate that is asked. Its token goes on
+// Cut ends one transfer, whichever gate it runs through. Its token goes on
 // working.
 func (c *Client) Cut(ctx context.Context, id string) (*CutReceipt, error) {
 	return do[CutReceipt](ctx, c, http.MethodDelete, "/v1/transfers/"+url.PathEscape(id), nil)

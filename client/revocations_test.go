@@ -111,12 +111,12 @@ func TestTransfersAreListedAndCut(t *testing.T) {
 	c, ctx := newClient(t, g.url, g.admin), t.Context()
 	transfer := g.begin(t, "req_1", tokens.Grant{Operation: tokens.Get, Bucket: "docs", Key: "k", Subject: "ada"})
 	list, err := c.Transfers(ctx)
-	if err != nil || len(list) != 1 {
+	if err != nil || len(list.Transfers) != 1 || !list.Complete {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	want := client.Transfer{ID: "req_1", Token: "tok_a", Subject: "ada", Bucket: "docs", Key: "k", Direction: "download", Since: list[0].Since}
-	if list[0] != want {
-		t.Errorf("%+v\nwant %+v", list[0], want)
+	want := client.Transfer{ID: "req_1", Token: "tok_a", Subject: "ada", Bucket: "docs", Key: "k", Direction: "download", Since: list.Transfers[0].Since, Gate: list.Transfers[0].Gate}
+	if list.Transfers[0] != want {
+		t.Errorf("%+v\nwant %+v", list.Transfers[0], want)
 	}
 	receipt, err := c.Cut(ctx, "req_1")
 	if err != nil || *receipt != (client.CutReceipt{ID: "req_1", Cut: true}) || !errors.Is(transfer.Err(), revocation.ErrCut) {

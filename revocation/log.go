@@ -28,16 +28,20 @@ var (
 	membersScript = load("members")
 	effectScript  = load("effect")
 	pruneScript   = load("prune")
+	askScript     = load("ask")
+	replyScript   = load("reply")
+	answersScript = load("answers")
 )
 
 func load(name string) *script.Script { return script.Load(sources, name) }
 
 // The log's keys are in one Cluster slot.
 const (
-	rulesKey   = "s3g:{rev}:rules"   // hash: rule ID -> "gen seq version rule"
-	headKey    = "s3g:{rev}:head"    // hash: the place of the last entry
-	logKey     = "s3g:{rev}:log"     // stream: the last entries
-	membersKey = "s3g:{rev}:members" // hash: gate -> "renewals gen seq durability name"
+	rulesKey     = "s3g:{rev}:rules"     // hash: rule ID -> "gen seq version rule"
+	headKey      = "s3g:{rev}:head"      // hash: the place of the last entry
+	logKey       = "s3g:{rev}:log"       // stream: the last entries
+	questionsKey = "s3g:{rev}:questions" // hash: ID -> question to all gates
+	membersKey   = "s3g:{rev}:members"   // hash: gate -> "renewals gen seq durability name"
 )
 
 // maxLog is about how many entries the stream keeps. A gate that has missed
@@ -134,13 +138,15 @@ type renewed struct {
 	settling bool
 	head     place
 	now      time.Time // of Redis
-	entries  []entry
+	// questions are what other gates ask, by their IDs.
+	questions map[string]string
+	entries   []entry
 }
 
 const renewMost = 500
 
 func (l log) renew(ctx context.Context, member, name string, at place, watch time.Duration) (renewed, error) {
-	status, reply, err := l.prove(ctx, renewScript, []string{headKey, logKey, membersKey},
+	status, reply, err := l.prove(ctx, renewScript, []string{headKey, logKey, membersKey, questionsKey},
 		member, name, at.Seq, at.chain, renewMost, watch.Milliseconds(), at.Gen)
 	if err != nil {
 		return renewed{}, err
@@ -153,7 +159,9 @@ func (l log) renew(ctx context.Context, member, name string, at place, watch tim
 		return renewed{}, fmt.Errorf("%w: unexpected answer", tokens.ErrUnproven)
 	}
 	r := renewed{settling: status == "settling", head: readPlace(reply), now: time.UnixMilli(reply.Number(3)).UTC()}
-	for i := 4; i+4 < len(reply); i += 5 {
+	entries := 5 + 2*int(reply.Number(4))
+	r.questions = reply[:min(entries, len(reply))].Pairs(5)
+	for i := entries; i+4 < len(reply); i += 5 {
 		r.entries = append(r.entries, entry{
 			seq: reply.Number(i), gen: reply.Number(i + 1), chain: reply.Text(i + 2), id: reply.Text(i + 3), value: reply.Text(i + 4),
 		})

@@ -51,6 +51,9 @@ type MemberOptions struct {
 	// and before that is acknowledged. It must make sure that nothing of what
 	// the rule covers goes on, return then, and say what it has stopped.
 	Apply func(*Rule) Effect
+	// Answer answers what another gate asks; see [Transfers.Answer]. It must be
+	// safe for concurrent use.
+	Answer func(question string) string
 	// Logger hears when the lease is lost and when it is back; nil discards.
 	Logger *slog.Logger
 	// Clock is a clock that also runs while the machine is suspended; nil
@@ -70,9 +73,10 @@ type Member struct {
 	until atomic.Int64 // of the lease, by the clock
 	held  atomic.Bool  // whether the lease was there last, for the logger
 
-	onDisk  atomic.Bool // Redis has on disk what it acknowledges
-	refused atomic.Bool // Redis is not one to be relied on
-	warned  bool        // of that; for keep only
+	onDisk  atomic.Bool     // Redis has on disk what it acknowledges
+	refused atomic.Bool     // Redis is not one to be relied on
+	warned  bool            // of that; for keep only
+	seen    map[string]bool // questions; for keep only
 
 	mu      sync.Mutex
 	at      place
@@ -90,6 +94,9 @@ func Join(rdb Redis, opts MemberOptions) *Member {
 	opts.Lease = cmp.Or(opts.Lease, time.Second)
 	if opts.Apply == nil {
 		opts.Apply = func(*Rule) Effect { return Effect{} }
+	}
+	if opts.Answer == nil {
+		opts.Answer = func(string) string { return "" }
 	}
 	if opts.Clock == nil {
 		opts.Clock = BootClock
@@ -306,6 +313,7 @@ func (m *Member) renew(ctx context.Context) error {
 		m.mu.Lock()
 		m.now = r.now
 		m.mu.Unlock()
+		m.answer(ctx, r.questions)
 		if m.reached(r.head) && !r.settling && !m.refused.Load() {
 			m.extend(sent + m.opts.Lease)
 		}

@@ -12,6 +12,8 @@ import (
 
 // Running describes a transfer that runs.
 type Running struct {
+	// Gate names the gate that it runs on; "" is the one that is asked.
+	Gate string `json:"gate,omitempty"`
 	// ID is that of the request.
 	ID string `json:"id"`
 	// Token, Subject, Bucket, Key and Prefix are those of its grant; a grant
@@ -47,10 +49,12 @@ func (ts *Transfers) Running(match func(*Transfer) bool) []Running {
 	for i, t := range all {
 		list[i] = t.describe(time.Now())
 	}
-	slices.SortFunc(list, func(a, b Running) int {
-		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(list, longestFirst)
 	return list
+}
+
+func longestFirst(a, b Running) int {
+	return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))
 }
 
 func (t *Transfer) describe(now time.Time) Running {

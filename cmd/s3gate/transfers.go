@@ -9,14 +9,14 @@ import (
 )
 
 func newTransfers() *cobra.Command {
-	return group("transfers", "List and cut what runs through one gate", newListTransfers(), newCut())
+	return group("transfers", "List and cut what runs through the gates", newListTransfers(), newCut())
 }
 
 func newListTransfers() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "ls",
 		Aliases: []string{"list"},
-		Short:   "List what runs through the gate that is asked, the longest first",
+		Short:   "List what runs through all gates, the longest first",
 		Args:    exactly(0),
 	}
 	apiFlags(cmd)
@@ -25,7 +25,7 @@ func newListTransfers() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		transfers, err := c.Transfers(cmd.Context())
+		all, err := c.Transfers(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -33,20 +33,26 @@ func newListTransfers() *cobra.Command {
 		t := p.table()
 		defer t.Flush()
 		if !p.json {
-			fmt.Fprintln(t, "ID\tDIRECTION\tOBJECT\tBYTES\tOF\tPER SECOND\tSINCE\tTOKEN\tSUBJECT")
+			fmt.Fprintln(t, "ID\tDIRECTION\tOBJECT\tBYTES\tOF\tPER SECOND\tSINCE\tTOKEN\tSUBJECT\tGATE")
 		}
-		for _, r := range transfers {
+		for _, r := range all.Transfers {
 			err := p.print(r, func(*printer) {
 				size := "?"
 				if r.Size > 0 {
 					size = strconv.FormatInt(r.Size, 10)
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s/%s\t%d\t%s\t%d\t%s\t%s\t%s\n", r.ID, r.Direction, r.Bucket, r.Key+r.Prefix,
-					r.Bytes, size, r.BytesPerSecond, r.Since.Local().Format(time.DateTime), r.Token, r.Subject)
+				fmt.Fprintf(t, "%s\t%s\t%s/%s\t%d\t%s\t%d\t%s\t%s\t%s\t%s\n", r.ID, r.Direction, r.Bucket, r.Key+r.Prefix,
+					r.Bytes, size, r.BytesPerSecond, r.Since.Local().Format(time.DateTime), r.Token, r.Subject, r.Gate)
 			})
 			if err != nil {
 				return err
 			}
+		}
+		for _, gate := range all.Silent {
+			p.say("gate %s did not answer; what runs there waits for its lease", gate)
+		}
+		if !all.Complete && len(all.Silent) == 0 {
+			p.say("this is not all: Redis is away, or a gate has more than it tells of")
 		}
 		return nil
 	}
@@ -56,7 +62,7 @@ func newListTransfers() *cobra.Command {
 func newCut() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cut ID",
-		Short: "Cut one transfer through the gate that is asked; its token goes on working",
+		Short: "Cut one transfer, on whichever gate; its token goes on working",
 		Args:  exactly(1),
 	}
 	apiFlags(cmd)

@@ -39,6 +39,13 @@ func newRedis(c config.Redis) redis.UniversalClient {
 	if c.TLS {
 		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
+	if c.Cluster {
+		cluster := opts.Cluster()
+		// Who has a slot is asked when a server says that it has not, and
+		// regularly: a dead one says nothing.
+		cluster.ClusterStateReloadInterval = 2 * time.Second
+		return redis.NewClusterClient(cluster)
+	}
 	return redis.NewUniversalClient(opts)
 }
 

@@ -129,6 +129,7 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	})
 	g.member = revocation.Join(g.rdb, revocation.MemberOptions{
 		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Apply: g.apply, Logger: g.logger,
+		Answer:   g.transfers.Answer,
 		Replicas: g.cfg.Redis.ReplicaCount(), MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout,
 		Check: func(ctx context.Context) error { return checkPriorities(ctx, g.cfg.Redis) },
 	})
@@ -229,7 +230,7 @@ func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Ha
 	cfg := api.Config{
 		Tokens:  g.store,
 		Revoker: g.revoker(),
-		Member:  g.member, Transfers: g.transfers,
+		Member:  g.member, Transfers: g.transfers, Fleet: &revocation.Fleet{Member: g.member, Transfers: g.transfers},
 		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Cut:   func(c api.CutTransfer) { g.emit(events.Cut, c) },
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,

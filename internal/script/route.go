@@ -88,6 +88,7 @@ func passing(err error) bool {
 	return redis.IsTryAgainError(err) || redis.IsReadOnlyError(err) || redis.IsClusterDownError(err)
 }
 
+// reload lets the client ask soon who is who.
 func (r *Runner) reload(ctx context.Context) {
 	if c, ok := r.rdb.(cluster); ok {
 		c.ReloadState(ctx)

@@ -113,6 +113,9 @@ func (r *Runner) run(ctx context.Context, s *Script, name string, keys []string,
 		r.plain.Store(true) // before Redis 7, and embedded
 		raw, err = attempt(args)
 	}
+	if err != nil {
+		r.reload(ctx) // a Cluster may have another primary meanwhile
+	}
 	return Check(raw, err, call)
 }
 

@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
 -- Renews the lease of a gate, and acknowledges what it has applied.
--- KEYS head, log, members
+-- KEYS head, log, members, questions
 -- ARGV call, member, its name, seq and chain of what it has applied, most
 --      entries to return, ms for which a new life of Redis is watched, gen
 --      that it knows of
 -- Returns {call, "off"} for a position that is not on the chain: load everything;
--- or {call, "ok" | "settling", gen, seq, chain of the head, now ms, entry...},
--- where an entry is seq, gen, chain, rule ID, value. With "settling" there is no lease yet:
+-- or {call, "ok" | "settling", gen, seq, chain of the head, now ms, number of
+-- questions, ID, question..., entry...}, where an entry is seq, gen, chain, rule ID,
+-- value. With "settling" there is no lease yet:
 -- gates get time to give Redis back what it has lost.
 local call, member, name, seq, chain, most, watch, known = unpack(ARGV)
 local t = redis.call('TIME')
@@ -39,7 +40,12 @@ else
 end
 local count = string.match(redis.call('HGET', KEYS[3], member) or '0', '^%d+')
 redis.call('HSET', KEYS[3], member, text(count + 1) .. ' ' .. h[1] .. ' ' .. seq .. ' ' .. name)
-local answer = {call, now - tonumber(h[5]) < tonumber(watch) and 'settling' or 'ok', h[1], h[2], h[3], text(now)}
+local questions = redis.call('HGETALL', KEYS[4])
+local answer = {call, now - tonumber(h[5]) < tonumber(watch) and 'settling' or 'ok', h[1], h[2], h[3], text(now),
+  #questions / 2}
+for _, v in ipairs(questions) do
+  answer[#answer + 1] = v
+end
 for _, e in ipairs(entries) do
   answer[#answer + 1] = string.match(e[1], '^%d+')
   for _, i in ipairs({2, 6, 8, 10}) do
