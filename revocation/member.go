@@ -386,6 +386,9 @@ func (m *Member) enforce(ctx context.Context, r *Rule) error {
 	if e.Stopped == 0 && len(e.Committing) == 0 {
 		return nil
 	}
+	// Stopping may have taken as long as the renewal may.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.Lease)
+	defer cancel()
 	_, err := m.log.effect(ctx, r.ID, e)
 	return err
 }

@@ -222,6 +222,7 @@ func TestRevokeNamesTheSilent(t *testing.T) {
 	if b.Lease() == nil {
 		t.Error("the silent gate has a lease")
 	}
+	first := receipt.ID
 	// It may have been heard of since, and then once more; not for ever.
 	for range 2 {
 		if receipt, err = a.revoker(&tombstones{}).Revoke(t.Context(), revocation.Rule{All: true}); err != nil {
@@ -233,6 +234,9 @@ func TestRevokeNamesTheSilent(t *testing.T) {
 	}
 	close(b.hold)
 	eventually(t, "the gate that was silent has caught up", func() bool { return b.Lease() == nil && b.Rules().Len() == 3 })
+	if n, err := a.rdb.HGet(t.Context(), "s3g:{rev}:effect:"+first, "").Int(); n != 2 || err != nil {
+		t.Errorf("%d transfers were counted, %v; want also what the gate took long to stop", n, err)
+	}
 }
 
 // A lease ends by the gate's own clock, also while the machine was suspended,

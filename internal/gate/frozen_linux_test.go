@@ -10,9 +10,6 @@ import (
 	"s3gate/internal/s3gatetest"
 )
 
-// chunk is what a gate copies at once.
-const chunk = 64 << 10
-
 // A gate is frozen while it serves downloads, and these are revoked. The answer
 // comes when its lease must have run out, and names it. When the gate goes on it
 // finishes the write at which it was frozen, at most, breaks off what was
