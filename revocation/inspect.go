@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -46,6 +47,25 @@ func (m *Member) Durability() Durability {
 // memory is full.
 var errEviction = errors.New("redis may evict keys: set maxmemory-policy to noeviction")
 
+// inspectTimeout bounds an inspection: a server that does not answer is not to
+// keep the gate from serving.
+const inspectTimeout = 2 * time.Second
+
+// inspection inspects Redis: before anything is served from it, or beside that,
+// because it must not hold up the lease.
+func (m *Member) inspection(ctx context.Context, first bool) {
+	inspect := func() {
+		ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+		defer cancel()
+		m.inspect(ctx)
+	}
+	if first {
+		inspect()
+	} else {
+		m.wg.Go(inspect)
+	}
+}
+
 // inspect checks what Redis is like. One that cannot be relied on gets no gate
 // to serve, unless the gate was told to put up with it.
 func (m *Member) inspect(ctx context.Context) {
@@ -63,8 +83,7 @@ func (m *Member) inspect(ctx context.Context) {
 	}
 	if err == nil || m.opts.AllowUnsafe {
 		m.refused.Store(false)
-		if err != nil && !m.warned {
-			m.warned = true
+		if err != nil && !m.warned.Swap(true) {
 			m.opts.Logger.Warn("what is revoked or used up may be forgotten", "err", err)
 		}
 		return

@@ -75,7 +75,7 @@ type Member struct {
 
 	onDisk  atomic.Bool     // Redis has on disk what it acknowledges
 	refused atomic.Bool     // Redis is not one to be relied on
-	warned  bool            // of that; for keep only
+	warned  atomic.Bool     // of that
 	seen    map[string]bool // questions; for keep only
 
 	mu      sync.Mutex
@@ -173,8 +173,9 @@ func (m *Member) keep(ctx context.Context) {
 	for {
 		pause := m.opts.Lease / 3
 		if gen := m.Position().Gen; inspected.IsZero() || gen != life || time.Since(inspected) > inspectEvery {
+			first := inspected.IsZero() || gen != life
 			inspected, life = time.Now(), gen
-			m.inspect(ctx)
+			m.inspection(ctx, first)
 		}
 		err := m.renew(ctx)
 		if err != nil {
