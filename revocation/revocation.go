@@ -27,6 +27,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"s3gate/internal/fault"
 	"s3gate/tokens"
 )
 
@@ -190,7 +191,7 @@ func (r *Revoker) collect(ctx context.Context, a *appended, deadline time.Durati
 		}
 		if err == nil {
 			a.settle(members, receipt)
-			if len(a.members) == 0 && (!a.fresh || over) {
+			if len(a.members) == 0 && (!a.fresh || over) || fault.On(fault.RevokeUnwaited) {
 				break
 			}
 		}

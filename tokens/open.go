@@ -3,6 +3,8 @@ package tokens
 import (
 	"context"
 	"time"
+
+	"s3gate/internal/fault"
 )
 
 // Object is the object that a download gives out, as S3 names it.
@@ -176,6 +178,9 @@ func (u *Use) End(ctx context.Context, bytes int64) (Receipt, bool) {
 		return Receipt{}, false
 	}
 	u.over = true
+	if fault.On(fault.RefundAfterByte) && bytes < u.of.Size {
+		u.given, u.held = false, true
+	}
 	if !u.given {
 		u.Refund(ctx)
 		return Receipt{}, false
