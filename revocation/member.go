@@ -291,7 +291,7 @@ func (m *Member) renew(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if r.off || !m.applyEntries(ctx, r.entries) {
+		if r.off || len(r.entries) == renewMost || !m.applyEntries(ctx, r.entries) {
 			if err := m.reload(ctx); err != nil {
 				return err
 			}
@@ -334,8 +334,13 @@ func (m *Member) extend(until time.Duration) {
 }
 
 // applyEntries applies what follows on what is applied already; it reports
-// false if something does not follow or cannot be read.
+// false if something does not follow or cannot be read. A rule that has changed
+// since counts as it is now: it may have been lifted.
 func (m *Member) applyEntries(ctx context.Context, entries []entry) bool {
+	last := map[string]int64{}
+	for _, e := range entries {
+		last[e.id] = e.seq
+	}
 	for _, e := range entries {
 		m.mu.Lock()
 		at := m.at
@@ -348,8 +353,10 @@ func (m *Member) applyEntries(ctx context.Context, entries []entry) bool {
 			m.opts.Logger.Error("applying a revocation rule", "err", err)
 			return false
 		}
-		if err := m.apply(ctx, r); err != nil {
-			m.opts.Logger.Warn("telling what a revocation stopped", "rule", r.ID, "err", err)
+		if last[e.id] == e.seq {
+			if err := m.apply(ctx, r); err != nil {
+				m.opts.Logger.Warn("telling what a revocation stopped", "rule", r.ID, "err", err)
+			}
 		}
 		m.mu.Lock()
 		m.at = place{Position{e.gen, e.seq}, e.chain}

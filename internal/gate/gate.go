@@ -230,17 +230,11 @@ func (g *Gate) revoker() *revocation.Revoker {
 	return &revocation.Revoker{Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife}
 }
 
-// apply stops what a rule covers. The record of a token is marked here too: a
-// Redis that was rolled back may have lost the mark, and kept the rule.
+// apply stops what a rule covers. It leaves the token's record to whoever
+// revokes: a gate that reads the log from its beginning, or after a while, would
+// mark a token again whose rule was lifted since.
 func (g *Gate) apply(r *revocation.Rule) revocation.Effect {
 	stopped, late := g.transfers.Cut(r.CoversTransfer)
-	if r.Token != "" && !r.Lifted() {
-		ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Redis.Timeout)
-		defer cancel()
-		if err := g.store.Revoke(ctx, r.Token, r.Author, r.Reason); err != nil && !errors.Is(err, tokens.ErrUnknown) {
-			g.logger.Warn("marking a revoked token", "token", r.Token, "err", err)
-		}
-	}
 	return revocation.Effect{Stopped: stopped, Committing: late}
 }
 
