@@ -14,12 +14,13 @@
 package consistency_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,10 +31,18 @@ import (
 
 // run is what happens in one world.
 type run struct {
-	seed  uint64
-	calm  bool // without trouble
-	gates [][]fault.Fault
-	plan  func(seed uint64, number, gates int) plan
+	seed    uint64
+	ops     int             // about how many operations there are
+	gates   [][]fault.Fault // with what is wrong with each
+	often   weights
+	trouble func(*world, *rand.Rand, <-chan struct{}) []incident // until that is closed
+}
+
+// result is what came of it.
+type result struct {
+	misfits   []*subject // whose history does not fit
+	stuck     []*subject // of which nobody can say any more what they are good for
+	incidents []incident
 }
 
 // parallel is how many tokens are used at the same time.
@@ -48,8 +57,7 @@ func TestHistory(t *testing.T) {
 	if testing.Short() {
 		ops = 2_000
 	}
-	r := run{seed: number(t, seedText, rand.Uint64()), gates: sound, plan: newPlan}
-	r.check(t, ops)
+	run{seed: number(t, seedText, rand.Uint64()), ops: ops}.check(t)
 }
 
 // The long run is many worlds, one after the other: rules are kept for longer
@@ -62,95 +70,91 @@ func TestSoak(t *testing.T) {
 	seed := number(t, seedText, rand.Uint64())
 	for left := int(number(t, soakOps, 0)); left > 0 && !t.Failed(); left -= each {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			run{seed: seed, gates: sound, plan: newPlan}.check(t, min(left, each))
+			run{seed: seed, ops: min(left, each)}.check(t)
 		})
 		seed++
 	}
 }
 
-// check makes about so many operations, and fails the test if what clients
-// heard does not fit.
-func (r run) check(t *testing.T, ops int) {
+// check fails the test if what clients of sound gates hear does not fit.
+func (r run) check(t *testing.T) {
 	t.Helper()
-	t.Logf("S3GATE_SEED=%d", r.seed)
-	misfits, incidents := r.misfits(t, ops)
-	for i, s := range misfits {
+	r.gates, r.often, r.trouble = sound, usual, (*world).plague
+	got := r.do(t)
+	for i, s := range got.stuck {
+		t.Errorf("S3GATE_SEED=%d: token %d does not come to rest", r.seed, s.plan.number)
+		if i == 0 {
+			t.Log(s.history())
+		}
+	}
+	for i, s := range got.misfits {
 		if i == 3 {
-			t.Errorf("and %d more", len(misfits)-i)
+			t.Errorf("and %d more", len(got.misfits)-i)
 			break
 		}
-		s.report(t, r.seed, incidents)
+		s.report(t, r.seed, got.incidents)
 	}
 }
 
-// misfits returns the tokens whose history does not fit.
-func (r run) misfits(t *testing.T, ops int) ([]*subject, []incident) {
+// do lets clients work, and looks at what they heard.
+func (r run) do(t *testing.T) (got result) {
 	t.Helper()
+	t.Logf("S3GATE_SEED=%d", r.seed)
 	w := newWorld(t, r.gates...)
 	w.await()
 	begin := time.Now()
 	var subjects []*subject
-	var incidents []incident
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		subjects = r.work(t, w, ops/opsOf+1)
+		subjects = r.work(t.Context(), w)
 	}()
-	if !r.calm {
-		incidents = w.plague(rand.New(rand.NewPCG(r.seed, 1<<63)), done)
+	if r.trouble != nil {
+		got.incidents = r.trouble(w, rand.New(rand.NewPCG(r.seed, 1<<63)), done)
 	}
 	<-done
-	took := time.Since(begin)
 	w.await()
-	var stuck atomic.Int64
+	var mu sync.Mutex
 	each(subjects, func(s *subject) {
-		if !s.settle(t.Context(), s.plan.number%len(w.gates)) {
-			stuck.Add(1)
-			t.Logf("S3GATE_SEED=%d: nobody can say any more what token %d is good for:\n%s", r.seed, s.plan.number, s.history())
+		settled := s.settle(t.Context(), s.plan.number%len(w.gates))
+		fits := s.history().fits()
+		mu.Lock()
+		defer mu.Unlock()
+		if !settled {
+			got.stuck = append(got.stuck, s)
+		}
+		if !fits {
+			got.misfits = append(got.misfits, s)
 		}
 	})
-	if n := stuck.Load(); n > 0 {
-		t.Errorf("%d tokens do not come to rest", n)
-	}
-	var misfits []*subject
 	told := map[kind]int{}
 	for _, s := range subjects {
 		for _, e := range s.history() {
 			told[e.step.kind]++
 		}
-		if !s.history().fits() {
-			misfits = append(misfits, s)
-		}
 	}
-	t.Logf("what was told: %v", told)
-	t.Logf("%d operations on %d tokens in %s, %.0f a second, with %d troubles; %s in all",
-		w.operations.Load(), len(subjects), took.Round(time.Millisecond), float64(w.operations.Load())/took.Seconds(), len(incidents),
-		time.Since(begin).Round(time.Millisecond))
-	return misfits, incidents
+	n, took := w.operations.Load(), time.Since(begin)
+	t.Logf("%d operations on %d tokens in %s, %.0f a second, with %d troubles: %v",
+		n, len(subjects), took.Round(time.Millisecond), float64(n)/took.Seconds(), len(got.incidents), told)
+	return got
 }
 
-// work uses so many tokens.
-func (r run) work(t *testing.T, w *world, tokens int) []*subject {
-	all := make([]*subject, tokens)
+// work uses tokens, and returns those that were minted.
+func (r run) work(ctx context.Context, w *world) []*subject {
+	all := make([]*subject, r.ops/opsOf+1)
 	for i := range all {
-		all[i] = &subject{w: w, plan: r.plan(r.seed, i, len(w.gates))}
+		all[i] = &subject{w: w, plan: newPlan(r.seed, i, len(w.gates), r.often)}
 	}
 	each(all, func(s *subject) {
 		for range 100 {
-			if s.mint(t.Context()) {
-				s.run(t.Context())
+			if s.mint(ctx) {
+				s.run(ctx)
 				return
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
 	})
-	minted := all[:0]
-	for _, s := range all {
-		if s.token != nil {
-			minted = append(minted, s)
-		}
-	}
-	return minted
+	return slices.DeleteFunc(all, func(s *subject) bool { return s.token == nil })
 }
 
 // each calls f for every one, some at a time.
@@ -175,8 +179,9 @@ func each(all []*subject, f func(*subject)) {
 func (s *subject) report(t *testing.T, seed uint64, incidents []incident) {
 	h := s.history()
 	text := h.String()
+	last := h[len(h)-1].begin
 	for _, i := range incidents {
-		if i.end >= h[0].begin && i.begin <= h[len(h)-1].begin {
+		if i.end >= h[0].begin && i.begin <= last {
 			text += fmt.Sprintf("%10.3f ms .. %10.3f ms  %s\n", float64(i.begin.Microseconds())/1000, float64(i.end.Microseconds())/1000, i.name)
 		}
 	}

@@ -51,7 +51,9 @@ const (
 )
 
 // weights are how often each of them is done.
-var weights = [verbCount]int{redeem: 50, glimpse: 10, head: 8, validate: 6, show: 10, withdraw: 3, banish: 3, lift: 10}
+type weights [verbCount]int
+
+var usual = weights{redeem: 50, glimpse: 10, head: 8, validate: 6, show: 10, withdraw: 3, banish: 3, lift: 10}
 
 // task is one thing that one client does.
 type task struct {
@@ -75,11 +77,10 @@ const (
 	tasks   = 5 // of each
 	// opsOf is about how many operations are done on one token: those, and what it
 	// takes to mint it and to have a last word on it.
-
 	opsOf = clients*tasks + 6
 )
 
-func newPlan(seed uint64, number, gates int) plan {
+func newPlan(seed uint64, number, gates int, often weights) plan {
 	rng := rand.New(rand.NewPCG(seed, uint64(number)))
 	p := plan{number: number, key: "small", life: time.Hour, gate: rng.IntN(gates)}
 	p.uses = []int64{0, 1, 1, 2, 3, 5, 8}[rng.IntN(7)]
@@ -90,15 +91,15 @@ func newPlan(seed uint64, number, gates int) plan {
 		p.life = 200*time.Millisecond + time.Duration(rng.IntN(1000))*time.Millisecond
 	}
 	total := 0
-	for _, w := range weights {
+	for _, w := range often {
 		total += w
 	}
 	for range clients {
 		var list []task
 		for range tasks {
 			n, v := rng.IntN(total), verb(0)
-			for ; n >= weights[v]; v++ {
-				n -= weights[v]
+			for ; n >= often[v]; v++ {
+				n -= often[v]
 			}
 			list = append(list, task{v, rng.IntN(gates)})
 		}

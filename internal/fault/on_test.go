@@ -9,7 +9,7 @@ import (
 	"s3gate/internal/fault"
 )
 
-func TestSet(t *testing.T) {
+func TestFaultsAreSet(t *testing.T) {
 	restore := fault.Set(fault.NoNonce, fault.LocalClock+"=-2h")
 	if !fault.On(fault.NoNonce) || !fault.On(fault.LocalClock) || fault.On(fault.AckEarly) {
 		t.Error("what is on is not what was set")
