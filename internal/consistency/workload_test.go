@@ -232,7 +232,6 @@ type outcome struct {
 	status int
 	code   string
 	bytes  int
-	whole  bool
 	err    error
 }
 
@@ -250,6 +249,9 @@ func (o outcome) String() string {
 	return text
 }
 
+// errContent is a body that is neither the object nor the beginning of it.
+var errContent = errors.New("another object")
+
 // reasons are the codes of 410.
 var reasons = map[string]kind{"LinkUsed": used, "LinkRevoked": revoked, "LinkExpired": expired}
 
@@ -261,7 +263,7 @@ func (s *subject) request(ctx context.Context, c int, t task, at *addresses) {
 	o := s.fetch(ctx, t.verb, at)
 	end := s.now()
 	note := fmt.Sprintf("%s %s: %s", s.w.gates[t.gate].name, methods[t.verb], o)
-	asked := t.verb == redeem || t.verb == glimpse
+	asked := t.verb != head
 	enter := func(kinds ...kind) {
 		for _, k := range kinds {
 			at, row := end, c
@@ -275,9 +277,11 @@ func (s *subject) request(ctx context.Context, c int, t task, at *addresses) {
 	switch {
 	case errors.As(o.err, &dial) && dial.Op == "dial":
 		// There is no gate, and nothing has happened.
+	case errors.Is(o.err, errContent):
+		enter(odd)
 	case o.bytes > 0 && asked && o.status == http.StatusOK:
 		enter(admits, charges)
-	case !asked && (o.status == http.StatusOK || o.status == http.StatusNotModified):
+	case !asked && o.status == http.StatusOK, o.status == http.StatusNotModified:
 		enter(looks)
 	case o.status == http.StatusGone:
 		if t.verb == head {
@@ -324,8 +328,8 @@ func (s *subject) fetch(ctx context.Context, v verb, at *addresses) (o outcome) 
 	body, o.err = io.ReadAll(resp.Body)
 	if o.status == http.StatusOK {
 		o.bytes = len(body)
-		if o.err == nil && v == redeem && !bytes.Equal(body, objects[s.plan.key]) {
-			o.status, o.code = 0, "another body"
+		if !bytes.HasPrefix(objects[s.plan.key], body) || o.err == nil && v == redeem && len(body) != len(objects[s.plan.key]) {
+			o.err = errContent
 		}
 		return o
 	}
