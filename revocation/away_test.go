@@ -68,6 +68,10 @@ func TestLiftedRuleIsNotRepeated(t *testing.T) {
 		}
 		lifted = append(lifted, receipt.ID, receipt.ID)
 	}
+	// A gate that may not have heard of a rule does not say that there is none.
+	if _, err := b.revoker(&tombstones{}).Lift(t.Context(), lifted[0], "", ""); !errors.Is(err, tokens.ErrUnproven) {
+		t.Errorf("lifting a rule without a lease: %v, want ErrUnproven", err)
+	}
 	way.mend()
 	eventually(t, "the lease is back", func() bool { return b.Lease() == nil })
 	for _, m := range []*member{b, join(t, addr, "c")} {

@@ -131,7 +131,7 @@ func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt,
 	begin := time.Now()
 	known := r.Member.Rules().Rule(id)
 	if known == nil {
-		return Receipt{}, ErrNoRule
+		return Receipt{}, cmp.Or(r.Member.Lease(), ErrNoRule) // without a lease it may not have heard of it
 	}
 	now, err := r.Now(ctx)
 	if err != nil {

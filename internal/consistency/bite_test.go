@@ -106,7 +106,7 @@ var (
 	otherLife = otherTest{"revocation", "TestEntriesOfAnotherLife"}
 	givenBack = otherTest{"revocation", "TestRulesAreGivenBack"}
 	cutWaits  = otherTest{"revocation", "TestCutWaitsForAWrite"}
-	stalls    = otherTest{"revocation", "TestBlockedWriteStalls"}
+	stalls    = otherTest{"revocation", "TestBlockedWriteStalls/^HTTP/1.1$"}
 	commits   = otherTest{"revocation", "TestCommit"}
 )
 

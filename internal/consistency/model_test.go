@@ -163,8 +163,11 @@ func (h history) operations() []porcupine.Operation {
 	return ops
 }
 
-// fits reports whether a history fits the specification.
-func (h history) fits() bool { return porcupine.CheckOperations(model, h.operations()) }
+// fits reports whether a history fits the specification. One that takes too
+// long to decide does not.
+func (h history) fits() bool {
+	return porcupine.CheckOperationsTimeout(model, h.operations(), time.Minute) == porcupine.Ok
+}
 
 func (h history) String() string {
 	var b strings.Builder

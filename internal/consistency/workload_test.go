@@ -380,6 +380,10 @@ func (s *subject) lift(ctx context.Context, c int, t task, at *addresses) {
 	_, err := at.api.Lift(ctx, rule.id, "")
 	end := s.now()
 	note := s.w.gates[t.gate].name + " lifts a rule"
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		s.record(c, begin, end, note+": "+err.Error(), step{odd, rule.number})
+	}
 	if err != nil {
 		s.record(clients, begin, begin, note+": "+err.Error(), step{doubts, rule.number})
 		return
