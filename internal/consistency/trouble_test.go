@@ -143,9 +143,17 @@ func (w *world) plague(rng *rand.Rand, done <-chan struct{}) (all []incident) {
 			return all
 		case <-time.After(time.Duration(50+rng.IntN(400)) * time.Millisecond):
 		}
-		trouble, g := troubles[rng.IntN(len(troubles))], w.gates[rng.IntN(len(w.gates))]
+		trouble, n := troubles[rng.IntN(len(troubles))], rng.IntN(len(w.gates))
+		g, other := w.gates[n], w.gates[(n+1)%len(w.gates)]
 		i := incident{name: g.name + ", " + trouble.name, begin: time.Since(w.begin)}
-		trouble.do(w, g, rng)
+		if rng.IntN(4) == 0 {
+			i.name += ", while there is no network for " + other.name
+			other.network.Stop()
+			trouble.do(w, g, rng)
+			other.connect()
+		} else {
+			trouble.do(w, g, rng)
+		}
 		i.end = time.Since(w.begin)
 		all = append(all, i)
 	}
