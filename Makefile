@@ -1,12 +1,14 @@
 # make test     everything: what CI runs
 # make bench    Go benchmarks with allocations
 # make fuzz     every fuzz target for FUZZTIME each
+# make soak     SOAK_OPS operations on gates in trouble, whose histories must fit
 # make build    the binary, for this machine
 # make cross    builds for linux, darwin and windows
 
 GO       ?= go
 FUZZTIME ?= 1m
 TIMEOUT  ?= 20m
+SOAK_OPS ?= 1000000
 
 # The race detector needs cgo; without a C compiler the tests run without it.
 RACE := $(if $(shell command -v gcc || command -v clang),-race,)
@@ -20,17 +22,20 @@ MINIO         := $(MINIO_DIR)/minio
 # Programs that the tests run, and the Debian packages that have them.
 PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs /usr/sbin/nginx:nginx chromium:chromium faketime:faketime
 
-.PHONY: test unit lint cross deps build bench fuzz
+.PHONY: test unit lint cross deps build bench fuzz soak
 
 test: deps lint cross unit
 
 unit:
 	S3GATE_TEST_MINIO=$(MINIO) $(GO) test $(RACE) -timeout $(TIMEOUT) ./...
+	$(GO) test -tags faults -timeout $(TIMEOUT) -run Fault ./internal/fault ./internal/consistency
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-clean:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags faults ./...
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck -tags faults ./...
 
 cross:
 	GOOS=linux   GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/s3gate
@@ -63,3 +68,6 @@ fuzz:
 	    echo "== $$d $$f"; (cd $$d && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .); \
 	  done; \
 	done
+
+soak:
+	S3GATE_SOAK_OPS=$(SOAK_OPS) $(GO) test -v -timeout 0 -run Soak ./internal/consistency

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"s3gate/internal/fault"
 )
 
 // Listen wraps a listener so that the connections it accepts can be cut, and
@@ -80,6 +82,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 			if err := c.await(); err != nil {
 				return n, err
 			}
+		}
+		if fault.On(fault.StallFeeds) {
+			return c.finish(p, n)
 		}
 		c.arm(time.Now().Add(c.gate.Remaining() - armGrain))
 		m, err := c.Conn.Write(p[n:])

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/redis/go-redis/v9"
 
+	"s3gate/internal/fault"
 	"s3gate/internal/script"
 	"s3gate/tokens"
 )
@@ -135,7 +137,12 @@ func (m *Member) Position() Position {
 }
 
 // Remaining is how long the lease still lasts; not more than 0 without one.
-func (m *Member) Remaining() time.Duration { return time.Duration(m.until.Load()) - m.opts.Clock() }
+func (m *Member) Remaining() time.Duration {
+	if fault.On(fault.LeaseIgnored) {
+		return m.opts.Lease
+	}
+	return time.Duration(m.until.Load()) - m.opts.Clock()
+}
 
 // ErrNoLease is returned while Redis has not confirmed for too long that the
 // gate knows everything. It is a [tokens.ErrUnproven].
@@ -305,7 +312,7 @@ func (m *Member) renew(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if r.off || !m.applyEntries(ctx, r.entries) {
+		if r.off || len(r.entries) == renewMost || !m.applyEntries(ctx, r.entries) {
 			if err := m.reload(ctx); err != nil {
 				return err
 			}
@@ -314,6 +321,9 @@ func (m *Member) renew(ctx context.Context) error {
 		m.mu.Lock()
 		m.now = r.now
 		m.mu.Unlock()
+		if fault.On(fault.NotSettled) {
+			r.settling = false
+		}
 		m.answer(ctx, r.questions)
 		if m.reached(r.head) && !r.settling && !m.refused.Load() {
 			m.extend(sent + m.opts.Lease)
@@ -346,8 +356,13 @@ func (m *Member) extend(until time.Duration) {
 }
 
 // applyEntries applies what follows on what is applied already; it reports
-// false if something does not follow or cannot be read.
+// false if something does not follow or cannot be read. A rule that has changed
+// since counts as it is now: it may have been lifted.
 func (m *Member) applyEntries(ctx context.Context, entries []entry) bool {
+	last := map[string]int64{}
+	for _, e := range entries {
+		last[e.id] = e.seq
+	}
 	for _, e := range entries {
 		m.mu.Lock()
 		at := m.at
@@ -360,8 +375,10 @@ func (m *Member) applyEntries(ctx context.Context, entries []entry) bool {
 			m.opts.Logger.Error("applying a revocation rule", "err", err)
 			return false
 		}
-		if err := m.apply(ctx, r); err != nil {
-			m.opts.Logger.Warn("telling what a revocation stopped", "rule", r.ID, "err", err)
+		if last[e.id] == e.seq {
+			if err := m.apply(ctx, r); err != nil {
+				m.opts.Logger.Warn("telling what a revocation stopped", "rule", r.ID, "err", err)
+			}
 		}
 		m.mu.Lock()
 		m.at = place{Position{e.gen, e.seq}, e.chain}
@@ -372,6 +389,9 @@ func (m *Member) applyEntries(ctx context.Context, entries []entry) bool {
 
 // apply makes a rule count.
 func (m *Member) apply(ctx context.Context, r *Rule) error {
+	if fault.On(fault.EntrySkipped) || r.Lifted() && fault.On(fault.LiftSkipped) {
+		return nil
+	}
 	rules := m.rules.Load()
 	if known := rules.Rule(r.ID); known != nil && known.Version >= r.Version {
 		return nil
@@ -401,6 +421,9 @@ func (m *Member) reload(ctx context.Context) error {
 		return err
 	}
 	mine := m.rules.Load()
+	if fault.On(fault.SeqTrusted) {
+		theirs = slices.DeleteFunc(theirs, func(r *Rule) bool { return r.Position.Seq <= m.Position().Seq })
+	}
 	merged := NewRules(append(theirs, mine.All()...))
 	m.rules.Store(merged)
 	known := NewRules(theirs)
@@ -414,7 +437,7 @@ func (m *Member) reload(ctx context.Context) error {
 	m.at = head
 	m.mu.Unlock()
 	for _, r := range mine.All() {
-		if there := known.Rule(r.ID); there != nil && there.Version >= r.Version || r.over(now) {
+		if there := known.Rule(r.ID); there != nil && there.Version >= r.Version || r.over(now) || fault.On(fault.NotGivenBack) {
 			continue
 		}
 		if _, err := m.log.append(ctx, r, gen, m.watch()); err != nil {

@@ -3,6 +3,7 @@ package revocation_test
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,13 +52,14 @@ type member struct {
 	rdb     *redis.Client
 	ahead   atomic.Int64 // of its clock
 	mu      sync.Mutex
-	applied []string // rule IDs
+	applied []string     // rule IDs
+	stopped atomic.Int64 // by rules that hold
 	hold    chan struct{}
 }
 
-func newClient(t testing.TB, addr string) *redis.Client {
+func newClient(t testing.TB, addr string, dial func(ctx context.Context, network, addr string) (net.Conn, error)) *redis.Client {
 	rdb := redis.NewClient(&redis.Options{
-		Addr: addr, MaxRetries: -1, ContextTimeoutEnabled: true, DialTimeout: 200 * time.Millisecond, DialerRetries: 1, ReadTimeout: time.Second,
+		Addr: addr, Dialer: dial, MaxRetries: -1, ContextTimeoutEnabled: true, DialTimeout: 200 * time.Millisecond, DialerRetries: 1, ReadTimeout: time.Second,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	t.Cleanup(func() { rdb.Close() })
@@ -73,7 +75,14 @@ func join(t testing.TB, addr, name string) *member {
 // joinWith adds a gate with some options of its own.
 func joinWith(t testing.TB, addr string, opts revocation.MemberOptions) *member {
 	t.Helper()
-	m := &member{rdb: newClient(t, addr)}
+	return joinOver(t, addr, opts, nil)
+}
+
+// joinOver adds a gate that reaches Redis in a way of its own; nil is the usual
+// one.
+func joinOver(t testing.TB, addr string, opts revocation.MemberOptions, dial func(ctx context.Context, network, addr string) (net.Conn, error)) *member {
+	t.Helper()
+	m := &member{rdb: newClient(t, addr, dial)}
 	begin := time.Now()
 	opts.Lease = lease
 	opts.Clock = func() time.Duration { return time.Since(begin) + time.Hour + time.Duration(m.ahead.Load()) }
@@ -81,6 +90,9 @@ func joinWith(t testing.TB, addr string, opts revocation.MemberOptions) *member 
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.applied = append(m.applied, r.ID)
+		if !r.Lifted() {
+			m.stopped.Add(1)
+		}
 		if m.hold != nil {
 			<-m.hold
 		}
@@ -373,7 +385,7 @@ func TestEvictingRedisIsRefused(t *testing.T) {
 	t.Parallel()
 	server := s3gatetest.RedisServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
 	opts := revocation.MemberOptions{Fresh: true, Lease: lease}
-	strict := revocation.Join(newClient(t, server.Addr), opts)
+	strict := revocation.Join(newClient(t, server.Addr, nil), opts)
 	defer strict.Leave(context.Background())
 	joinWith(t, server.Addr, revocation.MemberOptions{Fresh: true, AllowUnsafe: true})
 	short, cancel := context.WithTimeout(t.Context(), lease)

@@ -239,3 +239,39 @@ func TestWriteDeadlineOfTheServer(t *testing.T) {
 		}
 	})
 }
+
+// A write that is blocked when the lease ends does not go on without one, when
+// its client reads again.
+func TestBlockedWriteStalls(t *testing.T) {
+	body := make([]byte, 8<<20)
+	rand.Read(body)
+	for _, proto := range protocols {
+		t.Run(proto.name, func(t *testing.T) {
+			gate := &faucet{}
+			transfers := &revocation.Transfers{Gate: gate}
+			s, watched := serveUnder(t, gate, time.Minute, proto.tls, proto.http2, sends(transfers, body))
+			resp, err := s.Client().Get(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			awaitBlocked(t, watched)
+			gate.turn(false)
+			eventually(t, "no write is in progress", func() bool { return watched.blocked.Load() == 0 })
+			before := watched.written.Load()
+			got := make(chan []byte, 1)
+			go func() {
+				all, _ := io.ReadAll(resp.Body)
+				got <- all
+			}()
+			time.Sleep(300 * time.Millisecond)
+			if n := watched.written.Load() - before; n != 0 {
+				t.Errorf("%d bytes were handed to the kernel without a lease", n)
+			}
+			gate.turn(true)
+			if all := <-got; !bytes.Equal(all, body) {
+				t.Errorf("%d bytes, want %d", len(all), len(body))
+			}
+		})
+	}
+}

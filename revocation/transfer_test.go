@@ -176,3 +176,43 @@ func isClosed(c <-chan struct{}) bool {
 		return false
 	}
 }
+
+// stubborn is a client whose writes end when it wants, and not when they are
+// interrupted.
+type stubborn struct {
+	http.ResponseWriter
+	writing, leave chan struct{}
+}
+
+func (s *stubborn) Write(p []byte) (int, error) {
+	close(s.writing)
+	<-s.leave
+	return len(p), nil
+}
+
+// A cut does not return before a write that it has interrupted (R2).
+func TestCutWaitsForAWrite(t *testing.T) {
+	var ts revocation.Transfers
+	w := &stubborn{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	transfer := ts.Begin("req", "tok_a", w, httptest.NewRequest("GET", "/", nil))
+	defer transfer.End()
+	written := make(chan struct{})
+	go func() {
+		transfer.Write(w, make([]byte, 50))
+		close(written)
+	}()
+	<-w.writing
+	cut := make(chan struct{})
+	go func() {
+		ts.Cut(only("tok_a"))
+		close(cut)
+	}()
+	select {
+	case <-cut:
+		t.Error("the cut returned while a write was in progress")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(w.leave)
+	<-written
+	within(t, soon, "Cut", func() { <-cut })
+}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"s3gate/internal/fault"
 )
 
 // CacheOptions say which grants a [Store] keeps in memory, so that a request
@@ -73,6 +75,9 @@ func (s *Store) Forget(id ID) {
 		return
 	}
 	defer s.cache.drop()()
+	if fault.On(fault.StaleCache) {
+		return
+	}
 	s.cache.entries.Invalidate(id)
 }
 
@@ -84,7 +89,7 @@ func (s *Store) ForgetFunc(match func(*Grant) bool) {
 	}
 	defer s.cache.drop()()
 	for id, k := range s.cache.entries.All() {
-		if match(&k.grant) {
+		if match(&k.grant) && !fault.On(fault.StaleCache) {
 			s.cache.entries.Invalidate(id)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"s3gate/internal/fault"
 	"s3gate/internal/script"
 )
 
@@ -178,6 +179,9 @@ func (u *Use) End(ctx context.Context, bytes int64) (Receipt, bool) {
 		return Receipt{}, false
 	}
 	u.over = true
+	if fault.On(fault.RefundAfterByte) && bytes < u.of.Size {
+		u.given, u.held = false, true
+	}
 	if !u.given {
 		u.Refund(ctx)
 		return Receipt{}, false

@@ -280,7 +280,7 @@ func TestImportsNoSibling(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if bytes.Contains(src, []byte(`"s3gate/`)) && !bytes.Contains(src, []byte(`"s3gate/internal/script"`)) {
+			if bytes.Contains(bytes.ReplaceAll(src, []byte(`"s3gate/internal/`), nil), []byte(`"s3gate/`)) {
 				t.Errorf("%s imports a sibling", name)
 			}
 		}

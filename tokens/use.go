@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"time"
+
+	"s3gate/internal/fault"
 )
 
 // Span is the part of an object that a request asks for. The zero Span is the
@@ -124,6 +126,8 @@ func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, pat
 		s.opts.ReserveTimeout.Milliseconds(), ask.Span.From, ask.Span.To, flag(patient))
 	switch {
 	case err != nil:
+	case status == "busy" && fault.On(fault.BusyIsUsed):
+		err = ErrUsed
 	case status == "spent":
 		err = &SpentError{Left: r.Number(redeemLeft)}
 	default:
@@ -167,6 +171,9 @@ func (u *Use) Charge(ctx context.Context) error {
 	if !u.held {
 		return errNotHeld
 	}
+	if fault.On(fault.ChargeUnchecked) {
+		return nil
+	}
 	id := u.Grant.ID
 	status, _, err := u.store.prove(ctx, chargeScript, id, useKeys(id, u.nonce), u.nonce)
 	if err == nil {
@@ -204,6 +211,8 @@ func (u *Use) Refund(ctx context.Context) {
 		u.endOpen(ctx, 0)
 	case u.Open != nil:
 		u.held = false // nothing was reserved for it
+	case fault.On(fault.ReservationKept):
+		u.held = false
 	default:
 		u.settle(ctx, refund)
 	}
@@ -220,6 +229,9 @@ func (u *Use) settle(ctx context.Context, o outcome) {
 // newNonce returns 96 random bits, which name one attempt.
 func newNonce() string {
 	var b [12]byte
+	if fault.On(fault.NoNonce) {
+		return string(b[:])
+	}
 	rand.Read(b[:])
 	return string(b[:])
 }

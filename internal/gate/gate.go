@@ -276,9 +276,9 @@ func (g *Gate) life() (life int64, ok bool) {
 	return g.member.Position().Gen, ok
 }
 
-// apply forgets and stops what a rule covers. The record of a token is marked
-// here too: a Redis that was rolled back may have lost the mark, and kept the
-// rule.
+// apply forgets and stops what a rule covers. It leaves the token's record to whoever
+// revokes: a gate that reads the log from its beginning, or after a while, would
+// mark a token again whose rule was lifted since.
 func (g *Gate) apply(r *revocation.Rule) revocation.Effect {
 	switch {
 	case r.Token != "":
@@ -287,13 +287,6 @@ func (g *Gate) apply(r *revocation.Rule) revocation.Effect {
 		g.store.ForgetFunc(r.Covers)
 	}
 	stopped, late := g.transfers.Cut(r.CoversTransfer)
-	if r.Token != "" && !r.Lifted() {
-		ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Redis.Timeout)
-		defer cancel()
-		if err := g.store.Revoke(ctx, r.Token, r.Author, r.Reason); err != nil && !errors.Is(err, tokens.ErrUnknown) {
-			g.logger.Warn("marking a revoked token", "token", r.Token, "err", err)
-		}
-	}
 	return revocation.Effect{Stopped: stopped, Committing: late}
 }
 

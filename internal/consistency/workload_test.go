@@ -1,0 +1,408 @@
+package consistency_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"s3gate/client"
+)
+
+// transport never sends a request twice: net/http does so by itself on a
+// connection that was used before.
+var transport = &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: dialSmall}
+
+// dialSmall connects with a small receive buffer, so that a gate notices when
+// its client has gone.
+func dialSmall(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.(*net.TCPConn).SetReadBuffer(16 << 10)
+}
+
+// patience is how long a client waits for an answer.
+const patience = 5 * time.Second
+
+// What clients do.
+type verb int
+
+const (
+	redeem    verb = iota // download
+	glimpse               // download the first byte
+	head                  // HEAD
+	validate              // GET with an If-None-Match that spares the download
+	show                  // ask the API
+	withdraw              // revoke the token
+	banish                // revoke its subject, of which it is the only token
+	lift                  // end a rule
+	verbCount = iota
+)
+
+// weights are how often each of them is done.
+type weights [verbCount]int
+
+var usual = weights{redeem: 50, glimpse: 10, head: 8, validate: 6, show: 10, withdraw: 3, banish: 3, lift: 10}
+
+// task is one thing that one client does.
+type task struct {
+	verb verb
+	gate int
+}
+
+// plan is what is to happen to one token. It follows from the seed and the
+// token's number.
+type plan struct {
+	number  int
+	key     string
+	uses    int64
+	life    time.Duration
+	gate    int // mints it
+	clients [][]task
+}
+
+const (
+	clients = 4 // that use one token at the same time
+	tasks   = 5 // of each
+	// opsOf is about how many operations are done on one token: those, and what it
+	// takes to mint it and to have a last word on it.
+	opsOf = clients*tasks + 6
+)
+
+func newPlan(seed uint64, number, gates int, often weights) plan {
+	rng := rand.New(rand.NewPCG(seed, uint64(number)))
+	p := plan{number: number, key: "small", life: time.Hour, gate: rng.IntN(gates)}
+	p.uses = []int64{0, 1, 1, 2, 3, 5, 8}[rng.IntN(7)]
+	if rng.IntN(6) == 0 {
+		p.key = "large"
+	}
+	if rng.IntN(8) == 0 {
+		p.life = 200*time.Millisecond + time.Duration(rng.IntN(1000))*time.Millisecond
+	}
+	total := 0
+	for _, w := range often {
+		total += w
+	}
+	for range clients {
+		var list []task
+		for range tasks {
+			n, v := rng.IntN(total), verb(0)
+			for ; n >= often[v]; v++ {
+				n -= often[v]
+			}
+			list = append(list, task{v, rng.IntN(gates)})
+		}
+		p.clients = append(p.clients, list)
+	}
+	return p
+}
+
+// subject is one token, and what clients have heard of it.
+type subject struct {
+	w     *world
+	plan  plan
+	token *client.Token
+
+	mu       sync.Mutex
+	heard    history
+	rules    int       // that were begun
+	known    []imposed // that can be lifted
+	revoking []ruling  // what was answered with success
+	lifting  []ruling
+}
+
+// imposed is a rule whose ID a client knows.
+type imposed struct {
+	number int
+	id     string
+	verb   verb
+}
+
+// ruling is the making of a rule, or its end.
+type ruling struct {
+	event
+	verb verb // that makes such rules
+}
+
+func (s *subject) now() moment { return time.Since(s.w.begin) }
+
+// record adds steps that happen somewhere between two moments.
+func (s *subject) record(c int, begin, end moment, note string, steps ...step) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range steps {
+		s.heard = append(s.heard, event{c, w, begin, end, note})
+	}
+}
+
+// history is everything that was heard, with the rules placed as the
+// specification has it.
+func (s *subject) history() history {
+	all := slices.Clone(s.heard)
+	place := func(r ruling, atOnce bool) {
+		if !atOnce {
+			doubt := r.event
+			doubt.client, doubt.step.kind, doubt.end = clients, doubts, r.begin
+			all = append(all, doubt)
+			r.begin = r.end
+		}
+		all = append(all, r.event)
+	}
+	for _, r := range s.revoking {
+		overlaps := func(l ruling) bool { return l.begin <= r.end && r.begin <= l.end }
+		place(r, r.verb == withdraw && !slices.ContainsFunc(s.lifting, overlaps))
+	}
+	for _, l := range s.lifting {
+		place(l, l.verb == withdraw)
+	}
+	slices.SortFunc(all, func(a, b event) int { return cmp.Compare(a.begin, b.begin) })
+	return all
+}
+
+// mint makes the token; it reports whether the gate said so.
+func (s *subject) mint(ctx context.Context) bool {
+	s.w.operations.Add(1)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	begin := s.now()
+	token, err := s.w.gates[s.plan.gate].at.Load().api.Mint(ctx, client.MintRequest{
+		Operation: "get", Bucket: "docs", Key: s.plan.key, MaxUses: &s.plan.uses,
+		ExpiresIn: s.plan.life.String(), Subject: s.name(),
+	})
+	if err != nil {
+		return false
+	}
+	end := s.now()
+	s.token = token
+	s.record(0, begin, end, token.ID, step{mints, int(s.plan.uses)})
+	// Redis keeps milliseconds of a clock that is set now and then.
+	const grain = 2 * time.Millisecond
+	s.record(clients, begin+s.plan.life-grain, end+s.plan.life+grain, "its time is over", step{expires, 0})
+	return true
+}
+
+func (s *subject) name() string { return fmt.Sprintf("subject-%d", s.plan.number) }
+
+// run does what is planned.
+func (s *subject) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for c, list := range s.plan.clients {
+		wg.Go(func() {
+			for _, t := range list {
+				s.do(ctx, c, t)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (s *subject) do(ctx context.Context, c int, t task) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s.w.operations.Add(1)
+	at := s.w.gates[t.gate].at.Load()
+	switch t.verb {
+	case redeem, glimpse, head, validate:
+		s.request(ctx, c, t, at)
+	case show:
+		begin := s.now()
+		if status, err := at.api.Show(ctx, s.token.ID); err == nil {
+			s.record(c, begin, s.now(), s.w.gates[t.gate].name+" shows "+status.State, step{shows, int(status.Uses)})
+		}
+	case withdraw, banish:
+		s.revoke(ctx, c, t, at)
+	case lift:
+		s.lift(ctx, c, t, at)
+	}
+}
+
+// outcome is what a client got for a request for the link.
+type outcome struct {
+	status int
+	code   string
+	bytes  int
+	err    error
+}
+
+func (o outcome) String() string {
+	text := fmt.Sprintf("%d %s", o.status, o.code)
+	if o.status == 0 {
+		text = "no answer"
+	}
+	if o.bytes > 0 {
+		text += fmt.Sprintf(", %d bytes", o.bytes)
+	}
+	if o.err != nil {
+		text += ", " + o.err.Error()
+	}
+	return text
+}
+
+// errContent is a body that is neither the object nor the beginning of it.
+var errContent = errors.New("another object")
+
+// reasons are the codes of 410.
+var reasons = map[string]kind{"LinkUsed": used, "LinkRevoked": revoked, "LinkExpired": expired}
+
+var methods = map[verb]string{redeem: "GET", glimpse: "GET", head: "HEAD", validate: "GET"}
+
+// request asks for the object.
+func (s *subject) request(ctx context.Context, c int, t task, at *addresses) {
+	begin := s.now()
+	o := s.fetch(ctx, t.verb, at)
+	end := s.now()
+	note := fmt.Sprintf("%s %s: %s", s.w.gates[t.gate].name, methods[t.verb], o)
+	asked := t.verb != head
+	enter := func(kinds ...kind) {
+		for _, k := range kinds {
+			at, row := end, c
+			if k == opens {
+				at, row = begin, clients // as early as it can be: later is never better
+			}
+			s.record(row, begin, at, note, step{k, 0})
+		}
+	}
+	var dial *net.OpError
+	switch {
+	case errors.As(o.err, &dial) && dial.Op == "dial":
+		// There is no gate, and nothing has happened.
+	case errors.Is(o.err, errContent):
+		enter(odd)
+	case o.bytes > 0 && asked && o.status == http.StatusOK:
+		enter(admits, charges)
+	case !asked && o.status == http.StatusOK, o.status == http.StatusNotModified:
+		enter(looks)
+	case o.status == http.StatusGone:
+		if t.verb == head {
+			return // it does not say why
+		}
+		k, ok := reasons[o.code]
+		if !ok {
+			k = odd
+		}
+		enter(k)
+		if asked && k == revoked {
+			enter(opens) // it may have held a use until it was cut
+		}
+	case o.status == 0, o.status == http.StatusOK, o.status >= 500:
+		if asked {
+			enter(opens)
+		}
+	case o.status == http.StatusConflict:
+	default:
+		enter(odd)
+	}
+}
+
+func (s *subject) fetch(ctx context.Context, v verb, at *addresses) (o outcome) {
+	req, err := http.NewRequestWithContext(ctx, methods[v], at.Links+"/"+s.token.Token, nil)
+	if err != nil {
+		return outcome{err: err}
+	}
+	req.Header.Set("Accept", "application/problem+json")
+	if v == validate {
+		req.Header.Set("If-None-Match", "*")
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return outcome{err: err}
+	}
+	defer resp.Body.Close()
+	o.status = resp.StatusCode
+	var body []byte
+	if v == glimpse && o.status == http.StatusOK {
+		o.bytes, o.err = io.ReadFull(resp.Body, make([]byte, 1))
+		return o
+	}
+	body, o.err = io.ReadAll(resp.Body)
+	if o.status == http.StatusOK {
+		o.bytes = len(body)
+		if !bytes.HasPrefix(objects[s.plan.key], body) || o.err == nil && v == redeem && len(body) != len(objects[s.plan.key]) {
+			o.err = errContent
+		}
+		return o
+	}
+	var problem struct{ Code string }
+	_ = json.Unmarshal(body, &problem)
+	o.code = problem.Code
+	return o
+}
+
+// revoke makes a rule.
+func (s *subject) revoke(ctx context.Context, c int, t task, at *addresses) {
+	s.mu.Lock()
+	number := s.rules
+	s.rules++
+	s.mu.Unlock()
+	begin := s.now()
+	var receipt *client.Receipt
+	var err error
+	if t.verb == withdraw {
+		receipt, err = at.api.Revoke(ctx, s.token.ID, "")
+	} else {
+		receipt, err = at.api.RevokeBy(ctx, client.Rule{Subject: s.name()})
+	}
+	end := s.now()
+	name := map[verb]string{withdraw: "the token", banish: "its subject"}[t.verb]
+	note := fmt.Sprintf("%s revokes %s", s.w.gates[t.gate].name, name)
+	if err != nil {
+		s.record(clients, begin, begin, note+": "+err.Error(), step{doubts, number})
+		return
+	}
+	note += fmt.Sprintf(": acknowledged by %d, without %d", len(receipt.AcknowledgedBy), len(receipt.ExpiredLeases))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = append(s.known, imposed{number, receipt.ID, t.verb})
+	s.revoking = append(s.revoking, ruling{event{c, step{imposes, number}, begin, end, note}, t.verb})
+}
+
+// lift ends the oldest rule that is known.
+func (s *subject) lift(ctx context.Context, c int, t task, at *addresses) {
+	s.mu.Lock()
+	if len(s.known) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	rule := s.known[0]
+	s.mu.Unlock()
+	begin := s.now()
+	_, err := at.api.Lift(ctx, rule.id, "")
+	end := s.now()
+	note := s.w.gates[t.gate].name + " lifts a rule"
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		s.record(c, begin, end, note+": "+err.Error(), step{odd, rule.number})
+	}
+	if err != nil {
+		s.record(clients, begin, begin, note+": "+err.Error(), step{doubts, rule.number})
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = slices.DeleteFunc(s.known, func(k imposed) bool { return k == rule })
+	s.lifting = append(s.lifting, ruling{event{c, step{releases, rule.number}, begin, end, note}, rule.verb})
+}
+
+// settle asks until there is an answer that says something, now that nothing
+// is broken any more. It reports whether there was one in time.
+func (s *subject) settle(ctx context.Context, gate int) bool {
+	for deadline := time.Now().Add(lapse + patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		before := len(s.heard)
+		s.do(ctx, 0, task{redeem, gate})
+		if len(s.heard) > before && s.heard[before].step.kind != opens {
+			return true
+		}
+	}
+	return false
+}
