@@ -396,8 +396,8 @@ func (s *subject) lift(ctx context.Context, c int, t task, at *addresses) {
 
 // settle asks until there is an answer that says something, now that nothing
 // is broken any more. It reports whether there was one in time.
-func (s *subject) settle(ctx context.Context, gate int) bool {
-	for deadline := time.Now().Add(lapse + patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+func (s *subject) settle(ctx context.Context, gate int, most time.Duration) bool {
+	for deadline := time.Now().Add(most); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		before := len(s.heard)
 		s.do(ctx, 0, task{redeem, gate})
 		if len(s.heard) > before && s.heard[before].step.kind != opens {
