@@ -40,7 +40,7 @@ func (c historyCheck) notice(t *testing.T, faults ...fault.Fault) string {
 	if c.one {
 		gates = [][]fault.Fault{faults, nil, nil}
 	}
-	got := run{seed: number(t, seedText, 1), ops: c.ops, gates: gates, often: c.often, trouble: c.trouble}.do(t)
+	got := run{seed: number(t, seedText, 1), ops: c.ops, gates: gates, often: c.often, rest: lapse, trouble: c.trouble}.do(t)
 	if len(got.misfits) == 0 {
 		return ""
 	}
@@ -101,7 +101,7 @@ var (
 	farAway   = historyCheck{name: "revocations far from Redis", ops: 2000, often: weights{redeem: 60, banish: 10, lift: 30}, trouble: remote}
 	oneWrong  = historyCheck{name: "one wrong clock", ops: 1000, one: true, often: usual}
 	lapses    = otherTest{"tokens", "TestStoreOnRedis/^a_reservation_lapses$"}
-	accounts  = otherTest{"proxy", "TestCharges/^HTTP/1.1$"}
+	refunds   = otherTest{"tokens", "TestStoreOnRedis/^use,_refund,_commit,_keep$"}
 	leaseEnds = otherTest{"revocation", "TestLeaseEnds"}
 	otherLife = otherTest{"revocation", "TestEntriesOfAnotherLife"}
 	givenBack = otherTest{"revocation", "TestRulesAreGivenBack"}
@@ -120,7 +120,7 @@ var bites = []struct {
 	{fault.NoNonce, anybody},
 	{fault.ChargeUnchecked, lapses},
 	{fault.RefundAfterByte, leavers},
-	{fault.ReservationKept, accounts},
+	{fault.ReservationKept, refunds},
 	{fault.BusyIsUsed, checkers},
 	{fault.LocalClock + "=-1h", oneWrong},
 	{fault.LeaseIgnored, leaseEnds},

@@ -35,6 +35,7 @@ type run struct {
 	ops     int             // about how many operations there are
 	gates   [][]fault.Fault // with what is wrong with each
 	often   weights
+	rest    time.Duration                                        // that tokens get to come to rest afterwards
 	trouble func(*world, *rand.Rand, <-chan struct{}) []incident // until that is closed
 }
 
@@ -79,7 +80,7 @@ func TestSoak(t *testing.T) {
 // check fails the test if what clients of sound gates hear does not fit.
 func (r run) check(t *testing.T) {
 	t.Helper()
-	r.gates, r.often, r.trouble = sound, usual, (*world).plague
+	r.gates, r.often, r.rest, r.trouble = sound, usual, 30*time.Second, (*world).plague
 	got := r.do(t)
 	for i, s := range got.stuck {
 		t.Errorf("S3GATE_SEED=%d: token %d does not come to rest", r.seed, s.plan.number)
@@ -116,7 +117,7 @@ func (r run) do(t *testing.T) (got result) {
 	w.await()
 	var mu sync.Mutex
 	each(subjects, func(s *subject) {
-		settled := s.settle(t.Context(), s.plan.number%len(w.gates))
+		settled := s.settle(t.Context(), s.plan.number%len(w.gates), r.rest)
 		fits := s.history().fits()
 		mu.Lock()
 		defer mu.Unlock()

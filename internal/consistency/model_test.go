@@ -39,12 +39,16 @@ import (
 // only after it "expired" is true. What was admitted before may be charged
 // after.
 //
+// A token whose uses may be resumed yields twice the object for each use, and
+// what is counted of it is bytes instead of uses; what it is told of the one
+// says nothing of the other.
+//
 // "In use" and "unavailable" say nothing.
 
 // step is what happens to a token at one moment.
 type step struct {
 	kind   kind
-	number int // uses of mint and shows, rule of the others
+	number int // uses of mint, charge and show, rule of the others
 }
 
 type kind string
@@ -60,6 +64,7 @@ const (
 	used    kind = "used"    // the answers 410
 	revoked kind = "revoked" //
 	expired kind = "expired" //
+	hears   kind = "hear"    // it was told something that says nothing
 	odd     kind = "odd"     // an answer that there is no reason for
 	shows   kind = "show"    // so many uses are charged
 	// What becomes of a rule.
@@ -86,11 +91,12 @@ func (s state) do(w step) (state, bool) {
 		return state{max: w.number}, true
 	case expires:
 		s.over = true
+	case hears:
 	case admits:
 		return s, !s.over
 	case charges:
-		s.granted++
-		return s, left && s.rules == 0
+		s.granted += w.number
+		return s, (s.max == 0 || s.granted <= s.max) && s.rules == 0
 	case opens:
 		s.open++
 	case looks:

@@ -68,7 +68,8 @@ type plan struct {
 	key     string
 	uses    int64
 	life    time.Duration
-	gate    int // mints it
+	window  string // "" is none
+	gate    int    // mints it
 	clients [][]task
 }
 
@@ -89,6 +90,9 @@ func newPlan(seed uint64, number, gates int, often weights) plan {
 	}
 	if rng.IntN(8) == 0 {
 		p.life = 200*time.Millisecond + time.Duration(rng.IntN(1000))*time.Millisecond
+	}
+	if p.uses > 0 && rng.IntN(6) == 0 {
+		p.window = "1s"
 	}
 	total := 0
 	for _, w := range often {
@@ -178,14 +182,18 @@ func (s *subject) mint(ctx context.Context) bool {
 	begin := s.now()
 	token, err := s.w.gates[s.plan.gate].at.Load().api.Mint(ctx, client.MintRequest{
 		Operation: "get", Bucket: "docs", Key: s.plan.key, MaxUses: &s.plan.uses,
-		ExpiresIn: s.plan.life.String(), Subject: s.name(),
+		ExpiresIn: s.plan.life.String(), Subject: s.name(), ResumeWindow: s.plan.window,
 	})
 	if err != nil {
 		return false
 	}
 	end := s.now()
 	s.token = token
-	s.record(0, begin, end, token.ID, step{mints, int(s.plan.uses)})
+	most := int(s.plan.uses)
+	if s.plan.window != "" {
+		most *= 2 * len(objects[s.plan.key])
+	}
+	s.record(0, begin, end, token.ID+" "+s.plan.window, step{mints, most})
 	// Redis keeps milliseconds of a clock that is set now and then.
 	const grain = 2 * time.Millisecond
 	s.record(clients, begin+s.plan.life-grain, end+s.plan.life+grain, "its time is over", step{expires, 0})
@@ -217,7 +225,7 @@ func (s *subject) do(ctx context.Context, c int, t task) {
 		s.request(ctx, c, t, at)
 	case show:
 		begin := s.now()
-		if status, err := at.api.Show(ctx, s.token.ID); err == nil {
+		if status, err := at.api.Show(ctx, s.token.ID); err == nil && s.plan.window == "" {
 			s.record(c, begin, s.now(), s.w.gates[t.gate].name+" shows "+status.State, step{shows, int(status.Uses)})
 		}
 	case withdraw, banish:
@@ -264,25 +272,28 @@ func (s *subject) request(ctx context.Context, c int, t task, at *addresses) {
 	end := s.now()
 	note := fmt.Sprintf("%s %s: %s", s.w.gates[t.gate].name, methods[t.verb], o)
 	asked := t.verb != head
-	enter := func(kinds ...kind) {
-		for _, k := range kinds {
-			at, row := end, c
-			if k == opens {
-				at, row = begin, clients // as early as it can be: later is never better
-			}
-			s.record(row, begin, at, note, step{k, 0})
+	enter := func(k kind, n int) {
+		until, row := end, c
+		if k == opens {
+			until, row = begin, clients // as early as it can be: later is never better
 		}
+		s.record(row, begin, until, note, step{k, n})
 	}
 	var dial *net.OpError
 	switch {
 	case errors.As(o.err, &dial) && dial.Op == "dial":
 		// There is no gate, and nothing has happened.
 	case errors.Is(o.err, errContent):
-		enter(odd)
+		enter(odd, 0)
+	case o.bytes > 0 && asked && o.status == http.StatusOK && s.plan.window != "":
+		enter(charges, o.bytes)
 	case o.bytes > 0 && asked && o.status == http.StatusOK:
-		enter(admits, charges)
+		enter(admits, 0)
+		enter(charges, 1)
 	case !asked && o.status == http.StatusOK, o.status == http.StatusNotModified:
-		enter(looks)
+		if s.plan.window == "" {
+			enter(looks, 0)
+		}
 	case o.status == http.StatusGone:
 		if t.verb == head {
 			return // it does not say why
@@ -291,17 +302,20 @@ func (s *subject) request(ctx context.Context, c int, t task, at *addresses) {
 		if !ok {
 			k = odd
 		}
-		enter(k)
+		if k == used && s.plan.window != "" {
+			k = hears
+		}
+		enter(k, 0)
 		if asked && k == revoked {
-			enter(opens) // it may have held a use until it was cut
+			enter(opens, 0) // it may have held a use until it was cut
 		}
 	case o.status == 0, o.status == http.StatusOK, o.status >= 500:
 		if asked {
-			enter(opens)
+			enter(opens, 0)
 		}
 	case o.status == http.StatusConflict:
 	default:
-		enter(odd)
+		enter(odd, 0)
 	}
 }
 
@@ -396,8 +410,8 @@ func (s *subject) lift(ctx context.Context, c int, t task, at *addresses) {
 
 // settle asks until there is an answer that says something, now that nothing
 // is broken any more. It reports whether there was one in time.
-func (s *subject) settle(ctx context.Context, gate int) bool {
-	for deadline := time.Now().Add(lapse + patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+func (s *subject) settle(ctx context.Context, gate int, most time.Duration) bool {
+	for deadline := time.Now().Add(most); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		before := len(s.heard)
 		s.do(ctx, 0, task{redeem, gate})
 		if len(s.heard) > before && s.heard[before].step.kind != opens {
