@@ -194,7 +194,9 @@ func (x *exchange) stream(resp *http.Response, part part) error {
 	ctx := x.transfer.Context()
 	pipe, closePipe := x.h.Bandwidth.open(x.grant())
 	defer closePipe()
-	body := pipe.reader(ctx, resp.Body)
+	source := &source{x: x, part: part, body: resp.Body}
+	defer source.Close()
+	body := pipe.reader(ctx, source)
 	n, readErr := readSome(body, buf[:])
 	if readErr != nil && readErr != io.EOF {
 		return fmt.Errorf("%w: %w", s3client.ErrUnreachable, readErr)
@@ -209,6 +211,7 @@ func (x *exchange) stream(resp *http.Response, part part) error {
 	// From here on the use is spent, whatever becomes of the bytes; an empty
 	// body is charged by its headers.
 	x.use.Commit(ctx)
+	source.resuming = true
 	x.transfer.Expect(part.length)
 	x.copyHeaders(resp)
 	x.writeHeader(resp.StatusCode)

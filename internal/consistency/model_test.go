@@ -29,10 +29,11 @@ import (
 //
 // A revocation that was answered with success takes effect at one moment
 // between its call and its return, and so does the end of a rule. Those
-// without an answer leave a rule that may hold, for ever. Two kinds of
-// revocation take effect gate by gate, so that between call and return their
-// rule may hold: those that select more than one token, which leave no mark on
-// its record, and those that overlap with the end of another rule of the token,
+// without an answer leave a rule that may hold, for ever. Some take
+// effect gate by gate, so that between call and return their rule may hold: those
+// that select more than one token, which leave no mark on its record; those of a
+// token without limit, whose record other gates need not look at while they have
+// their lease; and those that overlap with the end of another rule of the token,
 // which takes that mark away.
 //
 // A token expires at one moment, by Redis time. After it nothing begins, and

@@ -165,7 +165,7 @@ func (s *subject) history() history {
 	}
 	for _, r := range s.revoking {
 		overlaps := func(l ruling) bool { return l.begin <= r.end && r.begin <= l.end }
-		place(r, r.verb == withdraw && !slices.ContainsFunc(s.lifting, overlaps))
+		place(r, r.verb == withdraw && s.plan.uses > 0 && !slices.ContainsFunc(s.lifting, overlaps))
 	}
 	for _, l := range s.lifting {
 		place(l, l.verb == withdraw)
