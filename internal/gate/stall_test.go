@@ -2,13 +2,16 @@ package gate_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,4 +161,40 @@ func TestOracleOfAGigabyte(t *testing.T) {
 		t.Errorf("%d bytes were handed to the kernel after the answer", n)
 	}
 	t.Logf("revoked at full speed after %d MiB: acknowledged in %s, the last write %s before", d.got.Load()>>20, micro(acked-sent), micro(acked-writes.last()))
+}
+
+// S3 gives up on a connection while the download waits for the lease: it goes on
+// with the rest, and comes whole.
+func TestUpstreamGivesUpDuringAStall(t *testing.T) {
+	server := s3gatetest.RedisServer(t)
+	w := newWorld(t, s3gatetest.DevS3(t), server.Addr)
+	body := make([]byte, 16<<20)
+	rand.Read(body)
+	w.store("film", "video/mp4", body)
+	upstream := newRelay(t, strings.TrimPrefix(w.s3.URL, "http://"))
+	g := w.gate(func(c *config.Config) {
+		b := c.Buckets["docs"]
+		b.Endpoint = "http://" + upstream.addr()
+		c.Buckets["docs"] = b
+	})
+	token := g.mint("get", "film", func(r *client.MintRequest) { r.Bandwidth = 6 << 20; r.MaxUses = new(int64); *r.MaxUses = 1 })
+	resp, err := http.DefaultTransport.RoundTrip(httptest.NewRequest("GET", token.URL, nil).WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got := make([]byte, len(body))
+	if _, err := io.ReadFull(resp.Body, got[:1<<20]); err != nil {
+		t.Fatal(err)
+	}
+	server.Pause()
+	time.Sleep(1500 * time.Millisecond) // the lease has run out
+	upstream.cut(false)
+	server.Resume()
+	if _, err := io.ReadFull(resp.Body, got[1<<20:]); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("the rest: %v", err)
+	}
+	if n, err := io.Copy(io.Discard, resp.Body); n != 0 || err != nil {
+		t.Errorf("after the end: %d, %v", n, err)
+	}
 }
