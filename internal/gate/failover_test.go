@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -128,6 +129,20 @@ func redeem(t *testing.T, url string) int {
 	return http.StatusServiceUnavailable
 }
 
+// revokeSoon revokes as soon as the gate can: right after a failover a replica may
+// still be on its way.
+func revokeSoon(t *testing.T, g *testGate, rule string) (receipt revocation.Receipt) {
+	t.Helper()
+	eventually(t, "the gate can revoke", func() bool {
+		a := callAPI(t, g, "POST", "/v1/revocations", rule)
+		if a.status != http.StatusServiceUnavailable && (a.status != 200 || json.Unmarshal(a.body, &receipt) != nil) {
+			t.Fatalf("revoking %s: %d %s", rule, a.status, a.body)
+		}
+		return a.status == 200
+	})
+	return receipt
+}
+
 // tokenKey is a key of a token.
 func tokenKey(id string) string { return fmt.Sprintf("s3g:{%s}:t", id) }
 
@@ -147,10 +162,10 @@ func TestPrimaryKilled(t *testing.T) {
 			if got := redeem(t, burnt.URL); got != 200 {
 				t.Fatalf("redeeming: %d", got)
 			}
-			if receipt := revoke(t, one, fmt.Sprintf(`{"subject": %q}`, subject)); receipt.Durability != revocation.Replicated {
+			if receipt := revokeSoon(t, one, fmt.Sprintf(`{"subject": %q}`, subject)); receipt.Durability != revocation.Replicated {
 				t.Errorf("receipt %+v, want it replicated", receipt)
 			}
-			revoke(t, two, fmt.Sprintf(`{"token": %q}`, named.ID))
+			revokeSoon(t, two, fmt.Sprintf(`{"token": %q}`, named.ID))
 			// The one of the burn, and in the next round that of the log.
 			victim := top.primary(tokenKey(burnt.ID))
 			if round == 1 {
@@ -215,7 +230,7 @@ func TestIsolatedPrimary(t *testing.T) {
 	top.failover(old)
 	old.Heal()
 	awaitReady(t, here)
-	revoke(t, here, fmt.Sprintf(`{"token": %q}`, free.ID))
+	revokeSoon(t, here, fmt.Sprintf(`{"token": %q}`, free.ID))
 	if got := redeem(t, here.LinksURL()+"/"+free.Token); got != 410 {
 		t.Errorf("revoked at the new primary: %d", got)
 	}
@@ -237,7 +252,7 @@ func TestBestEffort(t *testing.T) {
 	less := func(c *config.Config) { c.Redis.MinAcks = 1 }
 	g := w.gate(top.on(less))
 	awaitReady(t, g)
-	if receipt := revoke(t, g, `{"subject": "ada"}`); receipt.Durability != revocation.BestEffort {
+	if receipt := revokeSoon(t, g, `{"subject": "ada"}`); receipt.Durability != revocation.BestEffort {
 		t.Errorf("receipt: %+v", receipt)
 	}
 	for _, path := range []string{"/readyz", "/v1/gates"} {
@@ -284,8 +299,8 @@ func TestLostRevocationComesBack(t *testing.T) {
 			r.Detach()
 		}
 	}
-	revoke(t, g, fmt.Sprintf(`{"token": %q}`, named.ID))
-	revoke(t, g, fmt.Sprintf(`{"token": %q, "standing": true}`, ruled.ID))
+	revokeSoon(t, g, fmt.Sprintf(`{"token": %q}`, named.ID))
+	revokeSoon(t, g, fmt.Sprintf(`{"token": %q, "standing": true}`, ruled.ID))
 	old := top.primary(logKey)
 	old.Kill()
 	asking := []*hammer{newHammer(t, named), newHammer(t, ruled)}
@@ -340,7 +355,7 @@ func TestReplicaStopped(t *testing.T) {
 			r.Resume()
 		}
 		awaitReady(t, g)
-		revoke(t, g, fmt.Sprintf(`{"token": %q}`, token.ID))
+		revokeSoon(t, g, fmt.Sprintf(`{"token": %q}`, token.ID))
 		if got := redeem(t, token.URL); got != 410 {
 			t.Errorf("revoked: %d", got)
 		}
@@ -366,8 +381,8 @@ func TestMemoryFull(t *testing.T) {
 	if a := callAPI(t, g, "POST", "/v1/tokens", `{"operation": "get", "bucket": "docs", "key": "o"}`); a.status != 503 || a.header.Get("Retry-After") == "" {
 		t.Errorf("minting: %d %s", a.status, a.body)
 	}
-	revoke(t, g, fmt.Sprintf(`{"token": %q}`, other.ID))
-	lifted := revoke(t, g, `{"all": true, "standing": true}`)
+	revokeSoon(t, g, fmt.Sprintf(`{"token": %q}`, other.ID))
+	lifted := revokeSoon(t, g, `{"all": true, "standing": true}`)
 	if a := do(t, "GET", free.URL, nil); a.status != 410 {
 		t.Errorf("revoked: %d", a.status)
 	}
@@ -484,7 +499,7 @@ func TestSlotsMove(t *testing.T) {
 
 	token := gates[0].mint("get", "o", nil)
 	s.MoveSlot(logKey, elsewhere(s, logKey))
-	revoke(t, gates[1], fmt.Sprintf(`{"token": %q}`, token.ID))
+	revokeSoon(t, gates[1], fmt.Sprintf(`{"token": %q}`, token.ID))
 	awaitReady(t, gates...)
 	for _, g := range gates {
 		if got := redeem(t, g.LinksURL()+"/"+token.Token); got != 410 {
@@ -533,7 +548,7 @@ func TestPromotedClockBehind(t *testing.T) {
 	if got := redeem(t, one.LinksURL()+"/"+burnt); got != 200 {
 		t.Fatalf("redeeming: %d", got)
 	}
-	revoke(t, one, `{"subject": "ada"}`)
+	revokeSoon(t, one, `{"subject": "ada"}`)
 	old.Kill()
 	s.AwaitFailover(old)
 	old.Restart()
@@ -548,7 +563,7 @@ func TestPromotedClockBehind(t *testing.T) {
 	if got := redeem(t, two.LinksURL()+"/"+mint("ada", 0)); got != 200 {
 		t.Errorf("minted after the rule: %d", got)
 	}
-	revoke(t, two, `{"subject": "bob"}`)
+	revokeSoon(t, two, `{"subject": "bob"}`)
 	if got := redeem(t, one.LinksURL()+"/"+fresh); got != 410 {
 		t.Errorf("revoked by a rule that is earlier than the token by the clock: %d", got)
 	}
