@@ -35,8 +35,8 @@ const logKey = "s3g:{rev}:head"
 
 // eachTopology runs a test behind sentinels and in a Cluster.
 func eachTopology(t *testing.T, test func(*testing.T, *topology)) {
-	t.Run("Sentinel", func(t *testing.T) { test(t, sentinels(t)) })
-	t.Run("Cluster", func(t *testing.T) { test(t, clustered(t)) })
+	t.Run("Sentinel", func(t *testing.T) { t.Parallel(); test(t, sentinels(t)) })
+	t.Run("Cluster", func(t *testing.T) { t.Parallel(); test(t, clustered(t)) })
 }
 
 func sentinels(t *testing.T) *topology {
@@ -149,6 +149,7 @@ func tokenKey(id string) string { return fmt.Sprintf("s3g:{%s}:t", id) }
 // A primary is killed right after it has acknowledged a burn, a revocation of a
 // token and a rule: all of them hold when another one has taken over (D1).
 func TestPrimaryKilled(t *testing.T) {
+	t.Parallel()
 	eachTopology(t, func(t *testing.T, top *topology) {
 		w := over(t, top)
 		one, two := w.gate(top.on(nil)), w.gate(top.on(nil))
@@ -205,6 +206,7 @@ func callMint(t *testing.T, g *testGate, body string) string {
 // nothing any more: a gate that talks to it answers 503 when its lease is over,
 // while the others go on with the one that has taken over (D2).
 func TestIsolatedPrimary(t *testing.T) {
+	t.Parallel()
 	top := sentinels(t)
 	w := over(t, top)
 	old := top.primary(logKey)
@@ -247,6 +249,7 @@ func TestIsolatedPrimary(t *testing.T) {
 // that sentinels would prefer although it has less keeps the gate from serving
 // (D3, I6).
 func TestBestEffort(t *testing.T) {
+	t.Parallel()
 	top := sentinels(t)
 	w := over(t, top)
 	less := func(c *config.Config) { c.Redis.MinAcks = 1 }
@@ -287,6 +290,7 @@ func TestBestEffort(t *testing.T) {
 // A replica that is promoted has lost a revocation, because nobody waited for
 // it: the gates know the rule and give it back before anything is served.
 func TestLostRevocationComesBack(t *testing.T) {
+	t.Parallel()
 	top := sentinels(t)
 	w := over(t, top)
 	g := w.gate(top.on(func(c *config.Config) { c.Redis.MinAcks = 0 }))
@@ -331,6 +335,7 @@ func TestLostRevocationComesBack(t *testing.T) {
 // A replica is missing: what would need it is refused and never answered with
 // 200, and works when it is back (R10).
 func TestReplicaStopped(t *testing.T) {
+	t.Parallel()
 	eachTopology(t, func(t *testing.T, top *topology) {
 		w := over(t, top)
 		g := w.gate(top.on(nil))
@@ -365,6 +370,7 @@ func TestReplicaStopped(t *testing.T) {
 // The memory of Redis is full: minting and limited links are refused for now,
 // while revoking and leases go on (D8).
 func TestMemoryFull(t *testing.T) {
+	t.Parallel()
 	server := s3gatetest.RedisServer(t)
 	w := newWorld(t, s3gatetest.DevS3(t), server.Addr)
 	w.store("o", "text/plain", []byte("object"))
@@ -401,6 +407,7 @@ func TestMemoryFull(t *testing.T) {
 // Scripts are flushed all the time while many clients race for the uses of a
 // token: each use is had once (D6).
 func TestScriptsFlushed(t *testing.T) {
+	t.Parallel()
 	eachTopology(t, func(t *testing.T, top *topology) {
 		w := over(t, top)
 		gates := []*testGate{w.gate(top.on(nil)), w.gate(top.on(nil))}
@@ -476,6 +483,7 @@ func redeemRest(t *testing.T, g *testGate, token string) (n int64) {
 // TRYAGAIN each use is had once, or the answer is 503 (D7). That of the
 // revocation log moves too: the gates pause, and go on.
 func TestSlotsMove(t *testing.T) {
+	t.Parallel()
 	s := s3gatetest.Cluster(t, 3, 1)
 	top := &topology{configure: func(c *config.Redis) { c.Addrs, c.Cluster, c.Replicas = s.Addrs, true, 1 }}
 	w := over(t, top)
@@ -529,6 +537,7 @@ func tokenID(t *testing.T, text string) string {
 // depend on clocks, and what is minted then is not covered by the rules of
 // before, although it was minted earlier by the clock.
 func TestPromotedClockBehind(t *testing.T) {
+	t.Parallel()
 	s := s3gatetest.Sentinel(t, 2, 3)
 	top := &topology{configure: func(c *config.Redis) { c.Addrs, c.Master, c.Replicas = s.Addrs, s.Master, 2 }}
 	old := s.Primary()
