@@ -21,7 +21,7 @@ func (s *stubS3) breaking(after int) http.HandlerFunc {
 		fmt.Fprintf(&head, "HTTP/1.1 %d \r\n", whole.Code)
 		whole.Header().Write(&head)
 		body := whole.Body.String()
-		hangUp(head.String() + "\r\n" + body[:min(after, len(body))])(w, r)
+		hangUp(head.String()+"\r\n"+body[:min(after, len(body))])(w, r)
 	}
 }
 

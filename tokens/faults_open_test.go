@@ -23,7 +23,7 @@ func newLossy(t *testing.T, retries int) *lossy {
 	told := &reports{}
 	opts := told.idle()
 	opts.BusyWait = 5 * time.Second
-	l := &lossy{newStore(t, newClient(t, r.addr(), retries), opts), t, r, told}
+	l := &lossy{newStore(t, newClient(t, r.Addr, retries), opts), t, r, told}
 	// Redis knows the scripts from here on, so that a call is one command.
 	token := mintOpen(t, l.Store, 1, time.Minute, 20)
 	use := start(t, l.Store, token, object, whole)
@@ -56,7 +56,7 @@ func (l *lossy) close(token tokens.Token) {
 }
 
 func (l *lossy) due(token tokens.Token) {
-	rdb := newClient(l.t, l.relay.upstream, -1)
+	rdb := newClient(l.t, l.relay.Upstream, -1)
 	open, _, _ := tokens.OpenKeys(token.ID(), "")
 	for _, key := range []string{open, "s3g:open"} {
 		for _, member := range rdb.ZRange(bg, key, 0, -1).Val() {
@@ -212,7 +212,7 @@ func TestLostRepliesOfAReport(t *testing.T) {
 		use := start(t, l.Store, token, object, whole)
 		give(t, use, 9)
 		l.due(token)
-		counting := &countdown{Redis: newClient(t, l.relay.addr(), -1), left: n, do: l.lose}
+		counting := &countdown{Redis: newClient(t, l.relay.Addr, -1), left: n, do: l.lose}
 		opts := l.told.idle()
 		s := newStore(t, counting, opts)
 		s.Sweep(bg)
@@ -260,7 +260,7 @@ func TestOpenUseWithoutRedis(t *testing.T) {
 	token := mintOpen(t, l.Store, 1, time.Second, 20)
 	use := start(t, l.Store, token, object, whole)
 	time.Sleep(550 * time.Millisecond) // it would like to keep its use open
-	l.relay.cut(true)
+	l.relay.Cut(true)
 	for range 3 {
 		begin := time.Now()
 		if n, err := use.Allow(bg, 8); n != 8 || err != nil {
@@ -275,13 +275,13 @@ func TestOpenUseWithoutRedis(t *testing.T) {
 	if _, err := use.Allow(left, 9); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("more, client gone: %v, want the error of its context", err)
 	}
-	time.AfterFunc(200*time.Millisecond, func() { l.relay.cut(false) })
+	time.AfterFunc(200*time.Millisecond, func() { l.relay.Cut(false) })
 	if n, err := use.Allow(bg, 20); n != 20 || err != nil {
 		t.Errorf("more: allowed %d, %v; want 20", n, err)
 	}
 	use.Commit(bg)
-	l.relay.cut(true)
+	l.relay.Cut(true)
 	use.End(bg, 13)
-	l.relay.cut(false)
+	l.relay.Cut(false)
 	l.wantSettled("the end is told when Redis is back", token, 1, 13)
 }

@@ -83,11 +83,11 @@ func TestSettlementsOutliveAnOutage(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	r := newRelay(t, s3gatetest.Redis(t))
-	s := newStore(t, newClient(t, r.addr(), -1), tokens.Options{})
+	s := newStore(t, newClient(t, r.Addr, -1), tokens.Options{})
 	committed, refunded, waiting := mint(t, s, 1), mint(t, s, 1), mint(t, s, 1)
 	commit, refund := redeem(t, s, committed), redeem(t, s, refunded)
 
-	r.cut(true)
+	r.Cut(true)
 	calls := map[string]func() error{
 		"Redeem": func() error { _, err := s.Redeem(ctx, waiting, tokens.Ask{Operation: tokens.Get}); return err },
 		"Look":   func() error { _, err := s.Look(ctx, waiting, tokens.Ask{Operation: tokens.Get}); return err },
@@ -110,7 +110,7 @@ func TestSettlementsOutliveAnOutage(t *testing.T) {
 	commit.Commit(ctx)
 	refund.Refund(ctx)
 
-	r.cut(false)
+	r.Cut(false)
 	eventually(t, "the commit and the refund have arrived", func() bool {
 		one, err1 := s.Show(ctx, committed.ID())
 		two, err2 := s.Show(ctx, refunded.ID())
@@ -180,7 +180,7 @@ func TestLostReplyTakesAtMostOneUse(t *testing.T) {
 	r := newRelay(t, s3gatetest.Redis(t))
 	loseNext := func() { r.set(func() { r.lose = 1 }) }
 
-	repeating := newStore(t, newClient(t, r.addr(), 2), tokens.Options{})
+	repeating := newStore(t, newClient(t, r.Addr, 2), tokens.Options{})
 	token := mint(t, repeating, 1)
 	loseNext()
 	use, err := repeating.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get})
@@ -195,7 +195,7 @@ func TestLostReplyTakesAtMostOneUse(t *testing.T) {
 	wantUses(t, repeating, token, 1, 0)
 	use.Commit(ctx)
 
-	once := newStore(t, newClient(t, r.addr(), -1), tokens.Options{BusyWait: 5 * time.Second})
+	once := newStore(t, newClient(t, r.Addr, -1), tokens.Options{BusyWait: 5 * time.Second})
 	token = mint(t, once, 1)
 	loseNext()
 	if _, err := once.Redeem(ctx, token, tokens.Ask{Operation: tokens.Get}); !errors.Is(err, tokens.ErrUnproven) {
@@ -222,7 +222,7 @@ func TestLostReplyToAMintIsNoCollision(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	r := newRelay(t, s3gatetest.Redis(t))
-	rdb := newClient(t, r.addr(), 2)
+	rdb := newClient(t, r.Addr, 2)
 	mint(t, newStore(t, rdb, tokens.Options{}), 1) // Redis knows the script now
 	// The replies of a mint: the time, the index twice, the record.
 	for n := range 4 {
@@ -286,7 +286,7 @@ func TestShiftedRepliesProveNothing(t *testing.T) {
 	ctx := t.Context()
 	r := newRelay(t, s3gatetest.Redis(t))
 	one := redis.NewClient(&redis.Options{
-		Addr: r.addr(), MaxRetries: -1, PoolSize: 1, ContextTimeoutEnabled: true,
+		Addr: r.Addr, MaxRetries: -1, PoolSize: 1, ContextTimeoutEnabled: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	t.Cleanup(func() { one.Close() })
@@ -308,7 +308,7 @@ func TestShiftedRepliesProveNothing(t *testing.T) {
 		}
 	}
 	r.set(func() { r.shift = false })
-	r.cut(false)
+	r.Cut(false)
 	eventually(t, "every use is back", func() bool {
 		st, err := s.Show(ctx, token.ID())
 		return err == nil && st.Uses == 0 && st.InUse == 0

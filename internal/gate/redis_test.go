@@ -27,7 +27,7 @@ func TestOracleFollowerHearsNothing(t *testing.T) {
 			s := newStage(t, false, false, func(i int, c *config.Config) {
 				if i == 2 {
 					between = newRelay(t, c.Redis.Addrs[0])
-					c.Redis.Addrs = []string{between.addr()}
+					c.Redis.Addrs = []string{between.Addr}
 				}
 			})
 			between.silence(cuts)
@@ -57,7 +57,7 @@ func TestOracleGateLosesRedis(t *testing.T) {
 	w.store("public/film", "video/mp4", body)
 	relay := newRelay(t, w.redis)
 	near := w.gate(nil)
-	far := w.gate(func(c *config.Config) { c.Redis.Addrs = []string{relay.addr()} })
+	far := w.gate(func(c *config.Config) { c.Redis.Addrs = []string{relay.Addr} })
 	mint := func(key string) string {
 		token := near.mint("get", key, func(r *client.MintRequest) { r.Bandwidth = 4 << 20 })
 		return far.LinksURL() + "/" + token.Token
@@ -74,7 +74,7 @@ func TestOracleGateLosesRedis(t *testing.T) {
 	doomed, spared := open(mint("secret/film"), &received{}), open(mint("public/film"), &whole)
 	late := mint("public/film")
 
-	relay.cut(true)
+	relay.Cut(true)
 	lost := monotonic()
 	receipt, _, acked := revokeTimed(t, near, `{"bucket": "docs", "prefix": "secret/"}`)
 	if len(receipt.AcknowledgedBy) != 1 || len(receipt.ExpiredLeases) != 1 {
@@ -86,7 +86,7 @@ func TestOracleGateLosesRedis(t *testing.T) {
 	}
 	time.Sleep(time.Second)
 	back := monotonic()
-	relay.cut(false)
+	relay.Cut(false)
 	if err := doomed.wait(t); err == nil {
 		t.Error("a revoked download ended as if it were complete")
 	}
@@ -117,14 +117,14 @@ func TestOracleStallTimeout(t *testing.T) {
 	w.store("film", "video/mp4", make([]byte, 8<<20))
 	relay := newRelay(t, w.redis)
 	g := w.gate(func(c *config.Config) {
-		c.Redis.Addrs = []string{relay.addr()}
+		c.Redis.Addrs = []string{relay.Addr}
 		c.Revocation.Lease, c.Revocation.StallTimeout = 500*time.Millisecond, 1500*time.Millisecond
 	})
 	d, err := reader{}.open(t.Context(), g.mint("get", "film", func(r *client.MintRequest) { r.Bandwidth = 1 << 20 }).URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	relay.cut(true)
+	relay.Cut(true)
 	lost := monotonic()
 	if err := d.wait(t); err == nil {
 		t.Error("it ended as if it were complete")
@@ -135,7 +135,7 @@ func TestOracleStallTimeout(t *testing.T) {
 	if n := w.writes.to(t, map[string]bool{d.client: true}).after(lost + 600*time.Millisecond).bytes(); n > chunk {
 		t.Errorf("%d bytes were handed to the kernel without a lease", n)
 	}
-	relay.cut(false)
+	relay.Cut(false)
 	wantReadyz(t, g, 200)
 }
 

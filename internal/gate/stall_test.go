@@ -174,7 +174,7 @@ func TestUpstreamGivesUpDuringAStall(t *testing.T) {
 	upstream := newRelay(t, strings.TrimPrefix(w.s3.URL, "http://"))
 	g := w.gate(func(c *config.Config) {
 		b := c.Buckets["docs"]
-		b.Endpoint = "http://" + upstream.addr()
+		b.Endpoint = "http://" + upstream.Addr
 		c.Buckets["docs"] = b
 	})
 	token := g.mint("get", "film", func(r *client.MintRequest) { r.Bandwidth = 6 << 20; r.MaxUses = new(int64); *r.MaxUses = 1 })
@@ -189,7 +189,7 @@ func TestUpstreamGivesUpDuringAStall(t *testing.T) {
 	}
 	server.Pause()
 	time.Sleep(1500 * time.Millisecond) // the lease has run out
-	upstream.cut(false)
+	upstream.Cut(false)
 	server.Resume()
 	if _, err := io.ReadFull(resp.Body, got[1<<20:]); err != nil || !bytes.Equal(got, body) {
 		t.Errorf("the rest: %v", err)
