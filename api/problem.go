@@ -32,9 +32,13 @@ type Problem struct {
 	// Field is the JSON name of the field that is wrong, with dots for nested
 	// fields, or the query parameter; it is "body" or "query" for the whole of
 	// those. Pointer is the place in the body as a JSON pointer (RFC 6901).
-	Field     string `json:"field,omitempty"`
-	Pointer   string `json:"pointer,omitempty"`
-	RequestID string `json:"request_id"`
+	Field   string `json:"field,omitempty"`
+	Pointer string `json:"pointer,omitempty"`
+	// Rule is the ID of a revocation rule that was not shown to hold, or not to
+	// hold any more, and Outcome says what is known of it.
+	Rule      string           `json:"rule,omitempty"`
+	Outcome   revocation.Stage `json:"outcome,omitempty"`
+	RequestID string           `json:"request_id"`
 }
 
 // causes is the table from errors to answers; the first that matches wins.
@@ -58,6 +62,13 @@ var causes = []struct {
 	{ErrDraining, http.StatusServiceUnavailable, "This gate is shutting down."},
 }
 
+// stages says how far a revocation or a lift came that is not proven.
+var stages = map[revocation.Stage]string{
+	revocation.NotMade:   "Redis cannot be reached. Nothing was changed; ask again.",
+	revocation.MaybeMade: "Redis cannot be reached. This may or may not have been done; ask again.",
+	revocation.Made:      "This was done, and holds on every gate that has heard of it. It could not be shown that all have; ask again.",
+}
+
 // fail answers with the problem that err is.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := Problem{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "Something went wrong here."}
@@ -77,6 +88,10 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 				break
 			}
 		}
+	}
+	var unproven *revocation.UnprovenError
+	if errors.As(err, &unproven) {
+		p.Rule, p.Outcome, p.Detail = unproven.Rule, unproven.Stage, stages[unproven.Stage]
 	}
 	p.RequestID = w.Header().Get("X-Request-Id")
 	switch {

@@ -234,10 +234,14 @@ type Page struct {
 
 // Error is what the API answers instead of success (RFC 9457).
 type Error struct {
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
-	Detail    string `json:"detail"`
-	Field     string `json:"field"`
+	Status int    `json:"status"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Field  string `json:"field"`
+	// Rule and Outcome are those of a revocation or lift that is not proven:
+	// the rule's ID, and not_made, unknown or made.
+	Rule      string `json:"rule"`
+	Outcome   string `json:"outcome"`
 	RequestID string `json:"request_id"`
 }
 

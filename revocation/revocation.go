@@ -85,8 +85,8 @@ var (
 )
 
 // Revoke applies the rule and returns when that is true everywhere. Errors:
-// [ErrRule], tokens.ErrUnknown, and tokens.ErrUnproven, after which the rule
-// may or may not hold. What runs on this gate is stopped also then.
+// [ErrRule], tokens.ErrUnknown, and a tokens.ErrUnproven that is an
+// [*UnprovenError]. What runs on this gate is stopped also then.
 func (r *Revoker) Revoke(ctx context.Context, rule Rule) (Receipt, error) {
 	if err := rule.Validate(); err != nil {
 		return Receipt{}, err
@@ -112,7 +112,7 @@ func (r *Revoker) revoke(ctx context.Context, rule *Rule) (Receipt, error) {
 	begin := time.Now()
 	now, err := r.Now(ctx)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("%w: %w", tokens.ErrUnproven, err)
+		return Receipt{}, rule.at(NotMade, fmt.Errorf("%w: %w", tokens.ErrUnproven, err))
 	}
 	rule.ID, rule.Version, rule.At, rule.Position = "rev_"+ulid.Make().String(), 1, now, Position{}
 	if r.MaxLife > 0 && !rule.Standing {
@@ -123,11 +123,11 @@ func (r *Revoker) revoke(ctx context.Context, rule *Rule) (Receipt, error) {
 		// asks Redis from now on is refused, and one that asked before, or has
 		// its grant from memory, has registered its transfer before it asked.
 		if err := r.Tombstones.Revoke(ctx, rule.Token, rule.Author, rule.Reason); err != nil {
-			return Receipt{}, err
+			return Receipt{}, rule.at(MaybeMade, err)
 		}
 		status, err := r.Tombstones.Show(ctx, rule.Token)
 		if err != nil {
-			return Receipt{}, err
+			return Receipt{}, rule.at(MaybeMade, err)
 		}
 		rule.Until = status.ExpiresAt.Add(afterlife)
 	}
@@ -139,7 +139,8 @@ func (r *Revoker) revoke(ctx context.Context, rule *Rule) (Receipt, error) {
 const afterlife = tokens.MaxResumeWindow + time.Hour
 
 // Lift ends a rule. What it covered works again, if no other rule covers it.
-// Errors: [ErrNoRule], tokens.ErrUnproven.
+// Errors: [ErrNoRule], and tokens.ErrUnproven, which is an [*UnprovenError] if the
+// rule is known.
 func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt, error) {
 	begin := time.Now()
 	known := r.Member.Rules().Rule(id)
@@ -148,7 +149,7 @@ func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt,
 	}
 	now, err := r.Now(ctx)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("%w: %w", tokens.ErrUnproven, err)
+		return Receipt{}, known.at(NotMade, fmt.Errorf("%w: %w", tokens.ErrUnproven, err))
 	}
 	lifted := *known
 	if !lifted.Lifted() {
@@ -167,7 +168,7 @@ func (r *Revoker) lift(ctx context.Context, lifted *Rule, begin time.Time) (Rece
 	}
 	// The mark goes last: until then the token is refused, which is safe.
 	if err := r.Tombstones.Restore(ctx, lifted.Token); err != nil && !errors.Is(err, tokens.ErrUnknown) {
-		return Receipt{}, err
+		return Receipt{}, lifted.at(MaybeMade, err)
 	}
 	return receipt, nil
 }
@@ -179,7 +180,7 @@ func (r *Revoker) announce(ctx context.Context, rule *Rule, begin time.Time) (Re
 	lease := m.opts.Lease
 	a, err := m.log.append(ctx, rule, m.Position().Gen, m.watch())
 	if err != nil {
-		return Receipt{}, err
+		return Receipt{}, rule.at(MaybeMade, err)
 	}
 	// A gate that renewed its lease before the append may serve until then,
 	// whatever it has heard.
@@ -187,11 +188,11 @@ func (r *Revoker) announce(ctx context.Context, rule *Rule, begin time.Time) (Re
 	m.wake()
 	receipt := Receipt{ID: rule.ID, Durability: m.Durability(), AcknowledgedBy: []string{}, ExpiredLeases: []string{}}
 	if err := r.collect(ctx, &a, deadline, &receipt); err != nil {
-		return Receipt{}, err
+		return Receipt{}, rule.at(Made, err)
 	}
 	effect, err := m.log.effect(ctx, rule.ID, Effect{})
 	if err != nil {
-		return Receipt{}, err
+		return Receipt{}, rule.at(Made, err)
 	}
 	receipt.Cut, receipt.Committing = effect.Stopped, effect.Committing
 	receipt.TookMS = float64(time.Since(begin).Microseconds()) / 1000
