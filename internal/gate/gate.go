@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -63,6 +62,7 @@ type Gate struct {
 	logger *slog.Logger
 
 	rdb       redis.UniversalClient
+	leaseRDB  redis.UniversalClient // its own connections: requests must not hold up the lease
 	store     *tokens.Store
 	buckets   map[string]*s3client.Bucket
 	transfers *revocation.Transfers
@@ -106,7 +106,7 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	if g.audit, err = events.Open(g.cfg.Audit.File, g.logger); err != nil {
 		return fmt.Errorf("audit.file: %w", err)
 	}
-	g.rdb = newRedis(g.cfg.Redis)
+	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
 	g.store = tokens.New(g.rdb, tokens.Options{
 		Limits: tokens.Limits{
 			MaxLife: g.cfg.Tokens.MaxLife, MaxUses: g.cfg.Tokens.MaxUses,
@@ -127,7 +127,7 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		},
 		Logger: g.logger,
 	})
-	g.member = revocation.Join(g.rdb, revocation.MemberOptions{
+	g.member = revocation.Join(g.leaseRDB, revocation.MemberOptions{
 		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Apply: g.apply, Logger: g.logger,
 		Answer:   g.transfers.Answer,
 		Replicas: g.cfg.Redis.ReplicaCount(), MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout,
@@ -407,8 +407,10 @@ func (g *Gate) closeAll() error {
 		}
 	}
 	errs = append(errs, g.audit.Close())
-	if closer, ok := g.rdb.(io.Closer); ok {
-		errs = append(errs, closer.Close())
+	for _, rdb := range []redis.UniversalClient{g.rdb, g.leaseRDB} {
+		if rdb != nil {
+			errs = append(errs, rdb.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
