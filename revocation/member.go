@@ -434,7 +434,6 @@ func (m *Member) reload(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	gen, now := m.at.Gen, m.now
-	m.at = head
 	m.mu.Unlock()
 	for _, r := range mine.All() {
 		if there := known.Rule(r.ID); there != nil && there.Version >= r.Version || r.over(now) || fault.On(fault.NotGivenBack) {
@@ -445,5 +444,10 @@ func (m *Member) reload(ctx context.Context) error {
 		}
 		m.opts.Logger.Warn("a revocation rule that Redis had lost was given back", "rule", r.ID)
 	}
+	// Only now: from a place in another log the next renewal comes back here, if
+	// not everything could be given back.
+	m.mu.Lock()
+	m.at = head
+	m.mu.Unlock()
 	return nil
 }
