@@ -111,6 +111,8 @@ type appended struct {
 	now     time.Time
 	fresh   bool // Redis has just begun a new life
 	members map[string]string
+
+	doubtful bool // it has begun another since, and may have lost the rule
 }
 
 // append adds a rule. A rule with a position keeps it.

@@ -190,6 +190,9 @@ func (r *Revoker) announce(ctx context.Context, rule *Rule, begin time.Time) (Re
 	if err := r.collect(ctx, &a, deadline, &receipt); err != nil {
 		return Receipt{}, rule.at(Made, err)
 	}
+	if known := m.Rules().Rule(rule.ID); a.doubtful && (known == nil || known.Version < rule.Version) {
+		return Receipt{}, rule.at(MaybeMade, fmt.Errorf("%w: redis may have lost the rule", tokens.ErrUnproven))
+	}
 	effect, err := m.log.effect(ctx, rule.ID, Effect{})
 	if err != nil {
 		return Receipt{}, rule.at(Made, err)
@@ -204,14 +207,15 @@ func (r *Revoker) announce(ctx context.Context, rule *Rule, begin time.Time) (Re
 func (r *Revoker) collect(ctx context.Context, a *appended, deadline time.Duration, receipt *Receipt) error {
 	m := r.Member
 	for wait := time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
-		members, err := m.log.members(ctx, "", "")
+		head, members, err := m.log.gates(ctx)
 		over := m.opts.Clock() >= deadline
 		if err != nil && (over || ctx.Err() != nil) {
 			return err
 		}
 		if err == nil {
+			a.doubtful = a.doubtful || head.Gen != a.head.Gen || head.Seq < a.head.Seq
 			a.settle(members, receipt)
-			if len(a.members) == 0 && (!a.fresh || over) || fault.On(fault.RevokeUnwaited) {
+			if len(a.members) == 0 && (!a.fresh && !a.doubtful || over) || fault.On(fault.RevokeUnwaited) {
 				break
 			}
 		}
@@ -227,12 +231,13 @@ func (r *Revoker) collect(ctx context.Context, a *appended, deadline time.Durati
 	return nil
 }
 
-// settle takes those off the list who have acknowledged, or have left.
+// settle takes those off the list who have acknowledged, or have left. Whom a new
+// life of Redis does not know may also have been forgotten.
 func (a *appended) settle(members map[string]string, receipt *Receipt) {
 	for id := range a.members {
 		renewal, there := members[id]
 		gate := readRenewal(renewal)
-		if there && gate.at.Seq < a.head.Seq {
+		if there && gate.at.Seq < a.head.Seq || !there && a.doubtful {
 			continue
 		}
 		if there {
