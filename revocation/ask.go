@@ -158,17 +158,19 @@ func (m *Member) ask(ctx context.Context, question string) (answers []answered, 
 	m.wake()
 	for len(members) > 0 {
 		who, err := m.log.answers(ctx, id)
-		if err != nil && ctx.Err() != nil {
-			return nil, nil, err
-		}
-		if m.opts.Clock() >= deadline || err == nil && containsAll(who, members) {
+		if ctx.Err() != nil || m.opts.Clock() >= deadline || err == nil && containsAll(who, members) {
 			break
 		}
 		pause(ctx, m.opts.Lease/50)
 	}
+	// Also when nobody waits for the answers any more: gates read all questions
+	// with every renewal.
 	texts, err := m.log.endQuestion(context.WithoutCancel(ctx), id)
 	if err != nil {
 		return nil, nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, nil, fmt.Errorf("%w: %w", tokens.ErrUnproven, ctx.Err())
 	}
 	for member, renewal := range members {
 		gate := readRenewal(renewal).name

@@ -1,11 +1,13 @@
 package revocation_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -105,4 +107,19 @@ func TestFleetIncomplete(t *testing.T) {
 		t.Errorf("without Redis: %d, complete %v", len(all.Running), all.Complete)
 	}
 	server.SetError("")
+}
+
+// Who asks and does not wait for the answers leaves no question in Redis.
+func TestQuestionsAreTakenBack(t *testing.T) {
+	server := miniredis.RunT(t)
+	a := fleet(t, server.Addr(), "a")
+	server.HSet("s3g:{rev}:members", "frozen", "7 1 0 memory c")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if all := a.Running(ctx); all.Complete {
+		t.Errorf("asked for too short a time: %+v", all)
+	}
+	if left := server.Keys(); slices.Contains(left, "s3g:{rev}:questions") {
+		t.Errorf("the question is left: %v", left)
+	}
 }
