@@ -53,13 +53,13 @@ const inspectTimeout = 2 * time.Second
 
 // inspection inspects Redis: before anything is served from it, or beside that,
 // because it must not hold up the lease.
-func (m *Member) inspection(ctx context.Context, first bool) {
+func (m *Member) inspection(ctx context.Context, before bool) {
 	inspect := func() {
 		ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 		defer cancel()
 		m.inspect(ctx)
 	}
-	if first {
+	if before {
 		inspect()
 	} else {
 		m.wg.Go(inspect)

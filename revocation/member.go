@@ -182,7 +182,7 @@ func (m *Member) keep(ctx context.Context) {
 		if gen := m.Position().Gen; inspected.IsZero() || gen != life || time.Since(inspected) > inspectEvery {
 			first := inspected.IsZero() || gen != life
 			inspected, life = time.Now(), gen
-			m.inspection(ctx, first)
+			m.inspection(ctx, first && m.Remaining() <= 0)
 		}
 		err := m.renew(ctx)
 		if err != nil {
