@@ -355,6 +355,11 @@ func (r *Redis) validate(bad func(name, format string, args ...any)) {
 	if len(r.Addrs) == 0 {
 		bad("redis.addrs", "is required")
 	}
+	if len(r.Addrs) > 1 && !r.Cluster && r.Master == "" {
+		// The client would take them for a Cluster, of which nobody has said
+		// what must be acknowledged.
+		bad("redis.addrs", "several are sentinels, with redis.master, or nodes of a Cluster, with redis.cluster")
+	}
 	if r.Cluster && r.Master != "" {
 		bad("redis.master", "and redis.cluster exclude each other")
 	}

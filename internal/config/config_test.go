@@ -47,7 +47,7 @@ func TestLoadMinimal(t *testing.T) {
 // A flag beats the environment, which beats the file, which beats the
 // default.
 func TestLoadLayers(t *testing.T) {
-	path := write(t, "c.yaml", minimal+"drain_timeout: 1m\nredis:\n  addrs: [a:1, b:2]\n  timeout: 3s\ntokens:\n  max_life: 30d\n")
+	path := write(t, "c.yaml", minimal+"drain_timeout: 1m\nredis:\n  addrs: [a:1, b:2]\n  cluster: true\n  replicas: 0\n  timeout: 3s\ntokens:\n  max_life: 30d\n")
 	c, err := config.Load(path, []string{
 		"S3GATE_DRAIN_TIMEOUT=2m", "S3GATE_REDIS_ADDRS=c:3,d:4", "S3GATE_REDIS_TLS=true",
 		"S3GATE_API_MAX_BODY=100000", "S3GATE_BUCKETS_DOCS_PATH_STYLE=true", "S3GATE_BUCKETS_NEW_NAME=new-bucket",
@@ -109,6 +109,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"cache", minimal + "tokens:\n  cache_entries: -1\n", "", "tokens.cache_entries: must not be less than 0"},
 		{"cache without memory", minimal + "tokens:\n  cache_bytes: 0\n", "", "tokens.cache_bytes: must be more than 0"},
 		{"cache for no time", minimal + "tokens:\n  cache_age: 0s\n", "", "tokens.cache_age: must be more than 0"},
+		{"servers of what", minimal, "S3GATE_REDIS_ADDRS=a:1,b:2", "redis.addrs: several are sentinels, with redis.master, or nodes of a Cluster, with redis.cluster"},
 		{"log format", minimal + "log:\n  format: xml\n", "", `log.format: must be json or text, got "xml"`},
 	}
 	for _, tt := range tests {
