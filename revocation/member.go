@@ -359,45 +359,54 @@ func (m *Member) extend(until time.Duration) {
 // false if something does not follow or cannot be read. A rule that has changed
 // since counts as it is now: it may have been lifted.
 func (m *Member) applyEntries(ctx context.Context, entries []entry) bool {
+	m.mu.Lock()
+	at := m.at
+	m.mu.Unlock()
 	last := map[string]int64{}
 	for _, e := range entries {
 		last[e.id] = e.seq
 	}
+	var rules []*Rule
+	sound := true
 	for _, e := range entries {
-		m.mu.Lock()
-		at := m.at
-		m.mu.Unlock()
-		if !e.follows(at) {
-			return false
+		if sound = e.follows(at); !sound {
+			break
 		}
 		r, err := decodeRule(e.id, e.value)
 		if err != nil {
 			m.opts.Logger.Error("applying a revocation rule", "err", err)
-			return false
+			sound = false
+			break
 		}
 		if last[e.id] == e.seq {
-			if err := m.apply(ctx, r); err != nil {
-				m.opts.Logger.Warn("telling what a revocation stopped", "rule", r.ID, "err", err)
-			}
+			rules = append(rules, r)
 		}
-		m.mu.Lock()
-		m.at = place{Position{e.gen, e.seq}, e.chain}
-		m.mu.Unlock()
+		at = place{Position{e.gen, e.seq}, e.chain}
 	}
-	return true
+	m.apply(ctx, rules)
+	m.mu.Lock()
+	m.at = at
+	m.mu.Unlock()
+	return sound
 }
 
-// apply makes a rule count.
-func (m *Member) apply(ctx context.Context, r *Rule) error {
-	if fault.On(fault.EntrySkipped) || r.Lifted() && fault.On(fault.LiftSkipped) {
-		return nil
+// apply makes rules count that are new or have changed: all at once, since the
+// lease is not renewed meanwhile.
+func (m *Member) apply(ctx context.Context, rules []*Rule) {
+	known := m.rules.Load()
+	rules = slices.DeleteFunc(rules, func(r *Rule) bool {
+		old := known.Rule(r.ID)
+		return fault.On(fault.EntrySkipped) || r.Lifted() && fault.On(fault.LiftSkipped) || old != nil && old.Version >= r.Version
+	})
+	if len(rules) == 0 {
+		return
 	}
-	rules := m.rules.Load()
-	if known := rules.Rule(r.ID); known != nil && known.Version >= r.Version {
-		return nil
+	m.rules.Store(known.With(rules...))
+	for _, r := range rules {
+		if err := m.enforce(ctx, r); err != nil {
+			m.opts.Logger.Warn("telling what a revocation stopped", "rule", r.ID, "err", err)
+		}
 	}
-	m.rules.Store(rules.With(r))
-	return m.enforce(ctx, r)
 }
 
 // enforce stops what a rule covers, and tells what that was: the transfers

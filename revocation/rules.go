@@ -46,13 +46,14 @@ func NewRules(rules []*Rule) *Rules {
 	return s
 }
 
-// With is the set with one more rule, or a later version of one.
-func (s *Rules) With(r *Rule) *Rules {
-	all := make([]*Rule, 0, len(s.byID)+1)
+// With is the set with more rules, or later versions of some. It takes as long
+// for many as for one.
+func (s *Rules) With(rules ...*Rule) *Rules {
+	all := make([]*Rule, 0, len(s.byID)+len(rules))
 	for _, known := range s.byID {
 		all = append(all, known)
 	}
-	return NewRules(append(all, r))
+	return NewRules(append(all, rules...))
 }
 
 func (s *Rules) add(r *Rule) {
