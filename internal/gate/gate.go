@@ -127,13 +127,17 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		},
 		Logger: g.logger,
 	})
+	// The first rule may come before the transfers know whose they are.
+	joined := make(chan struct{})
 	g.member = revocation.Join(g.leaseRDB, revocation.MemberOptions{
-		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Apply: g.apply, Logger: g.logger,
-		Answer:   g.transfers.Answer,
+		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Logger: g.logger,
+		Apply:    func(r *revocation.Rule) revocation.Effect { <-joined; return g.apply(r) },
+		Answer:   func(question string) string { <-joined; return g.transfers.Answer(question) },
 		Replicas: g.cfg.Redis.ReplicaCount(), MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout,
 		Check: func(ctx context.Context) error { return checkPriorities(ctx, g.cfg.Redis) },
 	})
 	g.transfers.Gate = g.member
+	close(joined)
 	if err := g.listen(opts); err != nil {
 		return err
 	}
