@@ -74,10 +74,13 @@ func (m *Member) inspect(ctx context.Context) {
 		onDisk = writesThrough(ctx, one) && onDisk
 		return checkEviction(ctx, one)
 	})
-	if !errors.Is(err, errEviction) {
+	m.onDisk.Store(onDisk)
+	if err != nil && !errors.Is(err, errEviction) {
+		if said := redis.Error(nil); m.refused.Load() && !errors.As(err, &said) {
+			return // it was not asked: what was found stands
+		}
 		err = nil // one that does not say is believed
 	}
-	m.onDisk.Store(onDisk)
 	if err == nil && m.opts.Check != nil {
 		err = m.opts.Check(ctx)
 	}

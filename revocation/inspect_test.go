@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+
 	"s3gate/internal/s3gatetest"
 	"s3gate/revocation"
 )
@@ -28,6 +31,40 @@ func TestInspectionDoesNotHoldUpTheFirstLease(t *testing.T) {
 		time.Sleep(lease / 5)
 		if err := m.Lease(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A Redis that was found to be unreliable is not taken for a reliable one
+// because it cannot be asked again.
+func TestRefusedUntilAsked(t *testing.T) {
+	t.Parallel()
+	redis := miniredis.RunT(t)
+	var silent atomic.Bool
+	var asked atomic.Int64
+	redis.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+		if cmd != "INFO" || len(args) != 1 || args[0] != "memory" {
+			return false
+		}
+		asked.Add(1)
+		if silent.Load() {
+			c.Close()
+			return true
+		}
+		c.WriteBulk("# Memory\r\nmaxmemory_policy:allkeys-lru\r\n")
+		return true
+	})
+	m := revocation.Join(newClient(t, redis.Addr(), nil), revocation.MemberOptions{Name: "a", Lease: lease, Fresh: true})
+	t.Cleanup(func() { m.Leave(context.Background()) })
+	eventually(t, "Redis is looked at in this life", func() bool { return asked.Load() > 1 })
+	silent.Store(true)
+	before := asked.Load()
+	redis.FlushAll() // which is another life
+	eventually(t, "Redis is looked at in another life", func() bool { return asked.Load() > before })
+	for range 10 {
+		time.Sleep(lease / 5)
+		if m.Lease() == nil {
+			t.Fatal("it is served from a Redis that may evict keys")
 		}
 	}
 }
