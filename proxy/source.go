@@ -94,6 +94,10 @@ func (s *source) reopen(ctx context.Context) error {
 		s.body = broken{err}
 		return nil // and again, as often as it may fail
 	}
+	if resp.StatusCode >= http.StatusInternalServerError {
+		s.body = broken{s3client.ReadError(resp)} // it may be over soon
+		return nil
+	}
 	rest, err := partOf(resp)
 	if err != nil || resp.StatusCode != http.StatusPartialContent || rest.first != from ||
 		rest.length != s.part.length-s.read || rest.object != s.part.object {

@@ -94,6 +94,18 @@ func TestGoesOnWhereS3BrokeOff(t *testing.T) {
 	}
 }
 
+// An S3 that is busy, or starting again, is asked again.
+func TestGoesOnWhenS3IsBackAgain(t *testing.T) {
+	g := newGate(t, http1)
+	g.s3.store(canaryKey, content)
+	g.s3.steps(g.s3.breaking(5), refuse(503, "SlowDown"), refuse(500, "InternalError"))
+	token := g.mint(get())
+	if a := g.get(token); a.err != nil || a.body != content {
+		t.Errorf("%d, %q, %v", a.StatusCode, a.body, a.err)
+	}
+	g.wantCharge(token, "charged")
+}
+
 // What cannot be gone on with breaks off for the client too (H9, S12).
 func TestDoesNotGoOn(t *testing.T) {
 	whole := func(w http.ResponseWriter, r *http.Request) { // ignores Range and If-Match
@@ -124,6 +136,7 @@ func TestDoesNotGoOn(t *testing.T) {
 		{"an object with a weak name", `W/"x"`, nil, 1},
 		{"an object without a name", "", nil, 1},
 		{"in vain", etag, []http.HandlerFunc{hangUp(""), hangUp(""), hangUp("")}, 4},
+		{"a store that stays busy", etag, []http.HandlerFunc{refuse(503, "SlowDown"), refuse(503, "SlowDown"), refuse(503, "SlowDown")}, 4},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g := newGate(t, http1)
