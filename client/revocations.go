@@ -92,7 +92,8 @@ type Gate struct {
 // Transfers is what runs through all gates, the longest first.
 type Transfers struct {
 	Transfers []Transfer `json:"transfers"`
-	// Silent names gates that did not answer; what runs there waits.
+	// Silent names gates that did not answer: stopped, cut off or frozen, so
+	// that what runs there waits, or of a version that does not.
 	Silent []string `json:"silent,omitempty"`
 	// Complete says that nothing else runs.
 	Complete bool `json:"complete"`

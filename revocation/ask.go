@@ -41,8 +41,8 @@ type Fleet struct {
 type Overview struct {
 	// Running are the transfers, the longest first.
 	Running []Running
-	// Silent names gates that did not answer. Their leases have run out, so
-	// what runs there waits.
+	// Silent names gates that did not answer: stopped, cut off or frozen, so
+	// that what runs there waits, or of a version that does not.
 	Silent []string
 	// Complete says that nothing else runs: every gate has answered, and none
 	// has more than it tells of, which is a thousand.

@@ -49,7 +49,7 @@ func newListTransfers() *cobra.Command {
 			}
 		}
 		for _, gate := range all.Silent {
-			p.say("gate %s did not answer; what runs there waits for its lease", gate)
+			p.say("gate %s did not answer; without a lease what runs there waits", gate)
 		}
 		if !all.Complete && len(all.Silent) == 0 {
 			p.say("this is not all: Redis is away, or a gate has more than it tells of")
