@@ -189,7 +189,7 @@ func (l log) load(ctx context.Context) (place, []*Rule, error) {
 	return readPlace(reply), rules, nil
 }
 
-// members reads how far each gate has come, and takes one off the list that
+// members reads how far each gate has come, or takes one off the list that
 // has been silent since seen.
 func (l log) members(ctx context.Context, gone, seen string) (map[string]string, error) {
 	_, reply, err := l.run(ctx, membersScript, []string{headKey, membersKey}, gone, seen)
