@@ -163,7 +163,8 @@ func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt,
 
 func (r *Revoker) lift(ctx context.Context, lifted *Rule, begin time.Time) (Receipt, error) {
 	receipt, err := r.announce(ctx, lifted, begin)
-	if err != nil || lifted.Token == "" || r.Member.Rules().names(lifted.Token) {
+	// This gate may be one of those that were silent, and know it as it was.
+	if err != nil || lifted.Token == "" || r.Member.Rules().names(lifted.Token, lifted.ID) {
 		return receipt, err
 	}
 	// The mark goes last: until then the token is refused, which is safe.

@@ -131,8 +131,10 @@ func (s *Rules) without(ids []string) *Rules {
 	return NewRules(kept)
 }
 
-// names reports whether a rule that holds names the token.
-func (s *Rules) names(id tokens.ID) bool { return len(s.byToken[id]) > 0 }
+// names reports whether a rule that holds names the token, besides one.
+func (s *Rules) names(id tokens.ID, besides string) bool {
+	return slices.ContainsFunc(s.byToken[id], func(r *Rule) bool { return r.ID != besides })
+}
 
 // Rule returns a rule by its ID, also one that was lifted; nil if it is not
 // known.

@@ -86,3 +86,26 @@ func TestUnprovenSaysWhatIsKnown(t *testing.T) {
 		})
 	}
 }
+
+// A gate that lifts a rule and does not hear of it by itself, because its lease is
+// over, takes the mark away all the same.
+func TestLiftByASilentGate(t *testing.T) {
+	server := miniredis.RunT(t)
+	a, b := join(t, server.Addr(), "a"), join(t, server.Addr(), "b")
+	store := &tombstones{}
+	receipt, err := a.revoker(store).Revoke(t.Context(), revocation.Rule{Token: tokens.Generate().ID()})
+	if err != nil || len(store.marked) != 1 {
+		t.Fatalf("%d marks, %v", len(store.marked), err)
+	}
+	a.rdb.AddHook(failing{func(cmd redis.Cmder) bool { return script(cmd, "s3g:{rev}:head", 4) }})
+	lifted, err := a.revoker(store).Lift(t.Context(), receipt.ID, "", "")
+	if err != nil || len(lifted.ExpiredLeases) != 1 || lifted.ExpiredLeases[0] != "a" {
+		t.Fatalf("%+v, %v; want that gate a was silent", lifted, err)
+	}
+	if len(store.marked) != 0 {
+		t.Error("the mark is still there")
+	}
+	if !b.Rules().Rule(receipt.ID).Lifted() {
+		t.Error("the other gate does not know")
+	}
+}
