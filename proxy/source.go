@@ -30,8 +30,12 @@ type source struct {
 	reopened int
 }
 
-// maxFailures is how often in a row S3 may give nothing.
-const maxFailures = 3
+const (
+	// maxFailures is how often in a row S3 may give nothing.
+	maxFailures = 3
+	// maxReopened is how often one download may go on.
+	maxReopened = 100
+)
 
 func (s *source) Read(p []byte) (int, error) {
 	for {
@@ -59,7 +63,7 @@ func (s *source) Close() error { return s.body.Close() }
 // mayResume reports whether a body that has ended so can be gone on with: it is
 // not over, and the object has a name that no other one has.
 func (s *source) mayResume(err error) bool {
-	return err != nil && s.resuming && s.read < s.part.length && s.failures < maxFailures &&
+	return err != nil && s.resuming && s.read < s.part.length && s.failures < maxFailures && s.reopened < maxReopened &&
 		s.x.transfer.Context().Err() == nil && strings.HasPrefix(s.part.object.ETag, `"`)
 }
 
