@@ -189,6 +189,9 @@ func (m *Member) keep(ctx context.Context) {
 			pause = min(pause, 100*time.Millisecond)
 		}
 		m.note(err)
+		if m.Position().Gen != life {
+			pause = 0 // to be looked at
+		}
 		if time.Since(pruned) > pruneEvery && err == nil {
 			pruned = time.Now()
 			m.prune(ctx)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -114,6 +116,17 @@ func joinOver(t testing.TB, addr string, opts revocation.MemberOptions, dial fun
 
 func (m *member) revoker(s revocation.Tombstones) *revocation.Revoker {
 	return &revocation.Revoker{Member: m.Member, Tombstones: s, Now: func(ctx context.Context) (time.Time, error) { return m.rdb.Time(ctx).Result() }}
+}
+
+// counted is how many transfers the gates say that a rule has stopped.
+func (m *member) counted(t *testing.T, rule string) (sum int) {
+	t.Helper()
+	for field, value := range m.rdb.HGetAll(t.Context(), "s3g:{rev}:effect:"+rule).Val() {
+		if n, err := strconv.Atoi(value); strings.HasPrefix(field, "n ") && err == nil {
+			sum += n
+		}
+	}
+	return sum
 }
 
 func (m *member) told() []string {
@@ -246,8 +259,8 @@ func TestRevokeNamesTheSilent(t *testing.T) {
 	}
 	close(b.hold)
 	eventually(t, "the gate that was silent has caught up", func() bool { return b.Lease() == nil && b.Rules().Len() == 3 })
-	if n, err := a.rdb.HGet(t.Context(), "s3g:{rev}:effect:"+first, "").Int(); n != 2 || err != nil {
-		t.Errorf("%d transfers were counted, %v; want also what the gate took long to stop", n, err)
+	if n := a.counted(t, first); n != 2 {
+		t.Errorf("%d transfers were counted; want also what the gate took long to stop", n)
 	}
 }
 
@@ -395,4 +408,43 @@ func TestEvictingRedisIsRefused(t *testing.T) {
 	}
 	fine := s3gatetest.RedisServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "noeviction")
 	joinWith(t, fine.Addr, revocation.MemberOptions{Fresh: true})
+}
+
+// What a gate has stopped counts once, also when its client repeats the command.
+func TestEffectIsCountedOnce(t *testing.T) {
+	eachRedis(t, func(t *testing.T, addr string) {
+		m := join(t, addr, "a")
+		m.rdb.AddHook(repeating{newClient(t, addr, nil), "s3g:{rev}:effect:"})
+		receipt, err := m.revoker(&tombstones{}).Revoke(t.Context(), revocation.Rule{All: true})
+		if err != nil || receipt.Cut != 1 || !slices.Equal(receipt.Committing, []string{"req_a"}) {
+			t.Errorf("%+v, %v; want one transfer stopped, and one named", receipt, err)
+		}
+		if n := m.counted(t, receipt.ID); n != 1 {
+			t.Errorf("%d were counted", n)
+		}
+	})
+}
+
+// repeating sends scripts on one kind of key twice, as a client does whose
+// answer was lost.
+type repeating struct {
+	rdb    *redis.Client // without the hook
+	prefix string
+}
+
+func (r repeating) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (r repeating) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if args := cmd.Args(); len(args) > 3 {
+			if key, _ := args[3].(string); strings.HasPrefix(key, r.prefix) {
+				r.rdb.Do(ctx, args...)
+			}
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (r repeating) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }
