@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -49,31 +50,43 @@ func newRedis(c config.Redis) redis.UniversalClient {
 	return redis.NewUniversalClient(opts)
 }
 
-// checkPriorities asks the sentinels which replicas they would promote. They
-// look at the priority first, and only then at who has most of what was
-// written; so where not every replica has to acknowledge, one that has less
-// must not be preferred. Sentinels that do not answer are asked again.
-func checkPriorities(ctx context.Context, c config.Redis) error {
+// priorities is what sentinels have said last of which replicas they would
+// promote.
+type priorities struct{ wrong atomic.Pointer[revocation.PriorityError] }
+
+// check asks the sentinels. They look at the priority of a replica first, and only
+// then at who has most of what was written; so where not every replica has to
+// acknowledge, one that has less must not be preferred. What was found stands
+// while no sentinel answers.
+func (p *priorities) check(ctx context.Context, c config.Redis) error {
 	if c.Master == "" || c.Acks() >= c.ReplicaCount() {
 		return nil
 	}
 	for _, addr := range c.Addrs {
-		replicas, err := sentinelReplicas(ctx, c, addr)
-		if err != nil {
+		if replicas, err := sentinelReplicas(ctx, c, addr); err == nil {
+			p.wrong.Store(unequal(replicas))
+			break
+		}
+	}
+	if wrong := p.wrong.Load(); wrong != nil {
+		return wrong
+	}
+	return nil
+}
+
+// unequal finds a replica that sentinels prefer to another one; nil if there is
+// none.
+func unequal(replicas []map[string]string) *revocation.PriorityError {
+	other := 0 // 0 is never promoted
+	for _, r := range replicas {
+		priority, err := strconv.Atoi(r["slave-priority"])
+		if err != nil || priority == 0 {
 			continue
 		}
-		other := 0 // 0 is never promoted
-		for _, r := range replicas {
-			priority, err := strconv.Atoi(r["slave-priority"])
-			if err != nil || priority == 0 {
-				continue
-			}
-			if other != 0 && priority != other {
-				return &revocation.PriorityError{Replica: net.JoinHostPort(r["ip"], r["port"]), Priority: priority, Other: other}
-			}
-			other = priority
+		if other != 0 && priority != other {
+			return &revocation.PriorityError{Replica: net.JoinHostPort(r["ip"], r["port"]), Priority: priority, Other: other}
 		}
-		return nil
+		other = priority
 	}
 	return nil
 }

@@ -129,12 +129,13 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	})
 	// The first rule may come before the transfers know whose they are.
 	joined := make(chan struct{})
+	var seen priorities
 	g.member = revocation.Join(g.leaseRDB, revocation.MemberOptions{
 		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Logger: g.logger,
 		Apply:    func(r *revocation.Rule) revocation.Effect { <-joined; return g.apply(r) },
 		Answer:   func(question string) string { <-joined; return g.transfers.Answer(question) },
 		Replicas: g.cfg.Redis.ReplicaCount(), MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout,
-		Check: func(ctx context.Context) error { return checkPriorities(ctx, g.cfg.Redis) },
+		Check: func(ctx context.Context) error { return seen.check(ctx, g.cfg.Redis) },
 	})
 	g.transfers.Gate = g.member
 	close(joined)
