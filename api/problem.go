@@ -58,14 +58,14 @@ var causes = []struct {
 	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
 	{revocation.ErrNoTransfer, http.StatusNotFound, "No such transfer runs, on any gate. It may have ended."},
 	{errStanding, http.StatusForbidden, "A standing revocation forbids such tokens. Lift it first."},
-	{tokens.ErrUnproven, http.StatusServiceUnavailable, "Redis cannot be reached. What was asked may or may not have been done; ask again."},
+	{tokens.ErrUnproven, http.StatusServiceUnavailable, "Redis cannot be reached, or cannot prove what it was told. What was asked may or may not have been done; ask again."},
 	{ErrDraining, http.StatusServiceUnavailable, "This gate is shutting down."},
 }
 
 // stages says how far a revocation or a lift came that is not proven.
 var stages = map[revocation.Stage]string{
-	revocation.NotMade:   "Redis cannot be reached. Nothing was changed; ask again.",
-	revocation.MaybeMade: "Redis cannot be reached. This may or may not have been done; ask again.",
+	revocation.NotMade:   "Redis cannot be reached, or cannot prove what it was told. Nothing was changed; ask again.",
+	revocation.MaybeMade: "Redis cannot be reached, or cannot prove what it was told. This may or may not have been done; ask again.",
 	revocation.Made:      "This was done, and holds on every gate that has heard of it. It could not be shown that all have; ask again.",
 }
 
