@@ -85,8 +85,8 @@ func TestMintRefusesBadFields(t *testing.T) {
 		{"long file name", get(`"response": {"filename": "` + long + `"}`), "response.filename", "256 bytes long"},
 		{"response of an upload", put(`"response": {"filename": "a"}`), "response", `"get" only`},
 
-		{"max_bytes negative", put(`"upload": {"max_bytes": -1}`), "upload.max_bytes", "must be 0 to 5368709120"},
-		{"max_bytes over 5 GiB", put(`"upload": {"max_bytes": 5368709121}`), "upload.max_bytes", "got 5368709121"},
+		{"max_bytes negative", put(`"upload": {"max_bytes": -1}`), "upload.max_bytes", "must be 0 to 5497558138880"},
+		{"max_bytes over 5 TiB", put(`"upload": {"max_bytes": 5497558138881}`), "upload.max_bytes", "got 5497558138881"},
 		{"max_bytes text", put(`"upload": {"max_bytes": "1MiB"}`), "upload.max_bytes", "must be a whole number"},
 		{"content_types text", put(`"upload": {"content_types": "image/png"}`), "upload.content_types", "must be a list, got a JSON string"},
 		{"content_types of numbers", put(`"upload": {"content_types": [1]}`), "upload.content_types", "must hold strings only"},

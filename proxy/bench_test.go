@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,4 +163,59 @@ func BenchmarkContentDisposition(b *testing.B) {
 			}
 		})
 	}
+}
+
+// partsUpstream takes everything that is sent to it.
+func partsUpstream(_ context.Context, r *s3client.Request) (*http.Response, error) {
+	if r.Body != nil {
+		if _, err := io.Copy(io.Discard, onlyReader{r.Body}); err != nil {
+			return nil, err
+		}
+	}
+	status, body := http.StatusOK, ""
+	switch {
+	case r.Method == http.MethodHead:
+		status = http.StatusNotFound
+	case r.Query.Has("uploads"):
+		body = "<InitiateMultipartUploadResult><UploadId>x</UploadId></InitiateMultipartUploadResult>"
+	case r.Method == http.MethodPost:
+		body = "<CompleteMultipartUploadResult><ETag>x-1</ETag></CompleteMultipartUploadResult>"
+	}
+	return &http.Response{StatusCode: status, Header: http.Header{"Etag": {etag}}, Body: io.NopCloser(strings.NewReader(body))}, nil
+}
+
+type onlyReader struct{ io.Reader }
+
+// zeros is a body of zeros.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// BenchmarkUploadInParts is what an upload of unknown length of 256 MiB costs
+// in the gate, without S3 and the network.
+func BenchmarkUploadInParts(b *testing.B) {
+	const size = 256 << 20
+	token, grant := tokens.Generate(), unlimited(put())
+	grant.ID = token.ID()
+	h := &proxy.Handler{
+		Tokens: &fixedTokens{grant}, Transfers: &revocation.Transfers{},
+		Buckets: map[string]proxy.Upstream{"media": upstreamFunc(partsUpstream)},
+	}
+	w := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	b.SetBytes(size)
+	for b.Loop() {
+		clear(w.header)
+		w.status = 0
+		r := httptest.NewRequest("PUT", "/"+token.Reveal(), io.LimitReader(zeros{}, size))
+		r.ContentLength = -1
+		h.ServeHTTP(w, r)
+		if w.status != http.StatusOK {
+			b.Fatalf("status %d", w.status)
+		}
+	}
+	b.ReportMetric(float64(proxy.MemoryPeak(&h.Multipart))/(1<<20), "peak-MiB")
 }

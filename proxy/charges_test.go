@@ -65,7 +65,13 @@ var chargeCases = []chargeCase{
 	{"PUT of nothing", put(), (*gate).empty, sends("PUT", "")},
 	{"PUT where an object is", put(), nil, sends("PUT", content)},
 	{"PUT without a length", put(), (*gate).empty, func(g *gate, token tokens.Token) string {
-		return g.outcome(g.request("PUT", token, io.MultiReader(strings.NewReader(content))))
+		return g.outcome(g.request("PUT", token, unmeasuredBody(content)))
+	}},
+	{"PUT without a body", put(), (*gate).empty, func(g *gate, token tokens.Token) string {
+		if g.server.TLS != nil {
+			return "411" // a client of HTTP/2 cannot be made to
+		}
+		return strconv.Itoa(g.raw("PUT /" + token.Reveal() + " HTTP/1.1\r\nHost: gate\r\n\r\n").StatusCode)
 	}},
 	{"PUT that is too large", limited(tokens.Upload{MaxBytes: 10}), (*gate).empty, sends("PUT", content)},
 	{"PUT of a type not permitted", limited(tokens.Upload{ContentTypes: []string{"image/*"}}), (*gate).empty,

@@ -35,6 +35,7 @@ type exchange struct {
 	in, out int64 // body bytes from and to the client
 	maybe   int64 // bytes that may have left besides, in a write that failed
 	err     error // why it failed, for the log
+	left    error // why parts of an upload may be left in the bucket
 	hurried sync.Once
 }
 
@@ -116,6 +117,10 @@ func (x *exchange) finish() {
 		attrs = append(attrs, slog.String("bucket", x.grant().Bucket))
 	}
 	level := slog.LevelInfo
+	if x.left != nil {
+		attrs = append(attrs, slog.String("parts_left", x.left.Error()))
+		level = slog.LevelWarn
+	}
 	if x.err != nil {
 		attrs = append(attrs, slog.String("err", x.err.Error()))
 		if x.status >= 500 {

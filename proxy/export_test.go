@@ -62,3 +62,15 @@ func OpenSeal(t tokens.Token, p tokens.Passcode, text string, now time.Time) (by
 
 // KeptAddress is what a receipt keeps of an address.
 func KeptAddress(d AddressDetail, a netip.Addr) string { return d.of(a) }
+
+// MemoryPeak is how many bytes parts have taken at most, and MemoryHeld how
+// many they take.
+func MemoryPeak(m *Multipart) int64 { return m.memory().peak.Load() }
+func MemoryHeld(m *Multipart) int64 { return m.memory().held.Load() }
+
+// PartSizes are the sizes of the parts of an upload in their order, but the
+// last of them may be smaller, and the largest upload that these are good for.
+func PartSizes(m *Multipart, size int64) (part func(number int) int64, reach int64) {
+	p := m.plan(size)
+	return p.part, p.reach()
+}

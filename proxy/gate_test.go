@@ -114,6 +114,7 @@ func serve(t testing.TB, p protocol, h http.Handler, errorLog io.Writer) *httpte
 	s := httptest.NewUnstartedServer(h)
 	s.Listener = revocation.Listen(s.Listener, nil, 0)
 	s.Config.ConnContext = revocation.ConnContext
+	s.Config.HTTP2 = proxy.HTTP2()
 	s.Config.ErrorLog = log.New(errorLog, "", 0)
 	s.EnableHTTP2 = p.http2
 	if p.tls {

@@ -40,7 +40,9 @@ var (
 		message: "The storage behind this link is busy. Nothing was used up; try again in a moment.", retry: 2}
 	badUpload = problem{status: http.StatusBadRequest, code: "IncompleteBody",
 		message: "The upload did not arrive as announced, so nothing was stored. Send it again."}
-	exists = problem{status: http.StatusPreconditionFailed, code: "PreconditionFailed",
+	badDigest     = problem{status: http.StatusBadRequest, code: "BadDigest", message: "The upload does not match its checksum, so nothing was stored."}
+	badDigestForm = problem{status: http.StatusBadRequest, code: "InvalidDigest", message: "The checksum of the upload is malformed."}
+	exists        = problem{status: http.StatusPreconditionFailed, code: "PreconditionFailed",
 		message: "The file exists already, and this link does not permit replacing it."}
 )
 
@@ -101,7 +103,9 @@ var causes = []struct {
 	{errShortBody, badUpload},
 	{errExists, exists},
 	{errLength, problem{status: http.StatusLengthRequired, code: "MissingContentLength",
-		message: "An upload must say its size in a Content-Length header."}},
+		message: "An upload without a body must say so: Content-Length: 0."}},
+	{errDigest, badDigest},
+	{errDigestBad, badDigestForm},
 	{errEncoding, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send the plain bytes of the file: aws-chunked and STREAMING-… bodies are not taken."}},
 	{errTwoRanges, problem{status: http.StatusBadRequest, code: "InvalidRequest",
@@ -109,6 +113,7 @@ var causes = []struct {
 	{s3client.ErrUnreachable, storageTrouble},
 	{errUpstream, storageTrouble},
 	{s3client.ErrListing, storageTrouble},
+	{s3client.ErrMultipart, storageTrouble},
 	{errNoBucket, storageTrouble},
 }
 
@@ -126,8 +131,8 @@ var storageCodes = map[string]problem{
 		message: "The file behind this link is archived and must be restored before it can be fetched."},
 	"EntityTooLarge": {status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
 		message: "The file is larger than the storage takes."},
-	"BadDigest":            {status: http.StatusBadRequest, code: "BadDigest", message: "The upload does not match its checksum, so nothing was stored."},
-	"InvalidDigest":        {status: http.StatusBadRequest, code: "InvalidDigest", message: "The checksum of the upload is malformed."},
+	"BadDigest":            badDigest,
+	"InvalidDigest":        badDigestForm,
 	"IncompleteBody":       badUpload,
 	"RequestTimeout":       badUpload,
 	"SlowDown":             storageBusy,
@@ -161,6 +166,10 @@ func problemOf(err error) problem {
 		return problem{status: http.StatusGone, code: "LinkUsed",
 			message: fmt.Sprintf("This link has been used as often as it may be. Of a download that may still be resumed %d bytes are left: ask for a range of them.", spent.Left)}
 	case errors.As(err, &large):
+		if large.size < 0 {
+			return problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
+				message: fmt.Sprintf("The upload has more than the %d bytes that this link permits, so nothing was stored.", large.limit)}
+		}
 		return problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
 			message: fmt.Sprintf("The upload has %d bytes; this link permits at most %d.", large.size, large.limit)}
 	case errors.As(err, &media):

@@ -128,13 +128,19 @@ var problemCases = []struct {
 	{"no credentials", forever(get()), failsWith(s3client.ErrCredentials), aGet(), 503, "ServiceUnavailable", nil},
 	{"anything else", forever(get()), failsWith(errors.New("out of luck")), aGet(), 500, "InternalError", nil},
 
-	{"upload without a length", forever(put()), nil, func(g *gate, token tokens.Token) *http.Request {
-		return g.request("PUT", token, io.MultiReader(strings.NewReader(content)))
-	}, 411, "MissingContentLength", nil},
+	{"upload of unknown length where an object is", forever(put()), nil, func(g *gate, token tokens.Token) *http.Request {
+		return g.request("PUT", token, unmeasuredBody(content))
+	}, 412, "PreconditionFailed", nil},
+	{"upload of unknown length that is too large", forever(limited(tokens.Upload{MaxBytes: 10})), nil, func(g *gate, token tokens.Token) *http.Request {
+		return g.request("PUT", token, unmeasuredBody(content))
+	}, 413, "EntityTooLarge", nil},
+	{"upload of unknown length with another checksum", forever(put()), nil, func(g *gate, token tokens.Token) *http.Request {
+		return g.request("PUT", token, unmeasuredBody(content), "Content-MD5", "MD5")
+	}, 400, "InvalidDigest", nil},
 	{"upload too large", forever(limited(tokens.Upload{MaxBytes: 10})), nil, aPut(content), 413, "EntityTooLarge", nil},
 	{"upload larger than s3 takes", forever(put()), nil, func(g *gate, token tokens.Token) *http.Request {
 		r := g.request("PUT", token, strings.NewReader("not sent"), "Expect", "100-continue")
-		r.ContentLength = tokens.MaxPutBytes + 1
+		r.ContentLength = tokens.MaxUploadBytes + 1
 		return r
 	}, 413, "EntityTooLarge", nil},
 	{"upload of a type not permitted", forever(limited(tokens.Upload{ContentTypes: []string{"image/png"}})), nil,

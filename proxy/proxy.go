@@ -4,7 +4,9 @@
 // token permits, sends the one request that this is, signed, to the bucket,
 // and streams the body straight through. Nothing of the client's request
 // reaches S3 but a short list of headers; nothing of S3's answer reaches the
-// client but another. No body is buffered beyond one copy buffer.
+// client but another. No body is buffered beyond one copy buffer, but for
+// uploads that are too large for one request or do not say how large they are:
+// they go in parts, which all share one bounded memory ([Multipart]).
 //
 // The invariants of this package:
 //
@@ -97,6 +99,9 @@ type Handler struct {
 	// UploadIdle is how long a client may send nothing of an upload before
 	// it is given up; 0 means 20 s, after which S3 gives up too.
 	UploadIdle time.Duration
+	// Multipart sends uploads that one request cannot carry; the zero value is
+	// ready to use.
+	Multipart Multipart
 	// Contact tells people on pages whom to ask, such as a mail
 	// address; "" leaves that out.
 	Contact string

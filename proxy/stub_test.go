@@ -37,6 +37,8 @@ type stubS3 struct {
 
 	mu       sync.Mutex
 	objects  map[string]object
+	uploads  map[string]*stubUpload // multipart uploads by their ID
+	begun    int                    // how many there were
 	requests []seen
 	instead  http.HandlerFunc // nil: behave
 }
@@ -53,7 +55,7 @@ type seen struct {
 }
 
 func newStubS3(t testing.TB) *stubS3 {
-	s := &stubS3{objects: map[string]object{}}
+	s := &stubS3{objects: map[string]object{}, uploads: map[string]*stubUpload{}}
 	s.server = httptest.NewUnstartedServer(s)
 	s.server.Config.ErrorLog = nil
 	s.server.Start()
@@ -115,6 +117,10 @@ func (s *stubS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *stubS3) behave(w http.ResponseWriter, r *http.Request) {
+	if q := r.URL.Query(); q.Has("uploads") || q.Has("uploadId") {
+		s.multipart(w, r)
+		return
+	}
 	key := strings.TrimPrefix(r.URL.Path, "/"+canaryBucket+"/")
 	s.mu.Lock()
 	o, ok := s.objects[key]

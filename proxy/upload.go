@@ -18,14 +18,15 @@ import (
 
 // What is wrong with an upload before a byte of it is read.
 var (
-	errLength    = errors.New("upload without Content-Length")
+	errLength    = errors.New("upload that says nothing of a body")
 	errEncoding  = errors.New("upload in an encoding that is not passed on")
 	errShortBody = errors.New("upload ended early")
 	errExists    = errors.New("object exists")
 	errUnknown   = errors.New("outcome of the upload is unknown")
 )
 
-// tooLargeError is an upload over the limit.
+// tooLargeError is an upload over the limit. Its size is less than 0 if it did
+// not say it.
 type tooLargeError struct{ size, limit int64 }
 
 func (e *tooLargeError) Error() string { return "upload too large" }
@@ -46,7 +47,8 @@ const expectAbove = 64 << 10
 // uploadHeaders may describe what is uploaded. S3 checks Content-MD5.
 var uploadHeaders = []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Md5"}
 
-// upload answers a PUT: one streamed request to S3.
+// upload answers a PUT: by one streamed request to S3, or in parts where that
+// cannot be.
 func (x *exchange) upload() error {
 	if err := checkLength(x.r); err != nil {
 		return err
@@ -72,15 +74,21 @@ func (x *exchange) upload() error {
 	if err := checkUpload(x.r, use.Grant.Upload); err != nil {
 		return err
 	}
+	if size := x.r.ContentLength; size < 0 || size > cmp.Or(x.h.Multipart.SingleMax, s3client.MaxPart) {
+		return x.putInParts(ctx, up)
+	}
 	return x.put(ctx, up)
 }
 
-// checkLength insists on a Content-Length, as S3 does. net/http gives 0 where
-// there is none, and over HTTP/2 also for one that it cannot read and for a
-// body that was announced and never comes.
+// checkLength insists on a body: by a Content-Length, or one that comes
+// without, chunked or over HTTP/2. net/http gives the length 0 where there is
+// none, and over HTTP/2 also for one that it cannot read and for a body that
+// was announced and never comes.
 func checkLength(r *http.Request) error {
 	switch declared := r.Header.Get("Content-Length"); {
-	case r.ContentLength < 0 || declared == "":
+	case r.ContentLength < 0:
+		return nil
+	case declared == "":
 		return errLength
 	case r.ContentLength == 0 && declared != "0":
 		return errShortBody
@@ -90,11 +98,7 @@ func checkLength(r *http.Request) error {
 
 // checkUpload applies the grant's limits to what the client declares.
 func checkUpload(r *http.Request, limits tokens.Upload) error {
-	most := int64(tokens.MaxPutBytes)
-	if limits.MaxBytes > 0 {
-		most = min(most, limits.MaxBytes)
-	}
-	if r.ContentLength > most {
+	if most := maxUpload(limits); r.ContentLength > most {
 		return &tooLargeError{r.ContentLength, most}
 	}
 	// What a client of S3 would frame in chunks with signatures of its own, or
@@ -124,17 +128,31 @@ func typeAllowed(declared string, allowed []string) bool {
 	return false
 }
 
-// put sends the body and finds out what became of it.
+// maxUpload is the size in bytes of the largest upload that the grant permits.
+func maxUpload(limits tokens.Upload) int64 {
+	if limits.MaxBytes > 0 {
+		return min(limits.MaxBytes, s3client.MaxObject)
+	}
+	return s3client.MaxObject
+}
+
+// put streams the body.
 func (x *exchange) put(ctx context.Context, up Upstream) error {
 	pipe, closePipe := x.h.Bandwidth.open(x.grant())
 	defer closePipe()
 	x.transfer.Expect(x.r.ContentLength)
 	body := &uploadBody{
-		src: pipe.reader(ctx, x.transfer.Reader(x.r.Body)), left: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
+		src: pipe.reader(ctx, x.transfer.Reader(x.r.Body)), size: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
 		rc: http.NewResponseController(x.w), idle: cmp.Or(x.h.UploadIdle, 20*time.Second),
 	}
 	defer func() { x.in = body.release() }()
-	if body.left == 0 {
+	return x.send(ctx, up, body)
+}
+
+// send sends the body as one request and finds out what became of it.
+func (x *exchange) send(ctx context.Context, up Upstream, body *uploadBody) error {
+	body.left = body.size
+	if body.size == 0 {
 		// There is no last byte to hold back: ask before the request is sent.
 		if err := x.transfer.Commit(); err != nil {
 			return err
@@ -151,8 +169,8 @@ func (x *exchange) put(ctx context.Context, up Upstream) error {
 		}
 	})()
 	resp, err := up.Do(sending, &s3client.Request{
-		Method: http.MethodPut, Key: x.key(), Header: x.putHeader(),
-		Body: body, Size: x.r.ContentLength, Agent: string(x.grant().ID),
+		Method: http.MethodPut, Key: x.key(), Header: x.putHeader(body.size),
+		Body: body, Size: body.size, Agent: string(x.grant().ID),
 	})
 	return x.conclude(ctx, up, body, resp, err)
 }
@@ -166,7 +184,7 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 		if !complete {
 			return fmt.Errorf("%w: success before the body was sent", errUpstream)
 		}
-		x.stored(ctx, resp.Header)
+		x.stored(ctx, resp.Header, body.size)
 		return nil
 	case err == nil:
 		err = s3client.ReadError(resp)
@@ -182,11 +200,17 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 	if !complete {
 		return err // S3 never had the last byte
 	}
-	return x.resolve(ctx, up, err)
+	// What stands between may say 502 or 504 while S3 still works.
+	var answered *s3client.Error
+	failed := errors.As(err, &answered) &&
+		answered.Status != http.StatusBadGateway && answered.Status != http.StatusGatewayTimeout
+	return x.resolve(ctx, up, err, failed, body.size)
 }
 
-// resolve finds out whether an upload was stored whose answer was lost.
-func (x *exchange) resolve(ctx context.Context, up Upstream, cause error) error {
+// resolve finds out whether an upload of the size was stored, for whose
+// outcome there is only a cause to doubt it. It returns the cause if S3 has
+// said that it failed, and indeed it is not there.
+func (x *exchange) resolve(ctx context.Context, up Upstream, cause error, failed bool, size int64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
@@ -195,15 +219,11 @@ func (x *exchange) resolve(ctx context.Context, up Upstream, cause error) error 
 		resp.Body.Close()
 		notOurs = resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNotFound
 		if resp.StatusCode == http.StatusOK && resp.Header.Get(useMark) == x.use.Mark() {
-			x.stored(ctx, resp.Header)
+			x.stored(ctx, resp.Header, size)
 			return nil
 		}
 	}
-	// S3 said that it failed, and indeed it is not there. What stands between
-	// may say 502 or 504 while S3 still works.
-	var answered *s3client.Error
-	if notOurs && errors.As(cause, &answered) &&
-		answered.Status != http.StatusBadGateway && answered.Status != http.StatusGatewayTimeout {
+	if notOurs && failed {
 		return cause
 	}
 	// S3 may store it yet. The use stays taken rather than be spent twice.
@@ -211,7 +231,8 @@ func (x *exchange) resolve(ctx context.Context, up Upstream, cause error) error 
 	return fmt.Errorf("%w: %w", errUnknown, cause)
 }
 
-func (x *exchange) putHeader() http.Header {
+// ofObject is what S3 is told of the object to be.
+func (x *exchange) ofObject() http.Header {
 	header := http.Header{}
 	for _, name := range uploadHeaders {
 		if v := x.r.Header.Values(name); len(v) > 0 {
@@ -219,10 +240,15 @@ func (x *exchange) putHeader() http.Header {
 		}
 	}
 	header.Set(useMark, x.use.Mark())
+	return header
+}
+
+func (x *exchange) putHeader(size int64) http.Header {
+	header := x.ofObject()
 	if !x.grant().Upload.Overwrite {
 		header.Set("If-None-Match", "*")
 	}
-	if x.r.ContentLength > expectAbove {
+	if size > expectAbove {
 		// S3 can then refuse before the body is on its way.
 		header.Set("Expect", "100-continue")
 	}
@@ -230,9 +256,9 @@ func (x *exchange) putHeader() http.Header {
 }
 
 // stored charges the use and answers a PUT as S3 does.
-func (x *exchange) stored(ctx context.Context, from http.Header) {
+func (x *exchange) stored(ctx context.Context, from http.Header, size int64) {
 	x.use.Stored(tokens.Object{
-		Size: x.r.ContentLength, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
+		Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
 	})
 	x.use.Commit(ctx)
 	header := x.w.Header()
@@ -257,10 +283,11 @@ func putAnswerHeader(name string) bool {
 // give anything out once the handler has lost interest.
 type uploadBody struct {
 	src    io.Reader
+	size   int64
 	commit func() error
 	hurry  func()
-	rc     *http.ResponseController
-	idle   time.Duration // how long the client may send nothing
+	rc     *http.ResponseController // nil if no client is waited for
+	idle   time.Duration            // how long the client may send nothing
 
 	mu    sync.Mutex
 	armed time.Time // when the client was last given its idle time
@@ -305,6 +332,9 @@ func (b *uploadBody) arm() error {
 	defer b.mu.Unlock()
 	if b.done {
 		return errShortBody
+	}
+	if b.rc == nil {
+		return nil
 	}
 	if now := time.Now(); b.left > 0 && now.Sub(b.armed) > b.idle/4 {
 		b.armed = now

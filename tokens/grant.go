@@ -153,7 +153,7 @@ const (
 // Upload limits what a put may store. The zero Upload sets no limit of its
 // own and forbids overwriting.
 type Upload struct {
-	// MaxBytes is the largest object; 0 means what S3 takes in one request.
+	// MaxBytes is the largest object; 0 means what S3 takes, 5 TiB.
 	MaxBytes int64 `json:"max_bytes,omitempty"`
 	// ContentTypes are the media types that may be declared, such as
 	// "image/png" or "image/*"; empty means any.

@@ -188,9 +188,9 @@ func TestValidateNamesTheFieldAndTheLimit(t *testing.T) {
 		{"upload of a get", get(func(g *tokens.Grant) { g.Upload.Overwrite = true }), `upload: is for operation "put" only`},
 		{"size of a get", get(func(g *tokens.Grant) { g.Upload.MaxBytes = 1 }), `upload: is for operation "put" only`},
 		{"types of a get", get(func(g *tokens.Grant) { g.Upload.ContentTypes = []string{"a/b"} }), `upload: is for operation "put" only`},
-		{"largest put", put(func(g *tokens.Grant) { g.Upload.MaxBytes = 5 << 30 }), ""},
-		{"put too large", put(func(g *tokens.Grant) { g.Upload.MaxBytes = 5<<30 + 1 }), "upload.max_bytes: must be 0 to 5368709120, got 5368709121"},
-		{"negative size", put(func(g *tokens.Grant) { g.Upload.MaxBytes = -1 }), "upload.max_bytes: must be 0 to 5368709120, got -1"},
+		{"largest put", put(func(g *tokens.Grant) { g.Upload.MaxBytes = 5 << 40 }), ""},
+		{"put too large", put(func(g *tokens.Grant) { g.Upload.MaxBytes = 5<<40 + 1 }), "upload.max_bytes: must be 0 to 5497558138880, got 5497558138881"},
+		{"negative size", put(func(g *tokens.Grant) { g.Upload.MaxBytes = -1 }), "upload.max_bytes: must be 0 to 5497558138880, got -1"},
 		{"types", put(func(g *tokens.Grant) { g.Upload.ContentTypes = []string{"image/*", "video/mp4"} }), ""},
 		{"too many types", put(func(g *tokens.Grant) { g.Upload.ContentTypes = make([]string, 17) }), "upload.content_types: has 17 entries, at most 16 are allowed"},
 	}

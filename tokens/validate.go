@@ -31,9 +31,9 @@ const (
 	// MaxKeyBytes is the longest key (Amazon S3 User Guide, "Naming Amazon
 	// S3 objects").
 	MaxKeyBytes = 1024
-	// MaxPutBytes is the largest object in one PUT (Amazon S3 User Guide,
-	// "Uploading objects"): 5 GiB.
-	MaxPutBytes = 5 << 30
+	// MaxUploadBytes is the largest object (Amazon S3 User Guide, "Amazon S3
+	// multipart upload limits"): 5 TiB.
+	MaxUploadBytes = 5 << 40
 )
 
 func (l Limits) withDefaults() Limits {
@@ -275,7 +275,7 @@ func (u *Upload) validate(l Limits, op Operation) error {
 	if op != Put && (u.MaxBytes != 0 || u.ContentTypes != nil || u.Overwrite) {
 		return fieldErrorf("upload", `is for operation "put" only`)
 	}
-	if err := validateRange("upload.max_bytes", u.MaxBytes, MaxPutBytes); err != nil {
+	if err := validateRange("upload.max_bytes", u.MaxBytes, MaxUploadBytes); err != nil {
 		return err
 	}
 	if len(u.ContentTypes) > l.MaxLabels {

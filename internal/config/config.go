@@ -230,6 +230,37 @@ type Upload struct {
 	// IdleTimeout is how long a client may send nothing of its body. Default
 	// 20s, after which S3 gives up too.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
+	// SingleMax is the size in bytes of the largest upload of known length that
+	// goes to S3 as one request; others go in parts. At most 5 GiB, which is
+	// S3's limit and the default.
+	SingleMax int64 `koanf:"single_max"`
+	// Memory is how many bytes the parts of all uploads take at most. One part
+	// is no larger, and an upload has 10,000 parts at most. Default 268435456.
+	Memory int64 `koanf:"memory"`
+	// PartSize is the size in bytes of the smallest part but the last, 5 MiB to
+	// 5 GiB. Large uploads have larger ones. Default 8388608.
+	PartSize int64 `koanf:"part_size"`
+	// Concurrency is how many parts of one upload are sent at a time. Default
+	// 4.
+	Concurrency int `koanf:"concurrency"`
+	// Tries is how often a part is sent until S3 takes it. Default 4.
+	Tries int `koanf:"tries"`
+	// Backoff is the wait before the second try, and doubles with each. Default
+	// 200ms.
+	Backoff time.Duration `koanf:"backoff"`
+}
+
+func (u *Upload) validate(bad func(name, format string, args ...any)) {
+	const least, most = 5 << 20, 5 << 30 // of a part, and of one request
+	if u.SingleMax > most {
+		bad("upload.single_max", "must be at most %d, got %d", int64(most), u.SingleMax)
+	}
+	if u.PartSize < least || u.PartSize > most {
+		bad("upload.part_size", "must be %d to %d, got %d", int64(least), int64(most), u.PartSize)
+	}
+	if u.Memory < u.PartSize {
+		bad("upload.memory", "must be at least upload.part_size, which is %d, got %d", u.PartSize, u.Memory)
+	}
 }
 
 // Upstream bounds connections to S3.
@@ -276,8 +307,11 @@ func Default() *Config {
 			Retention: 30 * 24 * time.Hour, BusyWait: time.Second, ReserveTimeout: 2 * time.Minute, Receipts: 100,
 			CacheEntries: 100_000, CacheBytes: 64 << 20, CacheAge: time.Minute,
 		},
-		Revocation:   Revocation{Lease: time.Second, StallTimeout: time.Minute},
-		Upload:       Upload{IdleTimeout: 20 * time.Second},
+		Revocation: Revocation{Lease: time.Second, StallTimeout: time.Minute},
+		Upload: Upload{
+			IdleTimeout: 20 * time.Second, SingleMax: 5 << 30, Memory: 256 << 20, PartSize: 8 << 20,
+			Concurrency: 4, Tries: 4, Backoff: 200 * time.Millisecond,
+		},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
 		Log:          Log{Level: "info", Format: "json"},
@@ -327,6 +361,7 @@ func (c *Config) Validate() error {
 	if c.Tokens.CacheEntries < 0 {
 		bad("tokens.cache_entries", "must not be less than 0")
 	}
+	c.Upload.validate(bad)
 	c.validateBuckets(bad)
 	if a := c.Audit.ClientAddress; a != "full" && a != "prefix" && a != "none" {
 		bad("audit.client_address", "must be full, prefix or none, got %q", a)
@@ -341,7 +376,9 @@ func (c *Config) Validate() error {
 		"tokens.cache_bytes": c.Tokens.CacheBytes, "tokens.cache_age": int64(c.Tokens.CacheAge),
 		"revocation.lease": int64(c.Revocation.Lease), "revocation.stall_timeout": int64(c.Revocation.StallTimeout),
 		"passcode.tries": int64(c.Passcode.Tries), "passcode.window": int64(c.Passcode.Window),
-		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upstream.dial_timeout": int64(c.Upstream.DialTimeout),
+		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upload.concurrency": int64(c.Upload.Concurrency),
+		"upload.tries": int64(c.Upload.Tries), "upload.backoff": int64(c.Upload.Backoff), "upload.single_max": c.Upload.SingleMax,
+		"upstream.dial_timeout":     int64(c.Upstream.DialTimeout),
 		"upstream.response_timeout": int64(c.Upstream.ResponseTimeout), "upstream.max_idle": int64(c.Upstream.MaxIdle),
 	} {
 		if n <= 0 {

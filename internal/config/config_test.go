@@ -110,6 +110,14 @@ func TestLoadRefuses(t *testing.T) {
 		{"cache without memory", minimal + "tokens:\n  cache_bytes: 0\n", "", "tokens.cache_bytes: must be more than 0"},
 		{"cache for no time", minimal + "tokens:\n  cache_age: 0s\n", "", "tokens.cache_age: must be more than 0"},
 		{"servers of what", minimal, "S3GATE_REDIS_ADDRS=a:1,b:2", "redis.addrs: several are sentinels, with redis.master, or nodes of a Cluster, with redis.cluster"},
+		{"part too small", minimal + "upload:\n  part_size: 5242879\n", "", "upload.part_size: must be 5242880 to 5368709120, got 5242879"},
+		{"part too large", minimal + "upload:\n  part_size: 5368709121\n", "", "upload.part_size: must be 5242880 to 5368709120, got 5368709121"},
+		{"memory for no part", minimal + "upload:\n  memory: 8388607\n", "", "upload.memory: must be at least upload.part_size, which is 8388608, got 8388607"},
+		{"single upload too large", minimal + "upload:\n  single_max: 5368709121\n", "", "upload.single_max: must be at most 5368709120, got 5368709121"},
+		{"single upload of nothing", minimal + "upload:\n  single_max: 0\n", "", "upload.single_max: must be more than 0"},
+		{"no part at a time", minimal + "upload:\n  concurrency: 0\n", "", "upload.concurrency: must be more than 0"},
+		{"no try", minimal + "upload:\n  tries: 0\n", "", "upload.tries: must be more than 0"},
+		{"no backoff", minimal + "upload:\n  backoff: 0s\n", "", "upload.backoff: must be more than 0"},
 		{"log format", minimal + "log:\n  format: xml\n", "", `log.format: must be json or text, got "xml"`},
 	}
 	for _, tt := range tests {

@@ -34,6 +34,7 @@ type exchange struct {
 
 	completion completion   // the parts to assemble
 	assembled  *disk.Object // what they became
+	uploadID   string       // of the multipart upload that was begun
 }
 
 // snapshot is an object as it was when the request began.

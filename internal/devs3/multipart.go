@@ -17,6 +17,7 @@ func (b *backend) CreateMultipartUpload(ctx context.Context, bucket, key string,
 	if err != nil {
 		return "", x.w.because(err)
 	}
+	x.uploadID = u.ID
 	return gofakes3.UploadID(u.ID), nil
 }
 

@@ -1,6 +1,7 @@
 package devs3
 
 import (
+	"encoding/xml"
 	"net/http"
 	"slices"
 	"strconv"
@@ -103,9 +104,19 @@ func (x *exchange) prepareUpload() error {
 			h.Set("X-Amz-Checksum-Algorithm", strings.ToUpper(x.checksum.Algorithm))
 			h.Set("X-Amz-Checksum-Type", x.checksum.Type)
 		}
-		return status, nil
+		return status, document(x.uploadResult())
 	}
 	return x.prepareMetadata()
+}
+
+// uploadResult is the answer to CreateMultipartUpload, for which gofakes3 has
+// another name.
+func (x *exchange) uploadResult() any {
+	return struct {
+		XMLName     xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ InitiateMultipartUploadResult"`
+		Bucket, Key string
+		UploadID    string `xml:"UploadId"`
+	}{Bucket: x.bucket, Key: x.key, UploadID: x.uploadID}
 }
 
 // announceChecksum repeats the checksum in the answer. A trailer's is only

@@ -52,7 +52,9 @@ func newRedis(c config.Redis) redis.UniversalClient {
 
 // priorities is what sentinels have said last of which replicas they would
 // promote.
-type priorities struct{ wrong atomic.Pointer[revocation.PriorityError] }
+type priorities struct {
+	wrong atomic.Pointer[revocation.PriorityError]
+}
 
 // check asks the sentinels. They look at the priority of a replica first, and only
 // then at who has most of what was written; so where not every replica has to

@@ -166,6 +166,7 @@ func (g *Gate) listen(opts Options) (err error) {
 	// The wrapper lies below TLS, so that a transfer can be cut at once.
 	g.links.Listener = revocation.Listen(g.links.Listener, g.member, g.cfg.Revocation.StallTimeout)
 	g.links.server.ConnContext = revocation.ConnContext
+	g.links.server.HTTP2 = proxy.HTTP2()
 	if g.api, err = listen("api", g.cfg.API.Listener, nil); err != nil {
 		return err
 	}
@@ -214,6 +215,10 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 		Answers:    proxy.NewGuesses(0.2, 20),
 		Status:     g.store.Show,
 		UploadIdle: g.cfg.Upload.IdleTimeout,
+		Multipart: proxy.Multipart{
+			SingleMax: g.cfg.Upload.SingleMax, PartSize: g.cfg.Upload.PartSize, Memory: g.cfg.Upload.Memory,
+			Concurrency: g.cfg.Upload.Concurrency, Tries: g.cfg.Upload.Tries, Backoff: g.cfg.Upload.Backoff,
+		},
 		Revoke: func(ctx context.Context, id tokens.ID) error {
 			_, err := g.revoker().Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
 			return err

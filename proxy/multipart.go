@@ -1,0 +1,420 @@
+package proxy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"s3gate/s3client"
+)
+
+// What is wrong with the checksum of an upload that is sent in parts, of
+// which S3 could only check those of the parts.
+var (
+	errDigest    = errors.New("upload does not match its Content-MD5")
+	errDigestBad = errors.New("malformed Content-MD5")
+)
+
+// putInParts reads the body into memory, part by part, and sends the parts. A
+// body of unknown length that turns out to fit into one part is sent as one
+// request.
+func (x *exchange) putInParts(ctx context.Context, up Upstream) error {
+	body, err := x.openBody(ctx)
+	if err != nil {
+		return err
+	}
+	defer body.close()
+	known := x.r.ContentLength >= 0
+	asked := known || x.r.Header.Get("Expect") != ""
+	if asked {
+		// The client may not have sent anything yet, and need not.
+		if err := x.checkAbsent(ctx, up); err != nil {
+			return err
+		}
+	}
+	b, err := body.next(ctx, 1)
+	if err != nil {
+		return err
+	}
+	if body.ended && !known {
+		defer b.release()
+		return x.putWhole(ctx, up, b)
+	}
+	if !asked {
+		err = x.checkAbsent(ctx, up)
+	}
+	var upload *s3client.Upload
+	if err == nil {
+		upload, err = x.beginUpload(ctx, up)
+	}
+	if err != nil {
+		b.release()
+		return err
+	}
+	sender := newPartSender(ctx, &x.h.Multipart, up, upload)
+	parts, err := x.sendParts(sender, body, b)
+	if err == nil {
+		err = body.verify()
+	}
+	if err == nil {
+		err = x.transfer.Commit()
+	}
+	if err == nil {
+		err = x.complete(ctx, sender, parts, body.read)
+	}
+	if err != nil && !errors.Is(err, errUnknown) {
+		x.abortUpload(ctx, sender)
+	}
+	return err
+}
+
+// putWhole sends a body that is in memory as one request.
+func (x *exchange) putWhole(ctx context.Context, up Upstream, b *buffer) error {
+	body := &uploadBody{src: b.reader(), size: b.size, commit: x.transfer.Commit, hurry: func() {}}
+	defer body.release()
+	return x.send(ctx, up, body)
+}
+
+// checkAbsent spares the client an upload that S3 would refuse at its end,
+// because the object is there.
+func (x *exchange) checkAbsent(ctx context.Context, up Upstream) error {
+	if x.grant().Upload.Overwrite {
+		return nil
+	}
+	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		return errExists
+	}
+	return nil // what else it may be, the upload will tell
+}
+
+// beginUpload begins a multipart upload. When the answer is lost S3 may have
+// begun one that nobody knows of, so one that cannot be read is not asked for
+// again.
+func (x *exchange) beginUpload(ctx context.Context, up Upstream) (*s3client.Upload, error) {
+	m, agent := &x.h.Multipart, string(x.grant().ID)
+	for failed := 0; ; {
+		header := x.ofObject()
+		// It is the sum of the whole, and this request has no body.
+		header.Del("Content-Md5")
+		resp, err := up.Do(ctx, s3client.NewUploadRequest(x.key(), header, agent))
+		var id string
+		if err == nil {
+			id, err = s3client.ReadUploadID(resp)
+		}
+		if err == nil {
+			return &s3client.Upload{Key: x.key(), ID: id, Agent: agent}, nil
+		}
+		if failed++; failed >= m.tries() || !passing(err) || errors.Is(err, s3client.ErrMultipart) || !m.pause(ctx, failed) {
+			return nil, err
+		}
+	}
+}
+
+// sendParts sends b, which is the first part, and all that follow.
+func (x *exchange) sendParts(s *partSender, body *partBody, b *buffer) ([]s3client.Part, error) {
+	var err error
+	// A part that cannot be sent ends the reading.
+	reading := context.AfterFunc(s.ctx, body.stop)
+	for number := 1; ; number++ {
+		s.send(number, b)
+		if body.ended {
+			break
+		}
+		if b, err = body.next(s.ctx, number+1); err != nil {
+			break
+		}
+		if b.size == 0 {
+			b.release()
+			break
+		}
+	}
+	reading()
+	if err != nil {
+		s.stop()
+		_, _ = s.wait()
+		return nil, err
+	}
+	return s.wait()
+}
+
+// complete asks S3 to make the parts an object, and finds out what became of
+// it.
+func (x *exchange) complete(ctx context.Context, s *partSender, parts []s3client.Part, size int64) error {
+	// Only S3 can say now what becomes of it, whatever the client does.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), completeTimeout)
+	defer cancel()
+	// S3 says that it failed and may be wrong; or nobody knows what it says.
+	var doubt, lost bool
+	for failed := 0; ; {
+		header := http.Header{}
+		if !x.grant().Upload.Overwrite {
+			header.Set("If-None-Match", "*")
+		}
+		resp, err := s.up.Do(ctx, s.upload.CompleteRequest(parts, header))
+		var from http.Header
+		if err == nil {
+			from, err = s3client.ReadCompleted(resp)
+		}
+		if err == nil {
+			x.stored(ctx, from, size)
+			return nil
+		}
+		var answered *s3client.Error
+		switch {
+		case errors.Is(err, s3client.ErrCredentials): // nothing was sent
+		case !errors.As(err, &answered), answered.Status == http.StatusBadGateway, answered.Status == http.StatusGatewayTimeout:
+			doubt, lost = true, true
+		case answered.Status >= 500 && answered.Status != http.StatusServiceUnavailable, answered.Status == http.StatusOK && passing(err):
+			doubt = true
+		case answered.Status == http.StatusPreconditionFailed || answered.Code == "PreconditionFailed":
+			err = fmt.Errorf("%w: %w", errExists, err)
+			lost = false // if what is there is not ours, ours never will be
+		case answered.Code == "NoSuchUpload":
+			lost = doubt // it may be gone because it was completed
+		}
+		if failed++; failed < s.tries() && passing(err) && s.pause(ctx, failed) {
+			continue
+		}
+		if !doubt {
+			return err // S3 says that it has not stored it, and always did
+		}
+		return x.resolve(ctx, s.up, err, !lost, size)
+	}
+}
+
+// completeTimeout bounds all tries to complete an upload. S3 needs minutes for
+// thousands of parts.
+const completeTimeout = 15 * time.Minute
+
+// abortUpload drops the parts, whatever has become of the request. What it
+// cannot drop stays until somebody sweeps the bucket.
+func (x *exchange) abortUpload(ctx context.Context, s *partSender) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	for failed := 0; ; {
+		err := s.abort(ctx)
+		if err == nil {
+			return
+		}
+		if failed++; failed >= s.tries() || !s.pause(ctx, failed) {
+			x.left = err
+			return
+		}
+	}
+}
+
+// abortTimeout bounds all tries to abort an upload.
+const abortTimeout = 30 * time.Second
+
+// errPartsLeft is an upload that is still there after it was aborted.
+var errPartsLeft = errors.New("parts are left of an aborted upload")
+
+// abort aborts the upload and looks whether anything is left: a part whose
+// request was cut off may have come after that.
+func (s *partSender) abort(ctx context.Context) error {
+	resp, err := s.up.Do(ctx, s.upload.AbortRequest())
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusOK {
+		err := s3client.ReadError(resp)
+		if err.Status == http.StatusNotFound {
+			return nil
+		}
+		return err
+	}
+	drainAndClose(resp.Body)
+	if resp, err = s.up.Do(ctx, s.upload.ListRequest(0)); err != nil {
+		return err
+	}
+	_, _, err = s3client.ReadParts(resp)
+	var answered *s3client.Error
+	switch {
+	case err == nil:
+		return errPartsLeft
+	case errors.As(err, &answered) && answered.Status < 500:
+		return nil // it is gone, or the gate may not list: then it was aborted at least
+	}
+	return err
+}
+
+// partBody reads a client's body into memory. It is used by one goroutine, but
+// for stop.
+type partBody struct {
+	x      *exchange
+	src    io.Reader
+	memory *memory
+	plan   partPlan
+	limit  int64     // the most bytes that it may have
+	sum    hash.Hash // of what was read; nil unless the client has named its MD5
+	want   []byte    // that MD5
+	read   int64
+	ended  bool // the body was read to its end
+	idle   time.Duration
+	rc     *http.ResponseController
+	leave  func()
+
+	mu      sync.Mutex
+	armed   time.Time // when the client was last given its idle time; zero while nobody reads
+	stopped bool
+}
+
+// openBody prepares for reading the body; the caller closes it.
+func (x *exchange) openBody(ctx context.Context) (*partBody, error) {
+	m := &x.h.Multipart
+	b := &partBody{
+		x: x, memory: m.memory(), plan: m.plan(x.r.ContentLength),
+		rc: http.NewResponseController(x.w), idle: cmp.Or(x.h.UploadIdle, 20*time.Second),
+	}
+	b.limit = min(maxUpload(x.grant().Upload), b.plan.reach())
+	if x.r.ContentLength > b.limit {
+		return nil, &tooLargeError{x.r.ContentLength, b.limit}
+	}
+	if sums := x.r.Header.Values("Content-Md5"); len(sums) > 0 {
+		var err error
+		if b.want, err = base64.StdEncoding.DecodeString(strings.Join(sums, ", ")); err != nil || len(b.want) != md5.Size {
+			return nil, errDigestBad
+		}
+		b.sum = md5.New()
+	}
+	pipe, closePipe := x.h.Bandwidth.open(x.grant())
+	x.transfer.Expect(x.r.ContentLength)
+	b.src = pipe.reader(ctx, x.transfer.Reader(x.r.Body))
+	reading := context.AfterFunc(ctx, b.stop)
+	b.leave = func() { reading(); closePipe() }
+	return b, nil
+}
+
+// close ends reading and says how much was read. A stop that comes later does
+// nothing: the request may be over.
+func (b *partBody) close() {
+	b.leave()
+	b.mu.Lock()
+	b.stopped = true
+	b.mu.Unlock()
+	b.x.in = b.read
+}
+
+// stop bounds a read that hangs, when the upload is of no use any more.
+func (b *partBody) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.stopped {
+		b.stopped = true
+		b.x.hurry()
+	}
+}
+
+// next reads a part when there is memory for it. The client's time does not
+// run meanwhile. At the end of the body the part may be smaller, and empty.
+func (b *partBody) next(ctx context.Context, number int) (*buffer, error) {
+	size := b.plan.part(number)
+	if b.plan.size >= 0 {
+		size = min(size, b.plan.size-b.read)
+	} else {
+		size = min(size, b.limit-b.read+1) // one more tells that it is too large
+	}
+	b.rest()
+	part, err := b.memory.take(ctx, size)
+	if err != nil {
+		return nil, context.Cause(ctx)
+	}
+	err = part.fill(b, size)
+	if err == nil && b.read == b.plan.size {
+		err = b.end()
+	}
+	if err == nil || err == io.EOF {
+		b.rest() // others may have to be waited for
+		return part, nil
+	}
+	part.release()
+	if ctx.Err() != nil && b.x.r.Context().Err() == nil {
+		return nil, context.Cause(ctx) // the client has done nothing wrong
+	}
+	return nil, err
+}
+
+// Read reads from the client, which has its idle time for it.
+func (b *partBody) Read(p []byte) (int, error) {
+	if !b.arm() {
+		return 0, errShortBody
+	}
+	n, err := b.src.Read(p)
+	b.read += int64(n)
+	if b.sum != nil {
+		b.sum.Write(p[:n])
+	}
+	switch {
+	case b.read > b.limit:
+		return n, &tooLargeError{-1, b.limit}
+	case err == io.EOF && b.read < b.plan.size:
+		return n, fmt.Errorf("%w: %w", errShortBody, io.ErrUnexpectedEOF)
+	case err == io.EOF:
+		b.ended = true
+		b.rest()
+	case err != nil:
+		return n, fmt.Errorf("%w: %w", errShortBody, err)
+	}
+	return n, err
+}
+
+// end reads past the last byte of a body of known length, so that net/http
+// sees its end.
+func (b *partBody) end() error {
+	for !b.ended {
+		if n, err := b.Read(make([]byte, 1)); err != nil {
+			return err
+		} else if n > 0 {
+			return errShortBody // it is longer than it said
+		}
+	}
+	return nil
+}
+
+// arm lets the next read wait for the client for the idle time, or a little
+// less: setting a deadline is not free.
+func (b *partBody) arm() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped {
+		return false
+	}
+	if now := time.Now(); now.Sub(b.armed) > b.idle/4 {
+		b.armed = now
+		_ = b.rc.SetReadDeadline(now.Add(b.idle))
+	}
+	return true
+}
+
+// rest stops the client's idle time: it is the gate's turn.
+func (b *partBody) rest() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.stopped && !b.armed.IsZero() {
+		b.armed = time.Time{}
+		_ = b.rc.SetReadDeadline(time.Time{})
+	}
+}
+
+// verify compares what was read with the checksum that the client gave.
+func (b *partBody) verify() error {
+	if b.sum != nil && !bytes.Equal(b.sum.Sum(nil), b.want) {
+		return errDigest
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"s3gate/s3client"
+)
+
+// Multipart sends uploads in parts that one request cannot carry: those that
+// are too large or do not say their length. Each part waits in memory until S3
+// has it, so that it can be sent again. Zero fields mean defaults; they are
+// set before the first upload. Multipart is safe for concurrent use.
+type Multipart struct {
+	// SingleMax is the size in bytes of the largest upload of known length
+	// that is sent as one request; 0 means 5 GiB, which is S3's limit.
+	SingleMax int64
+	// PartSize is the size in bytes of the smallest part but the last of an
+	// upload, at least 5 MiB for S3; 0 means 8 MiB. Large uploads have larger
+	// parts.
+	PartSize int64
+	// Memory is how many bytes the parts of all uploads may take together; 0
+	// means 256 MiB. It is also the size of the largest part. Uploads wait
+	// when there is none left.
+	Memory int64
+	// Concurrency is how many parts of one upload are sent at a time; 0 means
+	// 4. Another one is read meanwhile.
+	Concurrency int
+	// Tries is how often a request is sent that S3 does not answer, or
+	// answers with 500 or 503; 0 means 4.
+	Tries int
+	// Backoff is the wait before the second try, twice that before the third
+	// and so on; 0 means 200 ms.
+	Backoff time.Duration
+
+	once   sync.Once
+	shared *memory
+}
+
+// The defaults in bytes.
+const (
+	defaultMemory = 256 << 20
+	defaultPart   = 8 << 20
+)
+
+// block is the unit of memory in bytes.
+const block = 256 << 10
+
+var errReleased = errors.New("part was given up")
+
+func (m *Multipart) memory() *memory {
+	m.once.Do(func() {
+		m.shared = newMemory(cmp.Or(m.Memory, defaultMemory), min(block, cmp.Or(m.PartSize, defaultPart)))
+	})
+	return m.shared
+}
+
+// tries is how often a request is sent.
+func (m *Multipart) tries() int { return cmp.Or(m.Tries, 4) }
+
+// pause waits before another try, the first of which is 1; false says that ctx
+// has ended.
+func (m *Multipart) pause(ctx context.Context, failed int) bool {
+	timer := time.NewTimer(cmp.Or(m.Backoff, 200*time.Millisecond) << min(failed-1, 6))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// passing reports whether a request that failed so may succeed when it is sent
+// again. Of credentials that have expired the bucket gets new ones.
+func passing(err error) bool {
+	var answered *s3client.Error
+	if !errors.As(err, &answered) {
+		return !errors.Is(err, s3client.ErrCredentials)
+	}
+	switch answered.Code {
+	case "InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "ExpiredToken", "TokenRefreshRequired":
+		return true
+	}
+	return answered.Status >= 500 && answered.Status != http.StatusNotImplemented || answered.Status == http.StatusTooManyRequests
+}
+
+// partSender sends the parts of one upload, some at a time. It is used by one
+// goroutine.
+type partSender struct {
+	*Multipart
+	up     Upstream
+	upload *s3client.Upload
+	group  *errgroup.Group
+	ctx    context.Context // ends with the first part that fails, whose error is its cause
+	stop   func()          // ends it
+
+	mu    sync.Mutex
+	parts []s3client.Part
+}
+
+// newPartSender sends parts until ctx ends.
+func newPartSender(ctx context.Context, m *Multipart, up Upstream, upload *s3client.Upload) *partSender {
+	s := &partSender{Multipart: m, up: up, upload: upload}
+	ctx, s.stop = context.WithCancel(ctx)
+	s.group, s.ctx = errgroup.WithContext(ctx)
+	s.group.SetLimit(cmp.Or(m.Concurrency, 4))
+	return s
+}
+
+// send sends a part when fewer than Concurrency are on their way. It returns
+// when that has begun, and releases the buffer when it is over.
+func (s *partSender) send(number int, b *buffer) {
+	s.group.Go(func() error {
+		defer b.release()
+		etag, err := s.try(number, b)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.parts = append(s.parts, s3client.Part{Number: number, ETag: etag})
+		return nil
+	})
+}
+
+func (s *partSender) try(number int, b *buffer) (etag string, err error) {
+	for failed := 0; ; {
+		if s.ctx.Err() != nil {
+			return "", context.Cause(s.ctx)
+		}
+		resp, err := s.up.Do(s.ctx, s.upload.PartRequest(number, b.reader(), b.size))
+		if err == nil {
+			etag, err = s3client.ReadPart(resp)
+		}
+		if err == nil {
+			return etag, nil
+		}
+		if failed++; failed >= s.tries() || !passing(err) || !s.pause(s.ctx, failed) {
+			return "", err
+		}
+	}
+}
+
+// wait returns the parts in their order when all have been sent, or the error
+// of the first that was not. No request is on its way any more then.
+func (s *partSender) wait() ([]s3client.Part, error) {
+	defer s.stop()
+	if err := s.group.Wait(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(s.parts, func(a, b s3client.Part) int { return cmp.Compare(a.Number, b.Number) })
+	return s.parts, nil
+}
