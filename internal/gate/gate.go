@@ -107,7 +107,20 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		return fmt.Errorf("audit.file: %w", err)
 	}
 	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
-	g.store = tokens.New(g.rdb, tokens.Options{
+	g.store = g.newStore()
+	g.join(opts)
+	if err := g.listen(opts); err != nil {
+		return err
+	}
+	g.publicURL = g.cfg.PublicURL
+	if opts.PublicURL != nil {
+		g.publicURL = opts.PublicURL(g.links.Addr())
+	}
+	return g.handle(verifier)
+}
+
+func (g *Gate) newStore() *tokens.Store {
+	return tokens.New(g.rdb, tokens.Options{
 		Limits: tokens.Limits{
 			MaxLife: g.cfg.Tokens.MaxLife, MaxUses: g.cfg.Tokens.MaxUses,
 			MaxLabels: g.cfg.Tokens.MaxLabels, MaxText: g.cfg.Tokens.MaxText,
@@ -127,6 +140,10 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		},
 		Logger: g.logger,
 	})
+}
+
+// join makes the gate one of those that follow the revocation log.
+func (g *Gate) join(opts Options) {
 	// The first rule may come before the transfers know whose they are.
 	joined := make(chan struct{})
 	var seen priorities
@@ -139,14 +156,6 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	})
 	g.transfers.Gate = g.member
 	close(joined)
-	if err := g.listen(opts); err != nil {
-		return err
-	}
-	g.publicURL = g.cfg.PublicURL
-	if opts.PublicURL != nil {
-		g.publicURL = opts.PublicURL(g.links.Addr())
-	}
-	return g.handle(verifier)
 }
 
 func newVerifier(c config.JWT) (*auth.Verifier, error) {
