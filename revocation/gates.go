@@ -49,7 +49,7 @@ func (m *Member) Gates(ctx context.Context) ([]GateStatus, error) {
 
 // gates reads the end of the log, and the renewal of each gate by its ID.
 func (l log) gates(ctx context.Context) (Position, map[string]string, error) {
-	_, reply, err := l.run(ctx, membersScript, []string{headKey, membersKey}, "", "")
+	_, reply, err := l.run(ctx, membersScript, []string{headKey, membersKey})
 	if err != nil {
 		return Position{}, nil, err
 	}

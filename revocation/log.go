@@ -26,6 +26,7 @@ var (
 	renewScript   = load("renew")
 	loadScript    = load("load")
 	membersScript = load("members")
+	leaveScript   = load("leave")
 	effectScript  = load("effect")
 	pruneScript   = load("prune")
 	askScript     = load("ask")
@@ -189,14 +190,10 @@ func (l log) load(ctx context.Context) (place, []*Rule, error) {
 	return readPlace(reply), rules, nil
 }
 
-// members reads how far each gate has come, or takes one off the list that
-// has been silent since seen.
-func (l log) members(ctx context.Context, gone, seen string) (map[string]string, error) {
-	_, reply, err := l.run(ctx, membersScript, []string{headKey, membersKey}, gone, seen)
-	if err != nil {
-		return nil, err
-	}
-	return reply.Pairs(2), nil
+// leave takes a gate off the list that has been silent since it was seen.
+func (l log) leave(ctx context.Context, member, seen string) error {
+	_, _, err := l.run(ctx, leaveScript, []string{membersKey}, member, seen)
+	return err
 }
 
 // prune forgets rules.

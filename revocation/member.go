@@ -120,9 +120,9 @@ func (m *Member) Leave(ctx context.Context) {
 	m.cancel()
 	m.wg.Wait()
 	m.until.Store(0)
-	members, err := m.log.members(ctx, "", "")
+	_, members, err := m.log.gates(ctx)
 	if err == nil {
-		_, _ = m.log.members(ctx, m.id, members[m.id])
+		_ = m.log.leave(ctx, m.id, members[m.id])
 	}
 }
 

@@ -253,7 +253,7 @@ func (a *appended) settle(members map[string]string, receipt *Receipt) {
 func (r *Revoker) expire(ctx context.Context, a *appended, receipt *Receipt) error {
 	for id, renewal := range a.members {
 		receipt.ExpiredLeases = append(receipt.ExpiredLeases, readRenewal(renewal).name)
-		if _, err := r.Member.log.members(ctx, id, renewal); err != nil {
+		if err := r.Member.log.leave(ctx, id, renewal); err != nil {
 			return err
 		}
 	}
