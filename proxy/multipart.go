@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/base64"
@@ -265,12 +264,10 @@ type partBody struct {
 	want   []byte    // that MD5
 	read   int64
 	ended  bool // the body was read to its end
-	idle   time.Duration
-	rc     *http.ResponseController
+	idle   *idleTimer
 	leave  func()
 
 	mu      sync.Mutex
-	armed   time.Time // when the client was last given its idle time; zero while nobody reads
 	stopped bool
 }
 
@@ -279,7 +276,7 @@ func (x *exchange) openBody(ctx context.Context) (*partBody, error) {
 	m := &x.h.Multipart
 	b := &partBody{
 		x: x, memory: m.memory(), plan: m.plan(x.r.ContentLength),
-		rc: http.NewResponseController(x.w), idle: cmp.Or(x.h.UploadIdle, 20*time.Second),
+		idle: x.idleTimer(),
 	}
 	b.limit = min(maxUpload(x.grant().Upload), b.plan.reach())
 	if x.r.ContentLength > b.limit {
@@ -386,18 +383,14 @@ func (b *partBody) end() error {
 	return nil
 }
 
-// arm lets the next read wait for the client for the idle time, or a little
-// less: setting a deadline is not free.
+// arm lets the next read wait for the client, unless reading was stopped.
 func (b *partBody) arm() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopped {
 		return false
 	}
-	if now := time.Now(); now.Sub(b.armed) > b.idle/4 {
-		b.armed = now
-		_ = b.rc.SetReadDeadline(now.Add(b.idle))
-	}
+	b.idle.arm()
 	return true
 }
 
@@ -405,9 +398,8 @@ func (b *partBody) arm() bool {
 func (b *partBody) rest() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.stopped && !b.armed.IsZero() {
-		b.armed = time.Time{}
-		_ = b.rc.SetReadDeadline(time.Time{})
+	if !b.stopped {
+		b.idle.rest()
 	}
 }
 

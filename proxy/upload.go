@@ -143,7 +143,7 @@ func (x *exchange) put(ctx context.Context, up Upstream) error {
 	x.transfer.Expect(x.r.ContentLength)
 	body := &uploadBody{
 		src: pipe.reader(ctx, x.transfer.Reader(x.r.Body)), size: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
-		rc: http.NewResponseController(x.w), idle: cmp.Or(x.h.UploadIdle, 20*time.Second),
+		idle: x.idleTimer(),
 	}
 	defer func() { x.in = body.release() }()
 	return x.send(ctx, up, body)
@@ -286,16 +286,14 @@ type uploadBody struct {
 	size   int64
 	commit func() error
 	hurry  func()
-	rc     *http.ResponseController // nil if no client is waited for
-	idle   time.Duration            // how long the client may send nothing
+	idle   *idleTimer // nil if no client is waited for
 
-	mu    sync.Mutex
-	armed time.Time // when the client was last given its idle time
-	left  int64     // bytes still to come
-	read  int64
-	err   error // why the client's body ended early
-	sent  bool  // the last bytes were given out
-	done  bool  // nothing more is given out
+	mu   sync.Mutex
+	left int64 // bytes still to come
+	read int64
+	err  error // why the client's body ended early
+	sent bool  // the last bytes were given out
+	done bool  // nothing more is given out
 }
 
 func (b *uploadBody) Read(p []byte) (int, error) {
@@ -325,20 +323,15 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// arm lets the next read wait for the client for the idle time, or a little
-// less: setting a deadline is not free.
+// arm lets the next read wait for the client, if there is more to come.
 func (b *uploadBody) arm() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.done {
 		return errShortBody
 	}
-	if b.rc == nil {
-		return nil
-	}
-	if now := time.Now(); b.left > 0 && now.Sub(b.armed) > b.idle/4 {
-		b.armed = now
-		_ = b.rc.SetReadDeadline(now.Add(b.idle))
+	if b.left > 0 {
+		b.idle.arm()
 	}
 	return nil
 }
