@@ -279,6 +279,11 @@ func (r *MintRequest) check() error {
 	for name, value := range r.Labels {
 		texts["labels"] += name + "," + value + ","
 	}
+	return checkTexts(texts)
+}
+
+// checkTexts names the first field that holds what is not text.
+func checkTexts(texts map[string]string) error {
 	for _, field := range slices.Sorted(maps.Keys(texts)) {
 		if !utf8.ValidString(texts[field]) {
 			return fmt.Errorf("%s: is not valid UTF-8", field)

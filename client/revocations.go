@@ -2,14 +2,10 @@ package client
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
-	"unicode/utf8"
 )
 
 // Rule says which tokens to revoke. Of the fields that select, those that are
@@ -131,12 +127,7 @@ func (r *Rule) check() error {
 	for name, value := range r.Labels {
 		texts["labels"] += name + "," + value + ","
 	}
-	for _, field := range slices.Sorted(maps.Keys(texts)) {
-		if !utf8.ValidString(texts[field]) {
-			return fmt.Errorf("%s: is not valid UTF-8", field)
-		}
-	}
-	return nil
+	return checkTexts(texts)
 }
 
 // RevokeBy revokes what a rule covers. When it returns without error that

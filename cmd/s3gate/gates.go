@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"s3gate/client"
 )
 
 func newGates() *cobra.Command {
@@ -28,28 +31,16 @@ func newListGates() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		p := newPrinter(cmd)
-		t := p.table()
-		defer t.Flush()
-		if !p.json {
-			fmt.Fprintln(t, "NAME\tSTATE\tPOSITION\tLAG\tDURABILITY")
-		}
-		for _, g := range gates {
-			err := p.print(g, func(*printer) {
-				state, lag := "silent", strconv.FormatInt(g.Lag, 10)
-				if g.Live {
-					state = "live"
-				}
-				if g.Lag == 0 && !g.CaughtUp {
-					lag = "?" // it knows another life of Redis
-				}
-				fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", g.Name, state, g.Position.Seq, lag, g.Durability)
-			})
-			if err != nil {
-				return err
+		return printTable(newPrinter(cmd), "NAME\tSTATE\tPOSITION\tLAG\tDURABILITY", gates, func(w io.Writer, g client.Gate) {
+			state, lag := "silent", strconv.FormatInt(g.Lag, 10)
+			if g.Live {
+				state = "live"
 			}
-		}
-		return nil
+			if g.Lag == 0 && !g.CaughtUp {
+				lag = "?" // it knows another life of Redis
+			}
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", g.Name, state, g.Position.Seq, lag, g.Durability)
+		})
 	}
 	return cmd
 }

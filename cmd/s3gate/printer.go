@@ -46,6 +46,22 @@ func (p *printer) say(format string, args ...any) {
 // table aligns columns.
 func (p *printer) table() *tabwriter.Writer { return tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0) }
 
+// printTable prints rows under a head, whose columns are separated by tabs, or
+// each as one line of JSON.
+func printTable[T any](p *printer, head string, rows []T, line func(io.Writer, T)) error {
+	t := p.table()
+	defer t.Flush()
+	if !p.json {
+		fmt.Fprintln(t, head)
+	}
+	for _, row := range rows {
+		if err := p.print(row, func(*printer) { line(t, row) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // isTerminal reports whether a person reads or writes there.
 func isTerminal(v any) bool {
 	f, ok := v.(*os.File)

@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"s3gate/client"
 )
 
 func newTransfers() *cobra.Command {
@@ -30,23 +33,16 @@ func newListTransfers() *cobra.Command {
 			return err
 		}
 		p := newPrinter(cmd)
-		t := p.table()
-		defer t.Flush()
-		if !p.json {
-			fmt.Fprintln(t, "ID\tDIRECTION\tOBJECT\tBYTES\tOF\tPER SECOND\tSINCE\tTOKEN\tSUBJECT\tGATE")
-		}
-		for _, r := range all.Transfers {
-			err := p.print(r, func(*printer) {
-				size := "?"
-				if r.Size > 0 {
-					size = strconv.FormatInt(r.Size, 10)
-				}
-				fmt.Fprintf(t, "%s\t%s\t%s/%s\t%d\t%s\t%d\t%s\t%s\t%s\t%s\n", r.ID, r.Direction, r.Bucket, r.Key+r.Prefix,
-					r.Bytes, size, r.BytesPerSecond, r.Since.Local().Format(time.DateTime), r.Token, r.Subject, r.Gate)
-			})
-			if err != nil {
-				return err
+		err = printTable(p, "ID\tDIRECTION\tOBJECT\tBYTES\tOF\tPER SECOND\tSINCE\tTOKEN\tSUBJECT\tGATE", all.Transfers, func(w io.Writer, r client.Transfer) {
+			size := "?"
+			if r.Size > 0 {
+				size = strconv.FormatInt(r.Size, 10)
 			}
+			fmt.Fprintf(w, "%s\t%s\t%s/%s\t%d\t%s\t%d\t%s\t%s\t%s\t%s\n", r.ID, r.Direction, r.Bucket, r.Key+r.Prefix,
+				r.Bytes, size, r.BytesPerSecond, r.Since.Local().Format(time.DateTime), r.Token, r.Subject, r.Gate)
+		})
+		if err != nil {
+			return err
 		}
 		for _, gate := range all.Silent {
 			p.say("gate %s did not answer; without a lease what runs there waits", gate)
