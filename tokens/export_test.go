@@ -13,7 +13,6 @@ var (
 	DecodeGrant = decodeGrant
 	ErrRecord   = errRecord
 	NewNonce    = newNonce
-	MarkOf      = mark
 )
 
 const MaxBacklog = maxBacklog
