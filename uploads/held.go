@@ -60,7 +60,7 @@ func (h *Held) Fence() int64 { return h.fence }
 // keep keeps the hold until it is let go of, or lost. A Redis that is away does
 // not end it: who takes the upload over then has a higher fence.
 func (h *Held) keep() {
-	tick := time.NewTicker(holdEvery)
+	tick := time.NewTicker(h.journal.opts.holdEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -69,7 +69,7 @@ func (h *Held) keep() {
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(h.ctx, noteTimeout)
-		status, err := h.run(ctx, h.journal.scripts.Read, holdLife, -1)
+		status, err := h.run(ctx, h.journal.scripts.Read, h.journal.opts.holdLife, -1)
 		cancel()
 		if err == nil && status != "ok" {
 			h.cancel(ErrTaken)
@@ -113,7 +113,7 @@ func (h *Held) Creating(ctx context.Context) error {
 		return nil
 	}
 	h.Multipart = true
-	return h.note(ctx, holdLife, -1, "m", "1")
+	return h.note(ctx, h.journal.opts.holdLife, -1, "m", "1")
 }
 
 // Created notes what S3 calls the multipart upload.
@@ -122,7 +122,7 @@ func (h *Held) Created(ctx context.Context, id string) error {
 		return nil
 	}
 	h.UploadID = id
-	return h.note(ctx, holdLife, -1, "i", id, "l", flag(h.Stray))
+	return h.note(ctx, h.journal.opts.holdLife, -1, "i", id, "l", flag(h.Stray))
 }
 
 // Astray says that S3 may have begun a multipart upload whose ID was lost with
@@ -140,7 +140,7 @@ func (h *Held) Completing(ctx context.Context, parts []s3client.Part) error {
 		return nil
 	}
 	h.State, h.Parts = Completing, Fingerprint(parts)
-	return h.note(ctx, holdLife, -1, "s", string(Completing), "p", h.Parts)
+	return h.note(ctx, h.journal.opts.holdLife, -1, "s", string(Completing), "p", h.Parts)
 }
 
 // Done notes that the upload was stored, and lets go of it. One that can be
