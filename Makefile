@@ -21,7 +21,7 @@ MINIO_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/minio-$(MINIO_VER
 MINIO         := $(MINIO_DIR)/minio
 
 # Programs that the tests run, and the Debian packages that have them.
-PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs /usr/sbin/nginx:nginx chromium:chromium faketime:faketime
+PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime
 
 .PHONY: test unit lint cross deps build bench fuzz soak
 
