@@ -90,15 +90,20 @@ func (x *exchange) checkAbsent(ctx context.Context, up Upstream) error {
 	if x.grant().Upload.Overwrite {
 		return nil
 	}
-	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
-	if err != nil {
-		return err
+	for failed := 0; ; {
+		resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return errExists
+			}
+			return nil // what else it may be, the upload will tell
+		}
+		// A stream may not come a second time.
+		if failed++; failed >= x.h.Multipart.tries() || !passing(err) || !x.h.Multipart.pause(ctx, failed) {
+			return err
+		}
 	}
-	resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
-		return errExists
-	}
-	return nil // what else it may be, the upload will tell
 }
 
 // beginUpload begins a multipart upload. When the answer is lost S3 may have
