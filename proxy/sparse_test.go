@@ -168,7 +168,7 @@ func TestPlanOfTheLargestObject(t *testing.T) {
 }
 
 // 5 TiB in fact, of known and of unknown length, through a memory of 1 GiB
-// (S7). It copies each byte twice, which takes some minutes.
+// (S7). It copies each byte twice, which takes a quarter of an hour.
 func TestSoakLargestObject(t *testing.T) {
 	if os.Getenv("S3GATE_TEST_UPLOADS") != "soak" {
 		t.Skip("make soak runs it")
