@@ -92,15 +92,18 @@ func (x *exchange) checkAbsent(ctx context.Context, up Upstream) error {
 	if x.grant().Upload.Overwrite {
 		return nil
 	}
-	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
-	if err != nil {
-		return err
-	}
-	resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
-		return uploads.ErrExists
-	}
-	return nil // what else it may be, the upload will tell
+	// It is repeated: a stream may not come a second time.
+	return x.h.Multipart.retry().Do(ctx, func() error {
+		resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return uploads.ErrExists
+		}
+		return nil // what else it may be, the upload will tell
+	})
 }
 
 // beginUpload begins a multipart upload. When the answer is lost S3 may have

@@ -197,7 +197,7 @@ func embedded(code string) http.HandlerFunc {
 
 // A request that fails in passing is sent again, out of the memory.
 func TestUploadInPartsTriesAgain(t *testing.T) {
-	for _, of := range []string{create, uploadPart, complete} {
+	for _, of := range []string{http.MethodHead, create, uploadPart, complete} {
 		for _, test := range []struct {
 			name   string
 			answer http.HandlerFunc

@@ -16,6 +16,7 @@ import (
 
 	"s3gate/auth"
 	"s3gate/client"
+	"s3gate/internal/config"
 	"s3gate/internal/gate"
 	"s3gate/internal/s3gatetest"
 )
@@ -38,8 +39,9 @@ func TestMain(m *testing.M) {
 type orders struct {
 	S3        *s3gatetest.Endpoint
 	Redis     string
-	Cert, Key string // files; "" for plain HTTP
-	Dir       string // where it keeps its files
+	Cert, Key string         // files; "" for plain HTTP
+	Dir       string         // where it keeps its files
+	Upload    *config.Upload // nil means the defaults
 }
 
 // The files of the process: where it answers, and what its oracle has seen.
@@ -62,6 +64,9 @@ func obey(text string) error {
 	defer out.Close()
 	cfg := (&world{s3: o.S3, redis: o.Redis}).config()
 	cfg.Links.Cert, cfg.Links.Key = o.Cert, o.Key
+	if o.Upload != nil {
+		cfg.Upload = *o.Upload
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	g, err := gate.Open(ctx, cfg, gate.Options{
@@ -103,7 +108,14 @@ type gateProcess struct {
 // process starts a gate that can serve.
 func (w *world) process(t *testing.T, cert, key string) *gateProcess {
 	t.Helper()
-	p := &gateProcess{orders: orders{S3: w.s3, Redis: w.redis, Cert: cert, Key: key, Dir: t.TempDir()}}
+	return w.processWith(t, orders{S3: w.s3, Redis: w.redis, Cert: cert, Key: key})
+}
+
+// processWith starts a gate with these orders.
+func (w *world) processWith(t *testing.T, o orders) *gateProcess {
+	t.Helper()
+	o.Dir = t.TempDir()
+	p := &gateProcess{orders: o}
 	text, err := json.Marshal(p.orders)
 	if err != nil {
 		t.Fatal(err)
