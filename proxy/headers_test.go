@@ -134,9 +134,9 @@ func TestRequestAllowList(t *testing.T) {
 		{"HEAD", "HEAD", get(), map[string]string{"Range": "bytes=0-3", "If-Match": etag},
 			append([]string{"If-Match", "X-Amz-Checksum-Mode"}, signed...)},
 		{"PUT", "PUT", put(), map[string]string{
-			"Content-Type": "text/plain", "Content-Language": "en", "Content-Encoding": "gzip", "Content-Md5": "1B2M2Y8AsgTpgAmY7PhCfg==",
+			"Content-Type": "text/plain", "Content-Language": "en", "Content-Encoding": "gzip", "Content-Md5": checksum("md5", "body"), "X-Amz-Checksum-Crc32": checksum("crc32", "body"), "X-Amz-Checksum-Algorithm": canaryClient, "Repr-Digest": "sha-256=:" + checksum("sha256", "body") + ":",
 			"Content-Disposition": "inline; filename=" + canaryClient, "Cache-Control": "public", "Expires": modified, "Range": "bytes=0-3",
-		}, append([]string{"Content-Type", "Content-Language", "Content-Encoding", "Content-Md5", "Content-Length",
+		}, append([]string{"Content-Type", "Content-Language", "Content-Encoding", "Content-Md5", "Content-Length", "X-Amz-Checksum-Crc32",
 			"If-None-Match", "X-Amz-Meta-S3gate-Use"}, signed...)},
 	} {
 		t.Run(test.name, func(t *testing.T) {

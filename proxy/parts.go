@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,8 +42,23 @@ type Multipart struct {
 	// and so on; 0 means 200 ms.
 	Backoff time.Duration
 
-	once   sync.Once
-	shared *memory
+	once    sync.Once
+	shared  *memory
+	retries atomic.Uint64
+}
+
+// MultipartStats is what uploads in parts take and do, at one moment.
+type MultipartStats struct {
+	// Held is how many bytes of memory parts have, of Limit.
+	Held, Limit int64
+	// Retries counts parts that were sent again.
+	Retries uint64
+}
+
+// Stats returns the present MultipartStats.
+func (m *Multipart) Stats() MultipartStats {
+	shared := m.memory()
+	return MultipartStats{Held: shared.held.Load(), Limit: shared.size, Retries: m.retries.Load()}
 }
 
 // The defaults in bytes.
@@ -98,6 +115,7 @@ type partSender struct {
 	*Multipart
 	up     Upstream
 	upload *s3client.Upload
+	sums   bool // each part carries a checksum
 	group  *errgroup.Group
 	ctx    context.Context // ends with the first part that fails, whose error is its cause
 	stop   func()          // ends it
@@ -132,21 +150,41 @@ func (s *partSender) send(number int, b *buffer) {
 }
 
 func (s *partSender) try(number int, b *buffer) (etag string, err error) {
+	sum := ""
+	if s.sums {
+		sum = b.md5()
+	}
 	for failed := 0; ; {
 		if s.ctx.Err() != nil {
 			return "", context.Cause(s.ctx)
 		}
-		resp, err := s.up.Do(s.ctx, s.upload.PartRequest(number, b.reader(), b.size))
+		r := s.upload.PartRequest(number, b.reader(), b.size)
+		if sum != "" {
+			r.Header = http.Header{"Content-Md5": {sum}}
+		}
+		resp, err := s.up.Do(s.ctx, r)
 		if err == nil {
 			etag, err = s3client.ReadPart(resp)
 		}
 		if err == nil {
 			return etag, nil
 		}
-		if failed++; failed >= s.tries() || !passing(err) || !s.pause(s.ctx, failed) {
+		if isDamage(err) {
+			err = fmt.Errorf("%w: a part was damaged on its way: %w", errUpstream, err)
+		} else if !passing(err) {
 			return "", err
 		}
+		if failed++; failed >= s.tries() || !s.pause(s.ctx, failed) {
+			return "", err
+		}
+		s.retries.Add(1)
 	}
+}
+
+// isDamage reports whether S3 got something else than what is in memory.
+func isDamage(err error) bool {
+	var answered *s3client.Error
+	return errors.As(err, &answered) && (answered.Code == "BadDigest" || answered.Code == "InvalidDigest")
 }
 
 // wait returns the parts in their order when all have been sent, or the error

@@ -100,12 +100,26 @@ var causes = []struct {
 	{s3client.ErrCredentials, unavailable},
 	{errUnknown, problem{status: http.StatusGatewayTimeout, code: "OutcomeUnknown",
 		message: "The storage did not say whether it kept the upload. The link stays in use until that is known."}},
+	{errIdle, problem{status: http.StatusRequestTimeout, code: "RequestTimeout",
+		message: "The upload came too slowly, so it was given up and nothing was stored. Send it again."}},
 	{errShortBody, badUpload},
+	{errOverwrite, problem{status: http.StatusNotImplemented, code: "OverwriteNotPrevented",
+		message: "The storage cannot keep this upload from replacing a file, and this link does not permit that. Tell whoever gave it to you."}},
 	{errExists, exists},
 	{errLength, problem{status: http.StatusLengthRequired, code: "MissingContentLength",
 		message: "An upload without a body must say so: Content-Length: 0."}},
 	{errDigest, badDigest},
 	{errDigestBad, badDigestForm},
+	{errDigestUnknown, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "That kind of checksum is not known: send x-amz-checksum-crc32, -crc32c, -crc64nvme, -sha1 or -sha256."}},
+	{errDigestSeveral, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "Send one x-amz-checksum header, not several."}},
+	{errDigestPromised, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "x-amz-sdk-checksum-algorithm promises a checksum that is not in a header."}},
+	{errMetadata, problem{status: http.StatusBadRequest, code: "InvalidArgument",
+		message: "Values of x-amz-meta headers must be printable US-ASCII."}},
+	{errMetadataSize, problem{status: http.StatusBadRequest, code: "MetadataTooLarge",
+		message: fmt.Sprintf("The metadata has more than the %d bytes that are possible.", tokens.MaxMetadataBytes)}},
 	{errEncoding, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send the plain bytes of the file: aws-chunked and STREAMING-… bodies are not taken."}},
 	{errTwoRanges, problem{status: http.StatusBadRequest, code: "InvalidRequest",
@@ -149,6 +163,7 @@ func problemOf(err error) problem {
 		rng      *rangeError
 		large    *tooLargeError
 		media    *typeError
+		missing  *missingError
 		spent    *tokens.SpentError
 		tries    *tokens.TriesError
 		answer   *answerError
@@ -172,6 +187,12 @@ func problemOf(err error) problem {
 		}
 		return problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
 			message: fmt.Sprintf("The upload has %d bytes; this link permits at most %d.", large.size, large.limit)}
+	case errors.As(err, &missing):
+		return problem{status: http.StatusBadRequest, code: "MissingChecksum",
+			message: "This link takes only uploads with a checksum: send " + checksumHeader(missing.checksum) + "."}
+	case errors.As(err, &media) && media.sniffed:
+		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
+			message: "This link takes only " + strings.Join(media.allowed, ", ") + ", and the upload does not look like that."}
 	case errors.As(err, &media):
 		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
 			message: "This link takes only " + strings.Join(media.allowed, ", ") + "; declare it in Content-Type."}
