@@ -89,32 +89,35 @@ func (x *exchange) mustBeAbsent(ctx context.Context, up Upstream) error {
 // probeTimeout bounds the requests of a probe together.
 const probeTimeout = 30 * time.Second
 
-// probe stores a small object twice, the second time where it is. An object
-// that another probe has left makes it shorter.
+// probe finds out whether the store heeds If-None-Match, and logs if not.
 func (x *exchange) probe(ctx context.Context, up Upstream) (heeds bool, err error) {
 	// The next upload wants to know it too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
 	key := cmp.Or(x.h.TempPrefix, ".s3gate/") + "probe"
-	for try := 0; try < 2 && !heeds; try++ {
-		status, err := x.putCanary(ctx, up, key)
-		switch {
-		case err != nil:
-			return false, fmt.Errorf("probing with %s whether the store heeds If-None-Match: %w", key, err)
-		case status == http.StatusPreconditionFailed:
-			heeds = true
-		case status == http.StatusNotImplemented:
-			return false, nil
-		case try == 0:
-			defer removeCanary(ctx, up, key)
-		}
-	}
-	if !heeds && x.h.Logger != nil {
+	heeds, err = x.tryCanary(ctx, up, key)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("probing with %s whether the store heeds If-None-Match: %w", key, err)
+	case !heeds && x.h.Logger != nil:
 		x.h.Logger.LogAttrs(ctx, slog.LevelError,
 			"the store ignores If-None-Match: uploads that may not overwrite are refused; see no_overwrite of the bucket",
 			slog.String("bucket", x.grant().Bucket))
 	}
-	return heeds, nil
+	return heeds, err
+}
+
+// tryCanary stores a small object twice, the second time where it is. One that
+// another probe has left makes it shorter.
+func (x *exchange) tryCanary(ctx context.Context, up Upstream, key string) (heeds bool, err error) {
+	for range 2 {
+		status, err := x.putCanary(ctx, up, key)
+		if err != nil || status != http.StatusOK {
+			return status == http.StatusPreconditionFailed, err
+		}
+		defer removeCanary(ctx, up, key)
+	}
+	return false, nil
 }
 
 // putCanary returns the status of an answer that tells something.

@@ -170,7 +170,7 @@ func (s *partSender) try(number int, b *buffer) (etag string, err error) {
 			return etag, nil
 		}
 		if isDamage(err) {
-			err = fmt.Errorf("%w: a part was damaged on its way: %w", errUpstream, err)
+			err = damaged(err)
 		} else if !passing(err) {
 			return "", err
 		}
@@ -181,10 +181,13 @@ func (s *partSender) try(number int, b *buffer) (etag string, err error) {
 	}
 }
 
+// damaged is the storage's fault and not the client's.
+func damaged(err error) error { return fmt.Errorf("%w: damaged on its way: %w", errUpstream, err) }
+
 // isDamage reports whether S3 got something else than what is in memory.
 func isDamage(err error) bool {
 	var answered *s3client.Error
-	return errors.As(err, &answered) && (answered.Code == "BadDigest" || answered.Code == "InvalidDigest")
+	return errors.As(err, &answered) && (answered.Code == "BadDigest" || answered.Code == "XAmzContentChecksumMismatch")
 }
 
 // wait returns the parts in their order when all have been sent, or the error

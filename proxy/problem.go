@@ -145,15 +145,16 @@ var storageCodes = map[string]problem{
 		message: "The file behind this link is archived and must be restored before it can be fetched."},
 	"EntityTooLarge": {status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
 		message: "The file is larger than the storage takes."},
-	"BadDigest":            badDigest,
-	"InvalidDigest":        badDigestForm,
-	"IncompleteBody":       badUpload,
-	"RequestTimeout":       badUpload,
-	"SlowDown":             storageBusy,
-	"ServiceUnavailable":   storageBusy,
-	"ExpiredToken":         unavailable,
-	"TokenRefreshRequired": unavailable,
-	"RequestTimeTooSkewed": unavailable,
+	"BadDigest":                   badDigest,
+	"XAmzContentChecksumMismatch": badDigest, // MinIO
+	"InvalidDigest":               badDigestForm,
+	"IncompleteBody":              badUpload,
+	"RequestTimeout":              badUpload,
+	"SlowDown":                    storageBusy,
+	"ServiceUnavailable":          storageBusy,
+	"ExpiredToken":                unavailable,
+	"TokenRefreshRequired":        unavailable,
+	"RequestTimeTooSkewed":        unavailable,
 }
 
 // problemOf turns an error into what the client hears.

@@ -215,6 +215,9 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 		if resp.StatusCode == http.StatusPreconditionFailed {
 			err = errExists
 		}
+		if body.md5 != "" && isDamage(err) {
+			err = damaged(err) // it was right in memory
+		}
 		if resp.StatusCode < 500 || resp.StatusCode == http.StatusServiceUnavailable {
 			return err // S3 says that it has not stored it
 		}
