@@ -186,6 +186,39 @@ func TestRequestAllowList(t *testing.T) {
 	}
 }
 
+// The same for an upload in parts, request by request (S3).
+func TestRequestAllowListInParts(t *testing.T) {
+	want := map[string][]string{
+		"HEAD":     nil,
+		create:     {"Content-Length", "Content-Type", "X-Amz-Meta-S3gate-Use"},
+		uploadPart: {"Content-Length"},
+		complete:   {"Content-Length", "Content-Type", "If-None-Match"},
+	}
+	for _, length := range lengths {
+		g := newPartsGate(t, http1)
+		r := g.request("PUT", g.mint(put()), length.body(noise(3*testPart)))
+		for name, values := range hostileRequest {
+			r.Header[name] = values
+		}
+		r.Header.Set("Content-Type", "text/plain")
+		r.URL.RawQuery = "uploadId=" + canaryClient + "&partNumber=7"
+		if a := g.do(r); a.StatusCode != 200 {
+			t.Fatalf("%s: %s %s", length.name, a.Status, a.body)
+		}
+		for _, got := range g.s3.log() {
+			of := kind(got.method, got.target)
+			names := slices.Sorted(maps.Keys(got.header))
+			allowed := append([]string{"Authorization", "User-Agent", "X-Amz-Content-Sha256", "X-Amz-Date"}, want[of]...)
+			if slices.Sort(allowed); !slices.Equal(names, allowed) {
+				t.Errorf("%s, %s: s3 got the headers\n%q, want\n%q", length.name, of, names, allowed)
+			}
+			if strings.Contains(got.target+fmt.Sprint(got.header), canaryClient) {
+				t.Errorf("%s, %s: s3 got %s %v", length.name, of, got.target, got.header)
+			}
+		}
+	}
+}
+
 // raw sends a request as it stands and returns the answer.
 func (g *gate) raw(request string) answer {
 	g.t.Helper()

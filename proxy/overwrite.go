@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"s3gate/s3client"
+	"s3gate/uploads"
 )
 
 // NoOverwrite is how an upload that may not replace an object doesn't.
@@ -78,7 +79,7 @@ func (x *exchange) mustBeAbsent(ctx context.Context, up Upstream) error {
 	switch resp.StatusCode {
 	case http.StatusOK:
 		resp.Body.Close()
-		return errExists
+		return uploads.ErrExists
 	case http.StatusNotFound:
 		resp.Body.Close()
 		return nil

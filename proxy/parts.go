@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"s3gate/s3client"
+	"s3gate/uploads"
 )
 
 // Multipart sends uploads in parts that one request cannot carry: those that
@@ -79,35 +80,8 @@ func (m *Multipart) memory() *memory {
 	return m.shared
 }
 
-// tries is how often a request is sent.
-func (m *Multipart) tries() int { return cmp.Or(m.Tries, 4) }
-
-// pause waits before another try, the first of which is 1; false says that ctx
-// has ended.
-func (m *Multipart) pause(ctx context.Context, failed int) bool {
-	timer := time.NewTimer(cmp.Or(m.Backoff, 200*time.Millisecond) << min(failed-1, 6))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// passing reports whether a request that failed so may succeed when it is sent
-// again. Of credentials that have expired the bucket gets new ones.
-func passing(err error) bool {
-	var answered *s3client.Error
-	if !errors.As(err, &answered) {
-		return !errors.Is(err, s3client.ErrCredentials)
-	}
-	switch answered.Code {
-	case "InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "ExpiredToken", "TokenRefreshRequired":
-		return true
-	}
-	return answered.Status >= 500 && answered.Status != http.StatusNotImplemented || answered.Status == http.StatusTooManyRequests
-}
+// retry says how often a request is sent.
+func (m *Multipart) retry() uploads.Retry { return uploads.Retry{Tries: m.Tries, Backoff: m.Backoff} }
 
 // partSender sends the parts of one upload, some at a time. It is used by one
 // goroutine.
@@ -154,9 +128,13 @@ func (s *partSender) try(number int, b *buffer) (etag string, err error) {
 	if s.sums {
 		sum = b.md5()
 	}
-	for failed := 0; ; {
+	tries := 0
+	err = s.retry().Do(s.ctx, func() error {
 		if s.ctx.Err() != nil {
-			return "", context.Cause(s.ctx)
+			return errStopped
+		}
+		if tries++; tries > 1 {
+			s.retries.Add(1)
 		}
 		r := s.upload.PartRequest(number, b.reader(), b.size)
 		if sum != "" {
@@ -166,29 +144,28 @@ func (s *partSender) try(number int, b *buffer) (etag string, err error) {
 		if err == nil {
 			etag, err = s3client.ReadPart(resp)
 		}
-		if err == nil {
-			return etag, nil
-		}
 		if isDamage(err) {
 			err = damaged(err)
-		} else if !passing(err) {
-			return "", err
 		}
-		if failed++; failed >= s.tries() || !s.pause(s.ctx, failed) {
-			return "", err
-		}
-		s.retries.Add(1)
+		return err
+	})
+	if errors.Is(err, errStopped) {
+		err = context.Cause(s.ctx)
 	}
+	return etag, err
 }
 
-// damaged is the storage's fault and not the client's.
-func damaged(err error) error { return fmt.Errorf("%w: damaged on its way: %w", errUpstream, err) }
+// damaged is the storage's fault and not the client's. What S3 said is only for
+// the log: to send it again may help.
+func damaged(err error) error { return fmt.Errorf("%w: damaged on its way: %v", errUpstream, err) }
 
 // isDamage reports whether S3 got something else than what is in memory.
 func isDamage(err error) bool {
 	var answered *s3client.Error
 	return errors.As(err, &answered) && (answered.Code == "BadDigest" || answered.Code == "XAmzContentChecksumMismatch")
 }
+
+var errStopped = errors.New("sending was stopped")
 
 // wait returns the parts in their order when all have been sent, or the error
 // of the first that was not. No request is on its way any more then.

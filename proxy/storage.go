@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"s3gate/tokens"
+	"s3gate/uploads"
 )
 
 // Storage says how a bucket keeps what is uploaded, and what can be relied on.
@@ -58,7 +59,7 @@ func (x *exchange) ofObject() http.Header {
 	for name, value := range x.metadata {
 		header.Set(metadataPrefix+name, value)
 	}
-	header.Set(useMark, x.use.Mark())
+	header.Set(uploads.UseMark, x.use.Mark())
 	storage := x.storage()
 	storage.encrypt(header)
 	if class := cmp.Or(x.grant().Upload.StorageClass, storage.Class); class != "" {

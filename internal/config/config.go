@@ -250,9 +250,6 @@ type Upload struct {
 	// MinRate is how many bytes a second a client must send of its body, on
 	// average over IdleTimeout. Default 1024; 0 lets it be slow.
 	MinRate int64 `koanf:"min_rate"`
-	// TempPrefix begins the keys of objects that are the gate's own. Default
-	// .s3gate/.
-	TempPrefix string `koanf:"temp_prefix"`
 	// SingleMax is the size in bytes of the largest upload of known length that
 	// goes to S3 as one request; others go in parts. At most 5 GiB, which is
 	// S3's limit and the default.
@@ -271,6 +268,15 @@ type Upload struct {
 	// Backoff is the wait before the second try, and doubles with each. Default
 	// 200ms.
 	Backoff time.Duration `koanf:"backoff"`
+	// ResumeWindow is how long after it was last worked on an upload that can be
+	// resumed is kept. Default 24h.
+	ResumeWindow time.Duration `koanf:"resume_window"`
+	// SweepAfter is how long after its gate was last heard of another gate ends
+	// an upload. Default 15m.
+	SweepAfter time.Duration `koanf:"sweep_after"`
+	// TempPrefix begins the keys of objects that are the gate's own. Default
+	// ".s3gate/".
+	TempPrefix string `koanf:"temp_prefix"`
 }
 
 // maxTempPrefix leaves room in a key for what is put after it.
@@ -341,8 +347,9 @@ func Default() *Config {
 		},
 		Revocation: Revocation{Lease: time.Second, StallTimeout: time.Minute},
 		Upload: Upload{
-			IdleTimeout: 20 * time.Second, MinRate: 1 << 10, TempPrefix: ".s3gate/", SingleMax: 5 << 30, Memory: 256 << 20, PartSize: 8 << 20,
+			IdleTimeout: 20 * time.Second, MinRate: 1 << 10, SingleMax: 5 << 30, Memory: 256 << 20, PartSize: 8 << 20,
 			Concurrency: 4, Tries: 4, Backoff: 200 * time.Millisecond,
+			ResumeWindow: 24 * time.Hour, SweepAfter: 15 * time.Minute, TempPrefix: ".s3gate/",
 		},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
@@ -394,6 +401,10 @@ func (c *Config) Validate() error {
 		bad("tokens.cache_entries", "must not be less than 0")
 	}
 	c.Upload.validate(bad)
+	if c.Upload.SweepAfter < c.Revocation.StallTimeout {
+		// Its own gate could still go on with the upload.
+		bad("upload.sweep_after", "must be at least revocation.stall_timeout, which is %s, got %s", c.Revocation.StallTimeout, c.Upload.SweepAfter)
+	}
 	c.validateBuckets(bad)
 	if a := c.Audit.ClientAddress; a != "full" && a != "prefix" && a != "none" {
 		bad("audit.client_address", "must be full, prefix or none, got %q", a)
@@ -410,6 +421,7 @@ func (c *Config) Validate() error {
 		"passcode.tries": int64(c.Passcode.Tries), "passcode.window": int64(c.Passcode.Window),
 		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upload.concurrency": int64(c.Upload.Concurrency),
 		"upload.tries": int64(c.Upload.Tries), "upload.backoff": int64(c.Upload.Backoff), "upload.single_max": c.Upload.SingleMax,
+		"upload.resume_window": int64(c.Upload.ResumeWindow), "upload.sweep_after": int64(c.Upload.SweepAfter),
 		"upstream.dial_timeout":     int64(c.Upstream.DialTimeout),
 		"upstream.response_timeout": int64(c.Upstream.ResponseTimeout), "upstream.max_idle": int64(c.Upstream.MaxIdle),
 	} {
