@@ -97,6 +97,12 @@ type Upload struct {
 	MaxBytes     int64    `json:"max_bytes,omitempty"`
 	ContentTypes []string `json:"content_types,omitempty"`
 	Overwrite    bool     `json:"overwrite,omitempty"`
+	// KeyTemplate is the whole key of what is stored below a Prefix, such as
+	// "incoming/{date}/{uuid}/{filename}"; "" means the prefix and then
+	// "{uuid}/{filename}".
+	KeyTemplate string `json:"key_template,omitempty"`
+	// RevealKey tells the uploader that key, in X-S3gate-Key.
+	RevealKey bool `json:"reveal_key,omitempty"`
 }
 
 // Grant is what a token permits.
@@ -142,6 +148,15 @@ type Token struct {
 	// Durability is what its uses and its revocation are worth; see [Receipt].
 	Durability string `json:"durability"`
 	Grant
+	*UploadParameters // nil for a get
+}
+
+// UploadParameters make the JSON form of a put's Token what Uppy's
+// getUploadParameters returns.
+type UploadParameters struct {
+	Fields  struct{}          `json:"fields"`  // of a form, which a PUT does not have
+	Headers map[string]string `json:"headers"` // what the upload has to declare
+	Expires int64             `json:"expires"` // whole seconds that the token lives
 }
 
 // Format writes the ID for every verb.
@@ -191,6 +206,7 @@ type UseReceipt struct {
 	Size       int64      `json:"size"`
 	ETag       string     `json:"etag,omitempty"`
 	VersionID  string     `json:"version_id,omitempty"`
+	Key        string     `json:"key"` // of the object, or the prefix of a get
 	Bytes      int64      `json:"bytes"`
 	Ranges     [][2]int64 `json:"ranges,omitempty"` // first byte, and the byte after the last
 	Outcome    string     `json:"outcome"`          // complete or aborted
@@ -275,6 +291,7 @@ func (r *MintRequest) check() error {
 	}
 	if r.Upload != nil {
 		texts["upload.content_types"] = strings.Join(r.Upload.ContentTypes, ",")
+		texts["upload.key_template"] = r.Upload.KeyTemplate
 	}
 	for name, value := range r.Labels {
 		texts["labels"] += name + "," + value + ","

@@ -71,6 +71,7 @@ func (x *exchange) upload() error {
 	if err != nil {
 		return err
 	}
+	x.place(tailName(x.tail))
 	if err := checkUpload(x.r, use.Grant.Upload); err != nil {
 		return err
 	}
@@ -258,7 +259,7 @@ func (x *exchange) putHeader(size int64) http.Header {
 // stored charges the use and answers a PUT as S3 does.
 func (x *exchange) stored(ctx context.Context, from http.Header, size int64) {
 	x.use.Stored(tokens.Object{
-		Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
+		Key: x.key(), Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
 	})
 	x.use.Commit(ctx)
 	header := x.w.Header()
@@ -267,6 +268,7 @@ func (x *exchange) stored(ctx context.Context, from http.Header, size int64) {
 			header[asSent(name)] = values
 		}
 	}
+	x.revealKey()
 	header.Set("Content-Length", "0")
 	x.writeHeader(http.StatusOK)
 }

@@ -45,6 +45,8 @@ const (
 	fieldRevGen
 	fieldRevSeq
 	fieldSelfRevoke
+	fieldKeyTemplate
+	fieldRevealKey
 )
 
 var errRecord = errors.New("unreadable token record")
@@ -96,6 +98,8 @@ func encodeGrant(g *Grant) []byte {
 	number(fieldRevSeq, g.RevSeq)
 	number(fieldSelfRevoke, int64(protowire.EncodeBool(g.SelfRevoke)))
 	number(fieldOverwrite, int64(protowire.EncodeBool(g.Upload.Overwrite)))
+	text(fieldKeyTemplate, g.Upload.KeyTemplate)
+	number(fieldRevealKey, int64(protowire.EncodeBool(g.Upload.RevealKey)))
 	text(fieldIssuer, g.Issuer)
 	text(fieldIssuedBy, g.IssuedBy)
 	if !g.IssuedAt.IsZero() {
@@ -175,6 +179,8 @@ func (g *Grant) setText(num protowire.Number, v string) error {
 		g.Clients = append(g.Clients, v)
 	case fieldPrefix:
 		g.Prefix = v
+	case fieldKeyTemplate:
+		g.Upload.KeyTemplate = v
 	case fieldVersionID:
 		g.VersionID = v
 	case fieldIfMatch:
@@ -209,6 +215,8 @@ func (g *Grant) setNumber(num protowire.Number, v int64) error {
 		g.RevSeq = v
 	case fieldSelfRevoke:
 		g.SelfRevoke = v != 0
+	case fieldRevealKey:
+		g.Upload.RevealKey = v != 0
 	case fieldIssuedAt:
 		g.IssuedAt = time.UnixMilli(v).UTC()
 	default:

@@ -46,6 +46,8 @@ func grants() *rapid.Generator[tokens.Grant] {
 			Upload: tokens.Upload{
 				MaxBytes:  rapid.Int64().Draw(t, "max_bytes"),
 				Overwrite: rapid.Bool().Draw(t, "overwrite"),
+
+				KeyTemplate: text.Draw(t, "key_template"), RevealKey: rapid.Bool().Draw(t, "reveal_key"),
 			},
 			Issuer: text.Draw(t, "issuer"), IssuedBy: text.Draw(t, "issued_by"),
 		}

@@ -80,6 +80,7 @@ func (g *Grant) Validate(limits Limits, now time.Time) error {
 		g.validateFilename,
 		func() error { return g.Response.validate(l, g.Operation) },
 		func() error { return g.Upload.validate(l, g.Operation) },
+		g.validateDrop,
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {
@@ -97,10 +98,14 @@ func (g *Grant) validateTarget() error {
 		return fieldErrorf("bucket", "is required: an alias from the gate's configuration")
 	case g.Key != "" && g.Prefix != "":
 		return fieldErrorf("prefix", "and key exclude each other")
+	case g.Key != "" && g.Upload.KeyTemplate != "":
+		return fieldErrorf("upload.key_template", "and key exclude each other")
+	case g.Key == "" && g.Prefix == "" && g.Upload.KeyTemplate != "":
+		return fieldErrorf("upload.key_template", "must begin with a folder such as incoming/, or prefix is required; got %q", clip(g.Upload.KeyTemplate))
 	case g.Key == "" && g.Prefix == "":
 		return fieldErrorf("key", "is required, or prefix")
-	case g.Prefix != "" && g.Operation != Get:
-		return fieldErrorf("prefix", `is for operation "get" only`)
+	case g.List && g.Operation != Get:
+		return fieldErrorf("list", `is for operation "get" only`)
 	case g.List && g.Prefix == "":
 		return fieldErrorf("list", "is for a prefix only")
 	case g.Prefix != "":
@@ -272,7 +277,7 @@ func (r *Response) validate(l Limits, op Operation) error {
 }
 
 func (u *Upload) validate(l Limits, op Operation) error {
-	if op != Put && (u.MaxBytes != 0 || u.ContentTypes != nil || u.Overwrite) {
+	if op != Put && (u.MaxBytes != 0 || u.ContentTypes != nil || u.Overwrite || u.KeyTemplate != "" || u.RevealKey) {
 		return fieldErrorf("upload", `is for operation "put" only`)
 	}
 	if err := validateRange("upload.max_bytes", u.MaxBytes, MaxUploadBytes); err != nil {

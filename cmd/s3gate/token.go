@@ -30,15 +30,18 @@ func newMint() *cobra.Command {
 		overwrite, inline, once bool
 		slack, passcodeFile     string
 		prefix, selfRevoke      bool
+		keyTemplate             string
 	)
 	cmd := &cobra.Command{
 		Use:   "mint get|put BUCKET/KEY",
 		Short: "Mint a token and print its link",
 		Long: `Mint a token and print its link. BUCKET is an alias of the gate; the rest, to the
-last character, is the key. s3://BUCKET/KEY is understood too.`,
+last character, is the key. s3://BUCKET/KEY is understood too. With --prefix it is what
+all keys begin with: those that can be downloaded, or those that uploads get.`,
 		Example: `  s3gate token mint get docs/report.pdf --expires-in 7d
   s3gate token mint get docs/report.pdf --once --subject ada@example.com
-  s3gate token mint put inbox/video.mp4 --max-bytes 2GiB --content-type 'video/*'`,
+  s3gate token mint put inbox/video.mp4 --max-bytes 2GiB --content-type 'video/*'
+  s3gate token mint put inbox/incoming/ --prefix --max-uses 20`,
 		Args: exactly(2),
 	}
 	f := cmd.Flags()
@@ -62,20 +65,22 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 	f.StringVar(&r.Confirm, "confirm", "", "whether browsers show a page first: auto, always or never (default auto: for limited tokens)")
 	f.BoolVar(&selfRevoke, "self-revoke", false, "let whoever has the link revoke it with DELETE (default: if it has one use)")
 	f.BoolVar(&r.List, "list", false, "let whoever has the link list what is below BUCKET/PREFIX/")
-	f.BoolVar(&prefix, "prefix", false, "take BUCKET/PREFIX for everything below it")
+	f.BoolVar(&prefix, "prefix", false, "take BUCKET/PREFIX for everything below it; uploads get keys that the gate makes")
 	f.StringVar(&response.Filename, "filename", "", "the name to save under")
 	f.BoolVar(&inline, "inline", false, "let browsers show the file instead of saving it")
 	f.StringVar(&response.ContentType, "response-type", "", "the media type to answer with")
 	f.StringVar(&maxBytes, "max-bytes", "", "the largest upload, such as 100MiB")
 	f.StringSliceVar(&contentTypes, "content-type", nil, "media types that may be uploaded, such as image/*; may be repeated")
 	f.BoolVar(&overwrite, "overwrite", false, "let the upload replace an object that exists")
+	f.StringVar(&keyTemplate, "key-template", "", "how uploads below BUCKET/PREFIX are stored: the whole key, with {date}, {uuid} and {filename}; implies --prefix")
+	f.BoolVar(&upload.RevealKey, "reveal-key", false, "tell the uploader that key")
 	apiFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		r.Operation = args[0]
 		if r.Bucket, r.Key, err = splitTarget(args[1]); err != nil {
 			return err
 		}
-		if prefix {
+		if prefix || keyTemplate != "" {
 			r.Key, r.Prefix = "", r.Key
 		}
 		if f.Changed("resume-slack") {
@@ -109,14 +114,14 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 		if response != (client.Response{}) {
 			r.Response = &response
 		}
-		upload.ContentTypes, upload.Overwrite = contentTypes, overwrite
+		upload.ContentTypes, upload.Overwrite, upload.KeyTemplate = contentTypes, overwrite, keyTemplate
 		if upload.MaxBytes, err = parseBytes(maxBytes); err != nil {
 			return err
 		}
 		if r.Bandwidth, err = parseBytes(bandwidth); err != nil {
 			return err
 		}
-		if upload.MaxBytes > 0 || overwrite || len(contentTypes) > 0 {
+		if upload.MaxBytes > 0 || overwrite || len(contentTypes) > 0 || keyTemplate != "" || upload.RevealKey {
 			r.Upload = &upload
 		}
 		r.Labels = labels
@@ -296,9 +301,16 @@ func showStatus(p *printer, s *client.Status) {
 	for _, o := range s.Open {
 		row("open use", fmt.Sprintf("%d of %d bytes, %d left, until %s", o.Bytes, o.Size, o.Left, o.Until.Local().Format(time.DateTime)))
 	}
+	if s.Upload != nil {
+		row("stored as", s.Upload.KeyTemplate)
+	}
 	for _, r := range s.Receipts {
-		row("receipt", strings.TrimSpace(fmt.Sprintf("%s  %s  %d of %d bytes in %d requests  %s",
-			r.Ended.Local().Format(time.DateTime), r.Outcome, r.Bytes, r.Size, r.Requests, r.Client)))
+		key := ""
+		if s.Operation == "put" && s.Prefix != "" {
+			key = r.Key
+		}
+		row("receipt", strings.TrimSpace(fmt.Sprintf("%s  %s  %d of %d bytes in %d requests  %s  %s",
+			r.Ended.Local().Format(time.DateTime), r.Outcome, r.Bytes, r.Size, r.Requests, r.Client, key)))
 	}
 	if r := s.Revocation; r != nil {
 		row("revoked", strings.TrimSpace(r.At.Local().Format(time.DateTime)+" by "+r.Author+" "+r.Reason))
