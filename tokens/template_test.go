@@ -72,7 +72,11 @@ func TestOnlyADropBoxHasATemplate(t *testing.T) {
 	}{
 		{"key and template", func(g *tokens.Grant) { g.Upload.KeyTemplate = "in/{uuid}" }, "upload.key_template: and key exclude each other"},
 		{"key, revealed", func(g *tokens.Grant) { g.Upload.RevealKey = true }, "upload.reveal_key: is for a prefix, or upload.key_template, only"},
-		{"get with a template", func(g *tokens.Grant) { *g = getGrant(); g.Key, g.Prefix = "", "in/"; g.Upload.KeyTemplate = "in/{uuid}" },
+		{"get with a template", func(g *tokens.Grant) {
+			*g = getGrant()
+			g.Key, g.Prefix = "", "in/"
+			g.Upload.KeyTemplate = "in/{uuid}"
+		},
 			`upload: is for operation "put" only`},
 		{"get, revealed", func(g *tokens.Grant) { *g = getGrant(); g.Upload.RevealKey = true }, `upload: is for operation "put" only`},
 		{"get of a prefix", func(g *tokens.Grant) { *g = getGrant(); g.Key, g.Prefix = "", "in/" }, ""},
