@@ -55,7 +55,7 @@ func application(t *testing.T, g *testGate, script, file []byte, mint string) (u
 	}
 	serve("/{$}", "text/html", []byte(`<!doctype html><link rel="icon" href="data:,"><title>upload</title><body><script src="/script.js"></script>`))
 	serve("/script.js", "text/javascript", script)
-	serve("/file", "image/png", file)
+	serve("/file", "application/octet-stream", file) // the browser does not know better than the token
 	mux.HandleFunc("POST /mint", func(w http.ResponseWriter, r *http.Request) {
 		req, err := http.NewRequestWithContext(r.Context(), "POST", g.APIURL()+"/v1/tokens", strings.NewReader(mint))
 		if err != nil {
