@@ -12,6 +12,7 @@ import (
 
 	"s3gate/revocation"
 	"s3gate/tokens"
+	"s3gate/uploads"
 )
 
 // exchange is one request on its way through the handler.
@@ -36,6 +37,8 @@ type exchange struct {
 	maybe   int64 // bytes that may have left besides, in a write that failed
 	err     error // why it failed, for the log
 	left    error // why parts of an upload may be left in the bucket
+	held    *uploads.Held
+	result  http.Header // what S3 said of an upload that it has stored
 	hurried sync.Once
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/base64"
@@ -12,9 +13,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"s3gate/s3client"
+	"s3gate/uploads"
 )
 
 // What is wrong with the checksum of an upload that is sent in parts, of
@@ -52,27 +53,28 @@ func (x *exchange) putInParts(ctx context.Context, up Upstream) error {
 	if !asked {
 		err = x.checkAbsent(ctx, up)
 	}
+	held := ctx
+	if err == nil {
+		held, err = x.hold(ctx)
+	}
 	var upload *s3client.Upload
 	if err == nil {
-		upload, err = x.beginUpload(ctx, up)
+		upload, err = x.beginUpload(held, up)
 	}
 	if err != nil {
 		b.release()
 		return err
 	}
-	sender := newPartSender(ctx, &x.h.Multipart, up, upload)
+	sender := newPartSender(held, &x.h.Multipart, up, upload)
 	parts, err := x.sendParts(sender, body, b)
 	if err == nil {
 		err = body.verify()
 	}
 	if err == nil {
-		err = x.transfer.Commit()
+		err = x.complete(held, sender, parts, body.read)
 	}
-	if err == nil {
-		err = x.complete(ctx, sender, parts, body.read)
-	}
-	if err != nil && !errors.Is(err, errUnknown) {
-		x.abortUpload(ctx, sender)
+	if err != nil && !errors.Is(err, uploads.ErrUnknown) {
+		x.left = x.dropParts(ctx, up, upload)
 	}
 	return err
 }
@@ -96,7 +98,7 @@ func (x *exchange) checkAbsent(ctx context.Context, up Upstream) error {
 	}
 	resp.Body.Close()
 	if resp.StatusCode == http.StatusOK {
-		return errExists
+		return uploads.ErrExists
 	}
 	return nil // what else it may be, the upload will tell
 }
@@ -105,23 +107,59 @@ func (x *exchange) checkAbsent(ctx context.Context, up Upstream) error {
 // begun one that nobody knows of, so one that cannot be read is not asked for
 // again.
 func (x *exchange) beginUpload(ctx context.Context, up Upstream) (*s3client.Upload, error) {
-	m, agent := &x.h.Multipart, string(x.grant().ID)
-	for failed := 0; ; {
+	if err := x.held.Creating(ctx); err != nil {
+		return nil, err
+	}
+	u := &s3client.Upload{Key: x.key(), Agent: string(x.grant().ID)}
+	var unreadable error
+	err := x.h.Multipart.retry().Do(ctx, func() error {
 		header := x.ofObject()
 		// It is the sum of the whole, and this request has no body.
 		header.Del("Content-Md5")
-		resp, err := up.Do(ctx, s3client.NewUploadRequest(x.key(), header, agent))
-		var id string
+		resp, err := up.Do(ctx, s3client.NewUploadRequest(u.Key, header, u.Agent))
 		if err == nil {
-			id, err = s3client.ReadUploadID(resp)
+			u.ID, err = s3client.ReadUploadID(resp)
 		}
-		if err == nil {
-			return &s3client.Upload{Key: x.key(), ID: id, Agent: agent}, nil
+		var answered *s3client.Error
+		if err != nil && !errors.As(err, &answered) && !errors.Is(err, s3client.ErrCredentials) {
+			x.held.Astray()
 		}
-		if failed++; failed >= m.tries() || !passing(err) || errors.Is(err, s3client.ErrMultipart) || !m.pause(ctx, failed) {
-			return nil, err
+		if errors.Is(err, s3client.ErrMultipart) {
+			unreadable = err
+			return nil
 		}
+		return err
+	})
+	if err = cmp.Or(err, unreadable); err != nil {
+		return nil, err
 	}
+	if err := x.held.Created(ctx, u.ID); err != nil {
+		x.left = x.dropParts(ctx, up, u)
+		return nil, err
+	}
+	return u, nil
+}
+
+// dropParts drops the parts, whatever has become of the request.
+func (x *exchange) dropParts(ctx context.Context, up Upstream, u *s3client.Upload) error {
+	return uploads.Abort(context.WithoutCancel(ctx), up, u, x.h.Multipart.retry())
+}
+
+// complete makes the parts an object, unless that may not be any more.
+func (x *exchange) complete(ctx context.Context, s *partSender, parts []s3client.Part, size int64) error {
+	if err := x.held.Completing(ctx, parts); err != nil {
+		return err
+	}
+	if err := x.transfer.Commit(); err != nil {
+		return err
+	}
+	// Only S3 can say now what becomes of it, whatever the client does.
+	from, err := x.target().Complete(context.WithoutCancel(ctx), s.up, s.upload, parts, x.h.Multipart.retry())
+	if err != nil {
+		return err
+	}
+	x.stored(ctx, from, size)
+	return nil
 }
 
 // sendParts sends b, which is the first part, and all that follow.
@@ -149,107 +187,6 @@ func (x *exchange) sendParts(s *partSender, body *partBody, b *buffer) ([]s3clie
 		return nil, err
 	}
 	return s.wait()
-}
-
-// complete asks S3 to make the parts an object, and finds out what became of
-// it.
-func (x *exchange) complete(ctx context.Context, s *partSender, parts []s3client.Part, size int64) error {
-	// Only S3 can say now what becomes of it, whatever the client does.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), completeTimeout)
-	defer cancel()
-	// S3 says that it failed and may be wrong; or nobody knows what it says.
-	var doubt, lost bool
-	for failed := 0; ; {
-		header := http.Header{}
-		if !x.grant().Upload.Overwrite {
-			header.Set("If-None-Match", "*")
-		}
-		resp, err := s.up.Do(ctx, s.upload.CompleteRequest(parts, header))
-		var from http.Header
-		if err == nil {
-			from, err = s3client.ReadCompleted(resp)
-		}
-		if err == nil {
-			x.stored(ctx, from, size)
-			return nil
-		}
-		var answered *s3client.Error
-		switch {
-		case errors.Is(err, s3client.ErrCredentials): // nothing was sent
-		case !errors.As(err, &answered), answered.Status == http.StatusBadGateway, answered.Status == http.StatusGatewayTimeout:
-			doubt, lost = true, true
-		case answered.Status >= 500 && answered.Status != http.StatusServiceUnavailable, answered.Status == http.StatusOK && passing(err):
-			doubt = true
-		case answered.Status == http.StatusPreconditionFailed || answered.Code == "PreconditionFailed":
-			err = fmt.Errorf("%w: %w", errExists, err)
-			lost = false // if what is there is not ours, ours never will be
-		case answered.Code == "NoSuchUpload":
-			lost = doubt // it may be gone because it was completed
-		}
-		if failed++; failed < s.tries() && passing(err) && s.pause(ctx, failed) {
-			continue
-		}
-		if !doubt {
-			return err // S3 says that it has not stored it, and always did
-		}
-		return x.resolve(ctx, s.up, err, !lost, size)
-	}
-}
-
-// completeTimeout bounds all tries to complete an upload. S3 needs minutes for
-// thousands of parts.
-const completeTimeout = 15 * time.Minute
-
-// abortUpload drops the parts, whatever has become of the request. What it
-// cannot drop stays until somebody sweeps the bucket.
-func (x *exchange) abortUpload(ctx context.Context, s *partSender) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
-	defer cancel()
-	for failed := 0; ; {
-		err := s.abort(ctx)
-		if err == nil {
-			return
-		}
-		if failed++; failed >= s.tries() || !s.pause(ctx, failed) {
-			x.left = err
-			return
-		}
-	}
-}
-
-// abortTimeout bounds all tries to abort an upload.
-const abortTimeout = 30 * time.Second
-
-// errPartsLeft is an upload that is still there after it was aborted.
-var errPartsLeft = errors.New("parts are left of an aborted upload")
-
-// abort aborts the upload and looks whether anything is left: a part whose
-// request was cut off may have come after that.
-func (s *partSender) abort(ctx context.Context) error {
-	resp, err := s.up.Do(ctx, s.upload.AbortRequest())
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusOK {
-		err := s3client.ReadError(resp)
-		if err.Status == http.StatusNotFound {
-			return nil
-		}
-		return err
-	}
-	drainAndClose(resp.Body)
-	if resp, err = s.up.Do(ctx, s.upload.ListRequest(0)); err != nil {
-		return err
-	}
-	_, _, err = s3client.ReadParts(resp)
-	var answered *s3client.Error
-	switch {
-	case err == nil:
-		return errPartsLeft
-	case errors.As(err, &answered) && answered.Status < 500:
-		return nil // it is gone, or the gate may not list: then it was aborted at least
-	}
-	return err
 }
 
 // partBody reads a client's body into memory. It is used by one goroutine, but

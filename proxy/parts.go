@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"s3gate/s3client"
+	"s3gate/uploads"
 )
 
 // Multipart sends uploads in parts that one request cannot carry: those that
@@ -62,35 +62,8 @@ func (m *Multipart) memory() *memory {
 	return m.shared
 }
 
-// tries is how often a request is sent.
-func (m *Multipart) tries() int { return cmp.Or(m.Tries, 4) }
-
-// pause waits before another try, the first of which is 1; false says that ctx
-// has ended.
-func (m *Multipart) pause(ctx context.Context, failed int) bool {
-	timer := time.NewTimer(cmp.Or(m.Backoff, 200*time.Millisecond) << min(failed-1, 6))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// passing reports whether a request that failed so may succeed when it is sent
-// again. Of credentials that have expired the bucket gets new ones.
-func passing(err error) bool {
-	var answered *s3client.Error
-	if !errors.As(err, &answered) {
-		return !errors.Is(err, s3client.ErrCredentials)
-	}
-	switch answered.Code {
-	case "InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "ExpiredToken", "TokenRefreshRequired":
-		return true
-	}
-	return answered.Status >= 500 && answered.Status != http.StatusNotImplemented || answered.Status == http.StatusTooManyRequests
-}
+// retry says how often a request is sent.
+func (m *Multipart) retry() uploads.Retry { return uploads.Retry{Tries: m.Tries, Backoff: m.Backoff} }
 
 // partSender sends the parts of one upload, some at a time. It is used by one
 // goroutine.
@@ -132,22 +105,23 @@ func (s *partSender) send(number int, b *buffer) {
 }
 
 func (s *partSender) try(number int, b *buffer) (etag string, err error) {
-	for failed := 0; ; {
+	err = s.retry().Do(s.ctx, func() error {
 		if s.ctx.Err() != nil {
-			return "", context.Cause(s.ctx)
+			return errStopped
 		}
 		resp, err := s.up.Do(s.ctx, s.upload.PartRequest(number, b.reader(), b.size))
 		if err == nil {
 			etag, err = s3client.ReadPart(resp)
 		}
-		if err == nil {
-			return etag, nil
-		}
-		if failed++; failed >= s.tries() || !passing(err) || !s.pause(s.ctx, failed) {
-			return "", err
-		}
+		return err
+	})
+	if errors.Is(err, errStopped) {
+		err = context.Cause(s.ctx)
 	}
+	return etag, err
 }
+
+var errStopped = errors.New("sending was stopped")
 
 // wait returns the parts in their order when all have been sent, or the error
 // of the first that was not. No request is on its way any more then.

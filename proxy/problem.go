@@ -12,6 +12,7 @@ import (
 	"s3gate/revocation"
 	"s3gate/s3client"
 	"s3gate/tokens"
+	"s3gate/uploads"
 )
 
 // problem is an error as the client hears of it: fixed words, apart from the
@@ -98,10 +99,17 @@ var causes = []struct {
 		message: "Too many wrong digits came from this network. Try again later.", retry: 10}},
 	{tokens.ErrUnproven, unavailable},
 	{s3client.ErrCredentials, unavailable},
-	{errUnknown, problem{status: http.StatusGatewayTimeout, code: "OutcomeUnknown",
+	{uploads.ErrUnknown, problem{status: http.StatusGatewayTimeout, code: "OutcomeUnknown",
 		message: "The storage did not say whether it kept the upload. The link stays in use until that is known."}},
+	{uploads.ErrJournal, unavailable},
+	{uploads.ErrGone, problem{status: http.StatusNotFound, code: "NoSuchUpload",
+		message: "There is no such upload, or not any more. Begin another one."}},
+	{uploads.ErrBusy, problem{status: http.StatusLocked, code: "UploadInUse",
+		message: "Another request goes on with this upload. Try again in a moment.", retry: 2}},
+	{uploads.ErrTaken, problem{status: http.StatusLocked, code: "UploadInUse",
+		message: "Another request has taken this upload over.", retry: 2}},
 	{errShortBody, badUpload},
-	{errExists, exists},
+	{uploads.ErrExists, exists},
 	{errLength, problem{status: http.StatusLengthRequired, code: "MissingContentLength",
 		message: "An upload without a body must say so: Content-Length: 0."}},
 	{errDigest, badDigest},
@@ -180,7 +188,7 @@ func problemOf(err error) problem {
 			message: "The passcode of this link was wrong too often. Try again later."}
 	case errors.As(err, &answer):
 		return problem{status: http.StatusForbidden, code: "ConfirmationRequired", message: answer.words}
-	case errors.Is(err, s3client.ErrUnreachable) && !errors.Is(err, errUnknown) &&
+	case errors.Is(err, s3client.ErrUnreachable) && !errors.Is(err, uploads.ErrUnknown) &&
 		(errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded)):
 		p := storageTrouble
 		p.status = http.StatusGatewayTimeout

@@ -31,6 +31,7 @@ import (
 	"s3gate/revocation"
 	"s3gate/s3client"
 	"s3gate/tokens"
+	"s3gate/uploads"
 )
 
 // Tokens decides what a token permits; [tokens.Store] is one. It must be safe
@@ -102,6 +103,9 @@ type Handler struct {
 	// Multipart sends uploads that one request cannot carry; the zero value is
 	// ready to use.
 	Multipart Multipart
+	// Journal knows the uploads that leave something behind if the gate dies; nil
+	// remembers none.
+	Journal *uploads.Journal
 	// Contact tells people on pages whom to ask, such as a mail
 	// address; "" leaves that out.
 	Contact string

@@ -10,10 +10,10 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"s3gate/s3client"
 	"s3gate/tokens"
+	"s3gate/uploads"
 )
 
 // What is wrong with an upload before a byte of it is read.
@@ -21,8 +21,6 @@ var (
 	errLength    = errors.New("upload that says nothing of a body")
 	errEncoding  = errors.New("upload in an encoding that is not passed on")
 	errShortBody = errors.New("upload ended early")
-	errExists    = errors.New("object exists")
-	errUnknown   = errors.New("outcome of the upload is unknown")
 )
 
 // tooLargeError is an upload over the limit. Its size is less than 0 if it did
@@ -36,10 +34,6 @@ type typeError struct{ allowed []string }
 
 func (e *typeError) Error() string { return "media type not permitted" }
 
-// useMark is the metadata by which an upload whose answer was lost is
-// recognized.
-const useMark = "X-Amz-Meta-S3gate-Use"
-
 // expectAbove is the size in bytes from which it is worth a round trip to
 // hear S3's refusal before the body.
 const expectAbove = 64 << 10
@@ -49,7 +43,7 @@ var uploadHeaders = []string{"Content-Type", "Content-Encoding", "Content-Langua
 
 // upload answers a PUT: by one streamed request to S3, or in parts where that
 // cannot be.
-func (x *exchange) upload() error {
+func (x *exchange) upload() (err error) {
 	if err := checkLength(x.r); err != nil {
 		return err
 	}
@@ -75,6 +69,7 @@ func (x *exchange) upload() error {
 	if err := checkUpload(x.r, use.Grant.Upload); err != nil {
 		return err
 	}
+	defer func() { x.endHold(ctx, err) }()
 	if size := x.r.ContentLength; size < 0 || size > cmp.Or(x.h.Multipart.SingleMax, s3client.MaxPart) {
 		return x.putInParts(ctx, up)
 	}
@@ -139,6 +134,14 @@ func maxUpload(limits tokens.Upload) int64 {
 
 // put streams the body.
 func (x *exchange) put(ctx context.Context, up Upstream) error {
+	if x.grant().Limited() {
+		// Nothing is left of it but the use.
+		held, err := x.hold(ctx)
+		if err != nil {
+			return err
+		}
+		ctx = held
+	}
 	pipe, closePipe := x.h.Bandwidth.open(x.grant())
 	defer closePipe()
 	x.transfer.Expect(x.r.ContentLength)
@@ -190,7 +193,7 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 	case err == nil:
 		err = s3client.ReadError(resp)
 		if resp.StatusCode == http.StatusPreconditionFailed {
-			err = errExists
+			err = uploads.ErrExists
 		}
 		if resp.StatusCode < 500 || resp.StatusCode == http.StatusServiceUnavailable {
 			return err // S3 says that it has not stored it
@@ -205,31 +208,19 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 	var answered *s3client.Error
 	failed := errors.As(err, &answered) &&
 		answered.Status != http.StatusBadGateway && answered.Status != http.StatusGatewayTimeout
-	return x.resolve(ctx, up, err, failed, body.size)
+	from, err := x.target().Resolve(context.WithoutCancel(ctx), up, err, failed)
+	if err != nil {
+		return err
+	}
+	x.stored(ctx, from, body.size)
+	return nil
 }
 
-// resolve finds out whether an upload of the size was stored, for whose
-// outcome there is only a cause to doubt it. It returns the cause if S3 has
-// said that it failed, and indeed it is not there.
-func (x *exchange) resolve(ctx context.Context, up Upstream, cause error, failed bool, size int64) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
-	notOurs := false
-	if err == nil {
-		resp.Body.Close()
-		notOurs = resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNotFound
-		if resp.StatusCode == http.StatusOK && resp.Header.Get(useMark) == x.use.Mark() {
-			x.stored(ctx, resp.Header, size)
-			return nil
-		}
+// target is the object that is to be.
+func (x *exchange) target() *uploads.Object {
+	return &uploads.Object{
+		Key: x.key(), Mark: x.use.Mark(), Overwrite: x.grant().Upload.Overwrite, Agent: string(x.grant().ID),
 	}
-	if notOurs && failed {
-		return cause
-	}
-	// S3 may store it yet. The use stays taken rather than be spent twice.
-	x.use.Keep()
-	return fmt.Errorf("%w: %w", errUnknown, cause)
 }
 
 // ofObject is what S3 is told of the object to be.
@@ -240,7 +231,7 @@ func (x *exchange) ofObject() http.Header {
 			header.Set(name, strings.Join(v, ", "))
 		}
 	}
-	header.Set(useMark, x.use.Mark())
+	header.Set(uploads.UseMark, x.use.Mark())
 	return header
 }
 
@@ -262,10 +253,12 @@ func (x *exchange) stored(ctx context.Context, from http.Header, size int64) {
 		Key: x.key(), Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
 	})
 	x.use.Commit(ctx)
+	x.result = http.Header{}
 	header := x.w.Header()
 	for name, values := range from {
 		if putAnswerHeader(name) {
 			header[asSent(name)] = values
+			x.result[name] = values
 		}
 	}
 	x.revealKey()

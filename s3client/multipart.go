@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The limits of multipart uploads (Amazon S3 User Guide, "Amazon S3 multipart
@@ -247,4 +248,52 @@ func readDocument(resp *http.Response, to any) error {
 		return fmt.Errorf("%w: %w", ErrMultipart, err)
 	}
 	return nil
+}
+
+// ListedUpload is a multipart upload that was begun, and neither completed nor
+// aborted.
+type ListedUpload struct {
+	Upload
+	// Initiated is when it was begun, by S3's clock.
+	Initiated time.Time
+}
+
+// NewListUploadsRequest returns the request for the multipart uploads of keys
+// that begin with prefix, up to a thousand, of which [ReadUploads] reads the
+// answer (Amazon S3 API, "ListMultipartUploads"). It needs the permission
+// s3:ListBucketMultipartUploads.
+func NewListUploadsRequest(prefix, agent string) *Request {
+	query := url.Values{"uploads": {""}, "prefix": {prefix}, "encoding-type": {"url"}}
+	return &Request{Method: http.MethodGet, Query: query, Agent: agent}
+}
+
+// ReadUploads reads the answer to [NewListUploadsRequest], whatever its status,
+// and closes its body. Errors: [*Error], [ErrMultipart].
+func ReadUploads(resp *http.Response) ([]ListedUpload, error) {
+	if resp.StatusCode != http.StatusOK {
+		return nil, ReadError(resp)
+	}
+	var doc struct {
+		XMLName      xml.Name `xml:"ListMultipartUploadsResult"`
+		EncodingType string
+		Uploads      []struct {
+			Key       string
+			UploadID  string `xml:"UploadId"`
+			Initiated time.Time
+		} `xml:"Upload"`
+	}
+	if err := readDocument(resp, &doc); err != nil {
+		return nil, err
+	}
+	var uploads []ListedUpload
+	for _, u := range doc.Uploads {
+		if doc.EncodingType == "url" {
+			var err error
+			if u.Key, err = url.QueryUnescape(u.Key); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrMultipart, err)
+			}
+		}
+		uploads = append(uploads, ListedUpload{Upload: Upload{Key: u.Key, ID: u.UploadID}, Initiated: u.Initiated})
+	}
+	return uploads, nil
 }

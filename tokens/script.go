@@ -26,7 +26,6 @@ var (
 	pinScript     = load("pin")
 	extendScript  = load("extend")
 	endScript     = load("end")
-	dueScript     = load("due")
 	closedScript  = load("closed")
 	receiptScript = load("receipt")
 	slotScript    = load("slot")

@@ -79,6 +79,7 @@ type Store struct {
 	scripts *script.Runner
 	opts    Options
 	settler *settler
+	watched *script.Agenda
 	cache   *grantCache // nil unless grants are kept
 	stop    context.CancelFunc
 	swept   chan struct{}
@@ -99,6 +100,7 @@ func New(rdb Redis, opts Options) *Store {
 	opts.slice = cmp.Or(opts.slice, Slice)
 	s := &Store{rdb: rdb, opts: opts, cache: newGrantCache(opts.Cache), swept: make(chan struct{})}
 	s.scripts = script.NewRunner(rdb, script.Acks{Replicas: opts.MinAcks, Timeout: opts.AckTimeout})
+	s.watched = &script.Agenda{Key: watchKey, Scripts: s.scripts, RDB: rdb}
 	s.settler = startSettler(s)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop

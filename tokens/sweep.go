@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"s3gate/internal/script"
 )
 
@@ -30,9 +28,7 @@ func (s *Store) watch(ctx context.Context, u *Use) error {
 	if err != nil {
 		return unproven(err)
 	}
-	at := u.now.Add(time.Since(u.begun)).Add(time.Duration(u.Grant.ResumeWindow))
-	err = s.rdb.ZAdd(ctx, watchKey, redis.Z{Member: string(raw) + u.nonce, Score: float64(at.UnixMilli())}).Err()
-	if err != nil {
+	if err := s.watched.Add(ctx, time.Duration(u.Grant.ResumeWindow), string(raw)+u.nonce); err != nil {
 		return unproven(err)
 	}
 	return nil
@@ -58,10 +54,11 @@ func (s *Store) sweep(ctx context.Context) {
 func (s *Store) Sweep(ctx context.Context) int {
 	n := 0
 	for ctx.Err() == nil {
-		due := s.due(ctx)
+		// When Redis is away they stay due.
+		due, _ := s.watched.Due(ctx, sweepMost, s.opts.sweepAgain)
 		for _, member := range due {
 			if len(member) <= idBytes {
-				s.rdb.ZRem(ctx, watchKey, member)
+				s.watched.Remove(ctx, member)
 				continue
 			}
 			if s.reportClosed(ctx, member, idOf([]byte(member[:idBytes])), member[idBytes:]) {
@@ -75,19 +72,6 @@ func (s *Store) Sweep(ctx context.Context) int {
 	return n
 }
 
-// due takes some uses to look at off the list, for a while.
-func (s *Store) due(ctx context.Context) []string {
-	status, r, err := s.run(ctx, dueScript, "sweep", []string{watchKey}, sweepMost, s.opts.sweepAgain.Milliseconds())
-	if err != nil || statusError(status) != nil {
-		return nil // Redis is away: they stay due
-	}
-	members := make([]string, len(r))
-	for i := range r {
-		members[i] = r.Text(i)
-	}
-	return members
-}
-
 // reportClosed looks at one use that is due. The report comes before it is
 // noted as made: a gate that dies in between makes another report twice, and
 // none is lost.
@@ -98,11 +82,7 @@ func (s *Store) reportClosed(ctx context.Context, member string, id ID, use stri
 	}
 	switch status {
 	case "open":
-		now, err := s.Now(ctx)
-		if err == nil {
-			at := now.Add(time.Duration(r.Number(0)) * time.Millisecond)
-			s.rdb.ZAdd(ctx, watchKey, redis.Z{Member: member, Score: float64(at.UnixMilli())})
-		}
+		_ = s.watched.Add(ctx, time.Duration(r.Number(0))*time.Millisecond, member)
 		return false
 	case "closed":
 		g, err := readGrant(id, r)
@@ -124,7 +104,7 @@ func (s *Store) reportClosed(ctx context.Context, member string, id ID, use stri
 			return true // told again later
 		}
 	}
-	s.rdb.ZRem(ctx, watchKey, member)
+	s.watched.Remove(ctx, member)
 	return status == "closed"
 }
 

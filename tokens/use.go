@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -26,6 +27,11 @@ type Ask struct {
 	// Span is the part of the object that it asks for. It matters to tokens
 	// whose uses may be resumed, and to them only.
 	Span Span
+	// Attempt is the [Use.Attempt] of an upload that an earlier request has
+	// begun, on this gate or another, and that this one goes on with: it has the
+	// same use, also when the token has expired meanwhile, unless its grant says
+	// CutAtExpiry. Whoever says so vouches for it. "" begins a use.
+	Attempt string
 	// Request names the request, and Client its client, in the receipt of the
 	// use; both may be empty.
 	Request, Client string
@@ -70,6 +76,13 @@ func (u *Use) Mark() string {
 	return mark(u.nonce)
 }
 
+// Attempt names the use for a later request that goes on with it; see
+// [Ask.Attempt]. It is for the gates alone: who knows it can end the use.
+func (u *Use) Attempt() string { return u.nonce }
+
+// MarkOf is the [Use.Mark] of an upload's attempt.
+func MarkOf(attempt string) string { return mark(attempt) }
+
 func mark(nonce string) string {
 	sum := sha256.Sum256([]byte(nonce))
 	return idEncoding.EncodeToString(sum[:idBytes])
@@ -83,13 +96,26 @@ func mark(nonce string) string {
 // but ErrUnknown and ErrUnproven the grant is returned in a Use that reserves
 // nothing.
 func (s *Store) Redeem(ctx context.Context, token Token, ask Ask) (*Use, error) {
-	return s.redeem(ctx, token.ID(), ask, newNonce())
+	return s.redeem(ctx, token.ID(), ask, cmp.Or(ask.Attempt, newNonce()))
 }
 
 // Look asks what Redeem would answer, without reserving a use or waiting for
 // one.
 func (s *Store) Look(ctx context.Context, token Token, ask Ask) (*Use, error) {
 	return s.tryRedeem(ctx, token.ID(), ask, "", false)
+}
+
+// Recover returns the use of an upload whose gate has died, so that somebody
+// else can end it as its owner would have: with Commit or Refund, and then End.
+// It asks for no permission; whether the token still lives is the error, one of
+// those of Redeem, and the Use is returned all the same, but for [ErrUnknown]
+// and [ErrUnproven].
+func (s *Store) Recover(ctx context.Context, id ID, attempt string) (*Use, error) {
+	u, err := s.tryRedeem(ctx, id, Ask{Operation: Put, Attempt: attempt}, "", false)
+	if u != nil {
+		u.nonce, u.held = attempt, u.Grant.Limited()
+	}
+	return u, err
 }
 
 func (s *Store) redeem(ctx context.Context, id ID, ask Ask, nonce string) (*Use, error) {
@@ -123,7 +149,7 @@ func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, pat
 	}
 	asked := s.cache.ask()
 	status, r, err := decide(ctx, redeemScript, id, append(useKeys(id, nonce), openKey(id)), opCode(ask.Operation), nonce,
-		s.opts.ReserveTimeout.Milliseconds(), ask.Span.From, ask.Span.To, flag(patient))
+		s.opts.ReserveTimeout.Milliseconds(), ask.Span.From, ask.Span.To, flag(patient), flag(ask.Attempt != ""))
 	switch {
 	case err != nil:
 	case status == "busy" && fault.On(fault.BusyIsUsed):
@@ -144,7 +170,7 @@ func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, pat
 		}
 	}
 	if errors.Is(err, ErrUnproven) {
-		if nonce != "" {
+		if nonce != "" && ask.Attempt == "" {
 			s.settler.later(&settlement{id: id, nonce: nonce, outcome: refund})
 		}
 		return nil, err

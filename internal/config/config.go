@@ -248,6 +248,14 @@ type Upload struct {
 	// Backoff is the wait before the second try, and doubles with each. Default
 	// 200ms.
 	Backoff time.Duration `koanf:"backoff"`
+	// ResumeWindow is how long after it was last worked on an upload that can be
+	// resumed is kept. Default 24h.
+	ResumeWindow time.Duration `koanf:"resume_window"`
+	// SweepAfter is how long after its gate was last heard of another gate ends
+	// an upload. Default 15m.
+	SweepAfter time.Duration `koanf:"sweep_after"`
+	// TempPrefix begins the keys of temporary objects. Default ".s3gate/".
+	TempPrefix string `koanf:"temp_prefix"`
 }
 
 func (u *Upload) validate(bad func(name, format string, args ...any)) {
@@ -311,6 +319,7 @@ func Default() *Config {
 		Upload: Upload{
 			IdleTimeout: 20 * time.Second, SingleMax: 5 << 30, Memory: 256 << 20, PartSize: 8 << 20,
 			Concurrency: 4, Tries: 4, Backoff: 200 * time.Millisecond,
+			ResumeWindow: 24 * time.Hour, SweepAfter: 15 * time.Minute, TempPrefix: ".s3gate/",
 		},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
@@ -362,6 +371,10 @@ func (c *Config) Validate() error {
 		bad("tokens.cache_entries", "must not be less than 0")
 	}
 	c.Upload.validate(bad)
+	if c.Upload.SweepAfter < c.Revocation.StallTimeout {
+		// Its own gate could still go on with the upload.
+		bad("upload.sweep_after", "must be at least revocation.stall_timeout, which is %s, got %s", c.Revocation.StallTimeout, c.Upload.SweepAfter)
+	}
 	c.validateBuckets(bad)
 	if a := c.Audit.ClientAddress; a != "full" && a != "prefix" && a != "none" {
 		bad("audit.client_address", "must be full, prefix or none, got %q", a)
@@ -378,6 +391,7 @@ func (c *Config) Validate() error {
 		"passcode.tries": int64(c.Passcode.Tries), "passcode.window": int64(c.Passcode.Window),
 		"upload.idle_timeout": int64(c.Upload.IdleTimeout), "upload.concurrency": int64(c.Upload.Concurrency),
 		"upload.tries": int64(c.Upload.Tries), "upload.backoff": int64(c.Upload.Backoff), "upload.single_max": c.Upload.SingleMax,
+		"upload.resume_window": int64(c.Upload.ResumeWindow), "upload.sweep_after": int64(c.Upload.SweepAfter),
 		"upstream.dial_timeout":     int64(c.Upstream.DialTimeout),
 		"upstream.response_timeout": int64(c.Upstream.ResponseTimeout), "upstream.max_idle": int64(c.Upstream.MaxIdle),
 	} {

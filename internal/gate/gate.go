@@ -34,6 +34,7 @@ import (
 	"s3gate/revocation"
 	"s3gate/s3client"
 	"s3gate/tokens"
+	"s3gate/uploads"
 )
 
 // Options are what does not come from the configuration.
@@ -64,6 +65,7 @@ type Gate struct {
 	rdb       redis.UniversalClient
 	leaseRDB  redis.UniversalClient // its own connections: requests must not hold up the lease
 	store     *tokens.Store
+	journal   *uploads.Journal
 	buckets   map[string]*s3client.Bucket
 	transfers *revocation.Transfers
 	member    *revocation.Member
@@ -73,6 +75,7 @@ type Gate struct {
 	links, api, ops *listener // ops may be nil
 	publicURL       string
 	serving         sync.WaitGroup
+	stopSweep       context.CancelFunc
 	failed          chan error
 }
 
@@ -81,7 +84,7 @@ type Gate struct {
 func Open(ctx context.Context, cfg *config.Config, opts Options) (*Gate, error) {
 	g := &Gate{
 		cfg: cfg, name: gateName(), logger: opts.Logger, transfers: &revocation.Transfers{},
-		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 3),
+		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 3), stopSweep: func() {},
 	}
 	if g.logger == nil {
 		g.logger = slog.New(slog.DiscardHandler)
@@ -108,6 +111,7 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	}
 	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
 	g.store = g.newStore()
+	g.journal = g.newJournal()
 	g.join(opts)
 	if err := g.listen(opts); err != nil {
 		return err
@@ -140,6 +144,27 @@ func (g *Gate) newStore() *tokens.Store {
 		},
 		Logger: g.logger,
 	})
+}
+
+func (g *Gate) newJournal() *uploads.Journal {
+	return uploads.New(g.rdb, uploads.Options{
+		Grace: g.cfg.Upload.SweepAfter, Resume: g.cfg.Upload.ResumeWindow,
+		MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout, Logger: g.logger,
+	})
+}
+
+// sweep ends uploads that other gates have left behind, until ctx is done.
+func (g *Gate) sweep(ctx context.Context) {
+	buckets := map[string]uploads.Upstream{}
+	for alias, b := range g.buckets {
+		buckets[alias] = b
+	}
+	s := &uploads.Sweeper{
+		Journal: g.journal, Buckets: buckets, Recover: g.store.Recover, Permits: g.transfers.Permits, Ended: g.useEnded,
+		TempPrefix: g.cfg.Upload.TempPrefix, Retry: uploads.Retry{Tries: g.cfg.Upload.Tries, Backoff: g.cfg.Upload.Backoff},
+		Logger: g.logger,
+	}
+	s.Run(ctx)
 }
 
 // join makes the gate one of those that follow the revocation log.
@@ -228,6 +253,7 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 			SingleMax: g.cfg.Upload.SingleMax, PartSize: g.cfg.Upload.PartSize, Memory: g.cfg.Upload.Memory,
 			Concurrency: g.cfg.Upload.Concurrency, Tries: g.cfg.Upload.Tries, Backoff: g.cfg.Upload.Backoff,
 		},
+		Journal: g.journal,
 		Revoke: func(ctx context.Context, id tokens.ID) error {
 			_, err := g.revoker().Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
 			return err
@@ -342,6 +368,9 @@ func (g *Gate) Await(ctx context.Context) error {
 
 // Start serves in the background. A listener that fails is reported by Wait.
 func (g *Gate) Start() {
+	ctx, stop := context.WithCancel(context.Background())
+	g.stopSweep = stop
+	g.serving.Go(func() { g.sweep(ctx) })
 	for _, l := range g.listeners() {
 		g.serving.Add(1)
 		go func() {
@@ -389,6 +418,7 @@ func (g *Gate) Close() error {
 			errs = append(errs, l.shutdown())
 		}
 	}
+	g.stopSweep()
 	g.serving.Wait()
 	g.waitTransfers()
 	return errors.Join(append(errs, g.closeAll())...)

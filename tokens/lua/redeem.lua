@@ -4,7 +4,8 @@
 -- ARGV call, operation, nonce ("" looks without reserving), ms after which the
 --      reservation of a download lapses, first byte asked for (negative counts
 --      from the end), byte to end before (0 is the end), "1" if a part may
---      wait for a use that is about to be open, "" if not
+--      wait for a use that is about to be open, "" if not, "1" if the nonce is of
+--      an upload that began in an earlier request, "" if not
 -- Returns {call, status, operation, grant, expires, not-before, max uses, resume
 -- window, resume slack, cut at expiry, now ms, bytes left, use, size, ETag,
 -- version}; all after the status only if the token is known, and all after
@@ -12,7 +13,7 @@
 -- and nothing is reserved for it; with "spent" no more is left of it than it says.
 -- The same nonce gets the same answer however often it asks, so a replayed
 -- command reserves one use.
-local call, op, nonce, lapse, from, to, patient = unpack(ARGV)
+local call, op, nonce, lapse, from, to, patient, begun = unpack(ARGV)
 local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd', 'r', 'l', 'e')
 if not r[1] then
   return {call, 'unknown'}
@@ -33,7 +34,9 @@ if r[6] then
   return answer('revoked')
 end
 local expired = now >= tonumber(r[3])
-if expired and (not r[7] or r[9]) then
+-- What began in time goes on, unless the grant says otherwise.
+local late = begun == '1' and op == 'p'
+if expired and (r[9] or not r[7] and not late) then
   return answer('expired')
 end
 if r[1] ~= op then
@@ -90,7 +93,7 @@ if r[7] then
   end
 end
 local part = not whole and (fit or most)
-if expired then
+if expired and not late then
   if fit or part then
     return answer('ok', fit or part)
   end
