@@ -97,7 +97,8 @@ const key = "in/file"
 func (w *world) begin(resumable bool) *lostUpload {
 	w.t.Helper()
 	ctx := w.t.Context()
-	token, _, err := w.store.Mint(ctx, tokens.Grant{Operation: tokens.Put, Bucket: "docs", Key: key, MaxUses: 1}, time.Hour)
+	box := tokens.Grant{Operation: tokens.Put, Bucket: "docs", Prefix: "in/", Upload: tokens.Upload{KeyTemplate: "in/{filename}"}, MaxUses: 1}
+	token, _, err := w.store.Mint(ctx, box, time.Hour)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func TestSweep(t *testing.T) {
 			if tails, err := (&uploads.Temp{Prefix: ".tmp/", Entry: &u.Entry}).List(t.Context(), w.bucket); err != nil || len(tails) > 0 {
 				t.Errorf("temporary objects left: %v, %v", tails, err)
 			}
-			if test.object && (len(w.ended) != 1 || w.ended[0].Size != 3 || w.ended[0].ETag == "" || w.ended[0].Use != u.use.Mark()) {
+			if test.object && (len(w.ended) != 1 || w.ended[0].Size != 3 || w.ended[0].ETag == "" || w.ended[0].Use != u.use.Mark() || w.ended[0].Key != key) {
 				t.Errorf("told of %+v", w.ended)
 			}
 			if n := w.sweeper.Sweep(t.Context()); n != 0 {
