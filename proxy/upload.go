@@ -69,6 +69,7 @@ func (x *exchange) upload() (err error) {
 	if err != nil {
 		return err
 	}
+	x.place(tailName(x.tail))
 	if err := x.checkUpload(); err != nil {
 		return err
 	}
@@ -264,7 +265,7 @@ func (x *exchange) putHeader(size int64) http.Header {
 // stored charges the use and answers a PUT as S3 does.
 func (x *exchange) stored(ctx context.Context, from http.Header, size int64) {
 	x.use.Stored(tokens.Object{
-		Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
+		Key: x.key(), Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
 	})
 	x.use.Commit(ctx)
 	x.h.Metrics.stored(x)
@@ -276,6 +277,7 @@ func (x *exchange) stored(ctx context.Context, from http.Header, size int64) {
 			x.result[name] = values
 		}
 	}
+	x.revealKey()
 	header.Set("Content-Length", "0")
 	x.writeHeader(http.StatusOK)
 }
