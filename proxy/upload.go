@@ -73,10 +73,16 @@ func (x *exchange) upload() (err error) {
 	if err := x.checkUpload(); err != nil {
 		return err
 	}
+	defer func() { x.endHold(ctx, err) }()
+	if x.grant().Limited() {
+		// Of one request only the use is left.
+		if ctx, err = x.hold(ctx); err != nil {
+			return err
+		}
+	}
 	if err := x.mayOverwrite(ctx, up); err != nil {
 		return err
 	}
-	defer func() { x.endHold(ctx, err) }()
 	if size := x.r.ContentLength; size < 0 || size > cmp.Or(x.h.Multipart.SingleMax, s3client.MaxPart) {
 		return x.putInParts(ctx, up)
 	}
@@ -149,14 +155,6 @@ func maxUpload(limits *tokens.Upload) int64 {
 
 // put streams the body.
 func (x *exchange) put(ctx context.Context, up Upstream) error {
-	if x.grant().Limited() {
-		// Nothing is left of it but the use.
-		held, err := x.hold(ctx)
-		if err != nil {
-			return err
-		}
-		ctx = held
-	}
 	pipe, closePipe := x.h.Bandwidth.open(x.grant())
 	defer closePipe()
 	x.transfer.Expect(x.r.ContentLength)
