@@ -31,14 +31,20 @@ func newMidway(w *world) *midway {
 	return m
 }
 
-// mint makes a token for an upload, at one of the gates.
+// mint makes a token for an upload, at one of the gates, which may have to get its
+// lease first.
 func (m *midway) mint(gate int, key string) *client.Token {
 	m.t.Helper()
-	token, err := m.gates[gate].api.Mint(m.t.Context(), client.MintRequest{Operation: "put", Bucket: "docs", Key: key})
-	if err != nil {
-		m.t.Fatal(err)
+	for tries := 0; ; tries++ {
+		token, err := m.gates[gate].api.Mint(m.t.Context(), client.MintRequest{Operation: "put", Bucket: "docs", Key: key})
+		if err == nil {
+			return token
+		}
+		if tries == 50 {
+			m.t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
-	return token
 }
 
 // put uploads through one of the gates, and returns the status, or 0 if there
