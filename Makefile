@@ -1,7 +1,8 @@
 # make test     everything: what CI runs
 # make bench    Go benchmarks with allocations
 # make fuzz     every fuzz target for FUZZTIME each
-# make soak     SOAK_OPS operations on gates in trouble, whose histories must fit
+# make soak     SOAK_OPS operations on gates in trouble, whose histories must fit,
+#               and uploads of sizes that take too long otherwise
 # make build    the binary, for this machine
 # make cross    builds for linux, darwin and windows
 
@@ -20,7 +21,7 @@ MINIO_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/minio-$(MINIO_VER
 MINIO         := $(MINIO_DIR)/minio
 
 # Programs that the tests run, and the Debian packages that have them.
-PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs /usr/sbin/nginx:nginx chromium:chromium faketime:faketime
+PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime
 
 .PHONY: test unit lint cross deps build bench fuzz soak
 
@@ -71,3 +72,4 @@ fuzz:
 
 soak:
 	S3GATE_SOAK_OPS=$(SOAK_OPS) $(GO) test -v -timeout 0 -run Soak ./internal/consistency
+	S3GATE_TEST_UPLOADS=soak $(GO) test -v -timeout 0 -run Soak ./proxy ./internal/gate

@@ -21,7 +21,7 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 		{"mint-get", get()},
 		{"mint-put", put()},
 		{"mint-get-full", get(who, when, `"max_uses": 3`, `"response": {"filename": "Q4 & outlook.pdf", "disposition": "inline", "content_type": "application/pdf"}`)},
-		{"mint-put-full", put(who, `"expires_in": "7d"`, `"upload": {"max_bytes": 1048576, "content_types": ["video/mp4", "video/*"], "overwrite": true}`)},
+		{"mint-put-full", put(who, `"expires_in": "7d"`, `"upload": {"max_bytes": 1048576, "content_types": ["video/mp4", "video/*"], "sniff": true, "overwrite": true, "checksum": "any", "metadata": {"case": "4711"}, "client_metadata": ["author"], "storage_class": "STANDARD_IA"}`)},
 	}
 	ids := map[string]string{}
 	for _, tt := range mints {

@@ -96,7 +96,16 @@ type Response struct {
 type Upload struct {
 	MaxBytes     int64    `json:"max_bytes,omitempty"`
 	ContentTypes []string `json:"content_types,omitempty"`
+	Sniff        bool     `json:"sniff,omitempty"` // the content must look like one of ContentTypes too
 	Overwrite    bool     `json:"overwrite,omitempty"`
+	// Checksum must be sent along: md5, crc32, crc32c, crc64nvme, sha1, sha256
+	// or any; "" demands none.
+	Checksum string `json:"checksum,omitempty"`
+	// Metadata is kept with the object, and ClientMetadata names what the client
+	// may set besides; "*" stands for every name.
+	Metadata       map[string]string `json:"metadata,omitempty"`
+	ClientMetadata []string          `json:"client_metadata,omitempty"`
+	StorageClass   string            `json:"storage_class,omitempty"` // "" leaves that to the gate
 }
 
 // Grant is what a token permits.
@@ -275,6 +284,11 @@ func (r *MintRequest) check() error {
 	}
 	if r.Upload != nil {
 		texts["upload.content_types"] = strings.Join(r.Upload.ContentTypes, ",")
+		texts["upload.client_metadata"] = strings.Join(r.Upload.ClientMetadata, ",")
+		texts["upload.checksum"], texts["upload.storage_class"] = r.Upload.Checksum, r.Upload.StorageClass
+		for name, value := range r.Upload.Metadata {
+			texts["upload.metadata"] += name + "," + value + ","
+		}
 	}
 	for name, value := range r.Labels {
 		texts["labels"] += name + "," + value + ","

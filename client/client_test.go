@@ -36,7 +36,10 @@ func full() map[string]client.MintRequest {
 	get.Operation, get.Bucket, get.Key = "get", "docs", "a//b%2F\u00e9+ \U0001F600\"<&>\u2028.pdf"
 	get.Response = &client.Response{Filename: "b & c.pdf", Disposition: "inline", ContentType: "application/pdf"}
 	put.Operation, put.Bucket, put.Key = "put", "inbox", "in/video.mp4"
-	put.Upload = &client.Upload{MaxBytes: 5, ContentTypes: []string{"video/mp4", "video/*"}, Overwrite: true}
+	put.Upload = &client.Upload{
+		MaxBytes: 5, ContentTypes: []string{"video/mp4", "video/*"}, Overwrite: true, Sniff: true, Checksum: "sha256",
+		Metadata: map[string]string{"case": "4711"}, ClientMetadata: []string{"author"}, StorageClass: "STANDARD_IA",
+	}
 	return map[string]client.MintRequest{"get": get, "put": put}
 }
 
@@ -331,6 +334,12 @@ func TestMintRefusesTextThatIsNotUTF8(t *testing.T) {
 		{"response.disposition", func(r *client.MintRequest) { r.Response = &client.Response{Disposition: "\xff"} }},
 		{"response.content_type", func(r *client.MintRequest) { r.Response = &client.Response{ContentType: "\xff"} }},
 		{"upload.content_types", func(r *client.MintRequest) { r.Upload = &client.Upload{ContentTypes: []string{"a/b", "\xff"}} }},
+		{"upload.client_metadata", func(r *client.MintRequest) { r.Upload = &client.Upload{ClientMetadata: []string{"\xff"}} }},
+		{"upload.checksum", func(r *client.MintRequest) { r.Upload = &client.Upload{Checksum: "\xff"} }},
+		{"upload.storage_class", func(r *client.MintRequest) { r.Upload = &client.Upload{StorageClass: "\xff"} }},
+		{"upload.metadata", func(r *client.MintRequest) {
+			r.Upload = &client.Upload{Metadata: map[string]string{"a": "\xff"}}
+		}},
 	} {
 		r := client.MintRequest{Operation: "get", Bucket: "docs", Key: "k"}
 		tt.change(&r)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -196,21 +197,25 @@ func (zeros) Read(p []byte) (int, error) {
 
 // BenchmarkUploadInParts is what an upload of unknown length of 256 MiB costs
 // in the gate, without S3 and the network.
-func BenchmarkUploadInParts(b *testing.B) {
-	const size = 256 << 20
+func BenchmarkUploadInParts(b *testing.B) { benchParts(b, nil, nil) }
+
+const benchSize = 256 << 20
+
+func benchParts(b *testing.B, storage map[string]proxy.Storage, header http.Header) {
 	token, grant := tokens.Generate(), unlimited(put())
 	grant.ID = token.ID()
 	h := &proxy.Handler{
 		Tokens: &fixedTokens{grant}, Transfers: &revocation.Transfers{},
-		Buckets: map[string]proxy.Upstream{"media": upstreamFunc(partsUpstream)},
+		Buckets: map[string]proxy.Upstream{"media": upstreamFunc(partsUpstream)}, Storage: storage,
 	}
 	w := &discard{header: http.Header{}}
 	b.ReportAllocs()
-	b.SetBytes(size)
+	b.SetBytes(benchSize)
 	for b.Loop() {
 		clear(w.header)
 		w.status = 0
-		r := httptest.NewRequest("PUT", "/"+token.Reveal(), io.LimitReader(zeros{}, size))
+		r := httptest.NewRequest("PUT", "/"+token.Reveal(), io.LimitReader(zeros{}, benchSize))
+		maps.Copy(r.Header, header)
 		r.ContentLength = -1
 		h.ServeHTTP(w, r)
 		if w.status != http.StatusOK {

@@ -32,6 +32,10 @@ type exchange struct {
 	cleared  bool                 // passcode and confirmation are as they must be
 	transfer *revocation.Transfer // nil for a request without a body
 
+	digests  *digests          // what comes with an upload
+	metadata map[string]string // what an upload is stored with
+	parts    bool              // an upload is sent in parts
+
 	status  int   // what was answered, 0 if nothing
 	in, out int64 // body bytes from and to the client
 	maybe   int64 // bytes that may have left besides, in a write that failed

@@ -134,9 +134,9 @@ func TestRequestAllowList(t *testing.T) {
 		{"HEAD", "HEAD", get(), map[string]string{"Range": "bytes=0-3", "If-Match": etag},
 			append([]string{"If-Match", "X-Amz-Checksum-Mode"}, signed...)},
 		{"PUT", "PUT", put(), map[string]string{
-			"Content-Type": "text/plain", "Content-Language": "en", "Content-Encoding": "gzip", "Content-Md5": "1B2M2Y8AsgTpgAmY7PhCfg==",
+			"Content-Type": "text/plain", "Content-Language": "en", "Content-Encoding": "gzip", "Content-Md5": checksum("md5", "body"), "X-Amz-Checksum-Crc32": checksum("crc32", "body"), "X-Amz-Checksum-Algorithm": canaryClient, "Repr-Digest": "sha-256=:" + checksum("sha256", "body") + ":",
 			"Content-Disposition": "inline; filename=" + canaryClient, "Cache-Control": "public", "Expires": modified, "Range": "bytes=0-3",
-		}, append([]string{"Content-Type", "Content-Language", "Content-Encoding", "Content-Md5", "Content-Length",
+		}, append([]string{"Content-Type", "Content-Language", "Content-Encoding", "Content-Md5", "Content-Length", "X-Amz-Checksum-Crc32",
 			"If-None-Match", "X-Amz-Meta-S3gate-Use"}, signed...)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -183,6 +183,39 @@ func TestRequestAllowList(t *testing.T) {
 				t.Errorf("User-Agent: %q", agent)
 			}
 		})
+	}
+}
+
+// The same for an upload in parts, request by request (S3).
+func TestRequestAllowListInParts(t *testing.T) {
+	want := map[string][]string{
+		"HEAD":     nil,
+		create:     {"Content-Length", "Content-Type", "X-Amz-Meta-S3gate-Use"},
+		uploadPart: {"Content-Length"},
+		complete:   {"Content-Length", "Content-Type", "If-None-Match"},
+	}
+	for _, length := range lengths {
+		g := newPartsGate(t, http1)
+		r := g.request("PUT", g.mint(put()), length.body(noise(3*testPart)))
+		for name, values := range hostileRequest {
+			r.Header[name] = values
+		}
+		r.Header.Set("Content-Type", "text/plain")
+		r.URL.RawQuery = "uploadId=" + canaryClient + "&partNumber=7"
+		if a := g.do(r); a.StatusCode != 200 {
+			t.Fatalf("%s: %s %s", length.name, a.Status, a.body)
+		}
+		for _, got := range g.s3.log() {
+			of := kind(got.method, got.target)
+			names := slices.Sorted(maps.Keys(got.header))
+			allowed := append([]string{"Authorization", "User-Agent", "X-Amz-Content-Sha256", "X-Amz-Date"}, want[of]...)
+			if slices.Sort(allowed); !slices.Equal(names, allowed) {
+				t.Errorf("%s, %s: s3 got the headers\n%q, want\n%q", length.name, of, names, allowed)
+			}
+			if strings.Contains(got.target+fmt.Sprint(got.header), canaryClient) {
+				t.Errorf("%s, %s: s3 got %s %v", length.name, of, got.target, got.header)
+			}
+		}
 	}
 }
 

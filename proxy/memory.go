@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/base64"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -70,6 +72,20 @@ func (b *buffer) fill(r io.Reader, size int64) error {
 		}
 	}
 	return nil
+}
+
+// md5 is the Content-MD5 of what is in the buffer.
+func (b *buffer) md5() string {
+	sum := md5.New()
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	left := b.size
+	for _, block := range b.blocks {
+		n := min(left, b.memory.block)
+		sum.Write((*block)[:n])
+		left -= n
+	}
+	return base64.StdEncoding.EncodeToString(sum.Sum(nil))
 }
 
 // release gives the memory back. Readers of the buffer read no more.

@@ -17,6 +17,8 @@ func TestMetrics(t *testing.T) {
 	g.do(g.request("HEAD", token, nil))
 	g.do(g.request("BREW", token, nil))
 	g.put(g.mint(limited(tokens.Upload{Overwrite: true})), "1234567")
+	g.Multipart.SingleMax, g.Multipart.PartSize = 10, 10
+	g.put(g.mint(limited(tokens.Upload{Overwrite: true})), content)
 	g.get(tokens.Generate(), "Accept", "text/html")
 	leaveBeforeTheAnswer(g, token)
 	// A client may see the end of its answer before it is counted.
@@ -26,11 +28,13 @@ func TestMetrics(t *testing.T) {
 		for _, want := range []string{
 			"s3gate_link_requests_total bucket=media code=2xx method=GET 2",
 			"s3gate_link_requests_total bucket=media code=2xx method=HEAD 1",
-			"s3gate_link_requests_total bucket=media code=2xx method=PUT 1",
+			"s3gate_link_requests_total bucket=media code=2xx method=PUT 2",
+			"s3gate_uploads_total bucket=media how=one 1",
+			"s3gate_uploads_total bucket=media how=parts 1",
 			"s3gate_link_requests_total bucket=media code=gone method=GET 1",
 			"s3gate_link_requests_total bucket=none code=4xx method=GET 1",
 			"s3gate_link_requests_total bucket=none code=4xx method=other 1",
-			"s3gate_link_bytes_total bucket=media direction=in 7",
+			"s3gate_link_bytes_total bucket=media direction=in 32",
 			"s3gate_link_bytes_total bucket=media direction=out 50",
 		} {
 			if !strings.Contains(text, want+"\n") {

@@ -1,29 +1,16 @@
 package proxy
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/md5"
-	"encoding/base64"
 	"errors"
-	"fmt"
-	"hash"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"s3gate/s3client"
 	"s3gate/uploads"
-)
-
-// What is wrong with the checksum of an upload that is sent in parts, of
-// which S3 could only check those of the parts.
-var (
-	errDigest    = errors.New("upload does not match its Content-MD5")
-	errDigestBad = errors.New("malformed Content-MD5")
 )
 
 // putInParts reads the body into memory, part by part, and sends the parts. A
@@ -47,11 +34,11 @@ func (x *exchange) putInParts(ctx context.Context, up Upstream) error {
 	if err != nil {
 		return err
 	}
-	if body.ended && !known {
+	if err = sniffed(b.head(sniffBytes), &x.grant().Upload); err == nil && body.ended && !known {
 		defer b.release()
 		return x.putWhole(ctx, up, b)
 	}
-	if !asked {
+	if err == nil && !asked {
 		err = x.checkAbsent(ctx, up)
 	}
 	held := ctx
@@ -67,9 +54,10 @@ func (x *exchange) putInParts(ctx context.Context, up Upstream) error {
 		return err
 	}
 	sender := newPartSender(held, &x.h.Multipart, up, upload)
+	sender.sums = x.protects()
 	parts, err := x.sendParts(sender, body, b)
 	if err == nil {
-		err = body.verify()
+		err = x.digests.verify()
 	}
 	if err == nil {
 		var from http.Header
@@ -85,7 +73,16 @@ func (x *exchange) putInParts(ctx context.Context, up Upstream) error {
 
 // putWhole sends a body that is in memory as one request.
 func (x *exchange) putWhole(ctx context.Context, up Upstream, b *buffer) error {
-	body := &uploadBody{src: b.reader(), size: b.size, commit: x.transfer.Commit, hurry: func() {}}
+	if err := x.digests.verify(); err != nil {
+		return err
+	}
+	body := &uploadBody{
+		src: b.reader(), size: b.size, digests: &digests{},
+		commit: func() error { return x.commit(ctx, up) }, hurry: func() {},
+	}
+	if x.protects() {
+		body.md5 = b.md5()
+	}
 	defer body.release()
 	from, err := x.send(ctx, up, body)
 	if err == nil {
@@ -94,21 +91,28 @@ func (x *exchange) putWhole(ctx context.Context, up Upstream, b *buffer) error {
 	return err
 }
 
+// protects reports whether parts carry a checksum of their own, against what
+// may happen to them on the way to S3. TLS does that too, and costs less.
+func (x *exchange) protects() bool { return x.storage().Plain || x.digests.any() }
+
 // checkAbsent spares the client an upload that S3 would refuse at its end,
 // because the object is there.
 func (x *exchange) checkAbsent(ctx context.Context, up Upstream) error {
 	if x.grant().Upload.Overwrite {
 		return nil
 	}
-	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
-	if err != nil {
-		return err
-	}
-	resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
-		return uploads.ErrExists
-	}
-	return nil // what else it may be, the upload will tell
+	// It is repeated: a stream may not come a second time.
+	return x.h.Multipart.retry().Do(ctx, func() error {
+		resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: x.key(), Agent: string(x.grant().ID)})
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return uploads.ErrExists
+		}
+		return nil // what else it may be, the upload will tell
+	})
 }
 
 // beginUpload begins a multipart upload. When the answer is lost S3 may have
@@ -121,10 +125,7 @@ func (x *exchange) beginUpload(ctx context.Context, up Upstream) (*s3client.Uplo
 	u := &s3client.Upload{Key: x.key(), Agent: string(x.grant().ID)}
 	var unreadable error
 	err := x.h.Multipart.retry().Do(ctx, func() error {
-		header := x.ofObject()
-		// It is the sum of the whole, and this request has no body.
-		header.Del("Content-Md5")
-		resp, err := up.Do(ctx, s3client.NewUploadRequest(u.Key, header, u.Agent))
+		resp, err := up.Do(ctx, s3client.NewUploadRequest(u.Key, x.ofObject(), u.Agent))
 		if err == nil {
 			u.ID, err = s3client.ReadUploadID(resp)
 		}
@@ -145,6 +146,7 @@ func (x *exchange) beginUpload(ctx context.Context, up Upstream) (*s3client.Uplo
 		x.left = x.dropParts(ctx, up, u)
 		return nil, err
 	}
+	x.parts = true
 	return u, nil
 }
 
@@ -159,7 +161,7 @@ func (x *exchange) complete(ctx context.Context, up Upstream, u *s3client.Upload
 	if err := x.held.Completing(ctx, parts); err != nil {
 		return nil, err
 	}
-	if err := x.transfer.Commit(); err != nil {
+	if err := x.commit(ctx, up); err != nil {
 		return nil, err
 	}
 	// Only S3 can say now what becomes of it, whatever the client does.
@@ -200,9 +202,7 @@ type partBody struct {
 	src    io.Reader
 	memory *memory
 	plan   partPlan
-	limit  int64     // the most bytes that it may have
-	sum    hash.Hash // of what was read; nil unless the client has named its MD5
-	want   []byte    // that MD5
+	limit  int64 // the most bytes that it may have
 	read   int64
 	ended  bool // the body was read to its end
 	idle   *idleTimer
@@ -219,16 +219,9 @@ func (x *exchange) openBody(ctx context.Context) (*partBody, error) {
 		x: x, memory: m.memory(), plan: m.plan(x.r.ContentLength),
 		idle: x.idleTimer(),
 	}
-	b.limit = min(maxUpload(x.grant().Upload), b.plan.reach())
+	b.limit = min(maxUpload(&x.grant().Upload), b.plan.reach())
 	if x.r.ContentLength > b.limit {
 		return nil, &tooLargeError{x.r.ContentLength, b.limit}
-	}
-	if sums := x.r.Header.Values("Content-Md5"); len(sums) > 0 {
-		var err error
-		if b.want, err = base64.StdEncoding.DecodeString(strings.Join(sums, ", ")); err != nil || len(b.want) != md5.Size {
-			return nil, errDigestBad
-		}
-		b.sum = md5.New()
 	}
 	b.open(ctx)
 	return b, nil
@@ -238,7 +231,7 @@ func (x *exchange) openBody(ctx context.Context) (*partBody, error) {
 func (b *partBody) open(ctx context.Context) {
 	pipe, closePipe := b.x.h.Bandwidth.open(b.x.grant())
 	b.x.transfer.Expect(b.x.r.ContentLength)
-	b.src = pipe.reader(ctx, b.x.transfer.Reader(b.x.r.Body))
+	b.src = pipe.reader(ctx, b.x.transfer.Reader(b.idle.reader(b.x.r.Body)))
 	reading := context.AfterFunc(ctx, func() {
 		if errors.Is(context.Cause(ctx), uploads.ErrTaken) {
 			b.stopIn(0) // somebody waits
@@ -307,19 +300,17 @@ func (b *partBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.src.Read(p)
 	b.read += int64(n)
-	if b.sum != nil {
-		b.sum.Write(p[:n])
-	}
+	b.x.digests.Write(p[:n])
 	switch {
 	case b.read > b.limit:
 		return n, &tooLargeError{-1, b.limit}
 	case err == io.EOF && b.read < b.plan.size:
-		return n, fmt.Errorf("%w: %w", errShortBody, io.ErrUnexpectedEOF)
+		return n, bodyError(err)
 	case err == io.EOF:
 		b.ended = true
 		b.rest()
 	case err != nil:
-		return n, fmt.Errorf("%w: %w", errShortBody, err)
+		return n, bodyError(err)
 	}
 	return n, err
 }
@@ -355,12 +346,4 @@ func (b *partBody) rest() {
 	if !b.stopped {
 		b.idle.rest()
 	}
-}
-
-// verify compares what was read with the checksum that the client gave.
-func (b *partBody) verify() error {
-	if b.sum != nil && !bytes.Equal(b.sum.Sum(nil), b.want) {
-		return errDigest
-	}
-	return nil
 }

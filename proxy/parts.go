@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,8 +43,23 @@ type Multipart struct {
 	// and so on; 0 means 200 ms.
 	Backoff time.Duration
 
-	once   sync.Once
-	shared *memory
+	once    sync.Once
+	shared  *memory
+	retries atomic.Uint64
+}
+
+// MultipartStats is what uploads in parts take and do, at one moment.
+type MultipartStats struct {
+	// Held is how many bytes of memory parts have, of Limit.
+	Held, Limit int64
+	// Retries counts parts that were sent again.
+	Retries uint64
+}
+
+// Stats returns the present MultipartStats.
+func (m *Multipart) Stats() MultipartStats {
+	shared := m.memory()
+	return MultipartStats{Held: shared.held.Load(), Limit: shared.size, Retries: m.retries.Load()}
 }
 
 // The defaults in bytes.
@@ -71,6 +89,7 @@ type partSender struct {
 	*Multipart
 	up     Upstream
 	upload *s3client.Upload
+	sums   bool // each part carries a checksum
 	group  *errgroup.Group
 	ctx    context.Context // ends with the first part that fails, whose error is its cause
 	stop   func()          // ends it
@@ -105,13 +124,28 @@ func (s *partSender) send(number int, b *buffer) {
 }
 
 func (s *partSender) try(number int, b *buffer) (etag string, err error) {
+	sum := ""
+	if s.sums {
+		sum = b.md5()
+	}
+	tries := 0
 	err = s.retry().Do(s.ctx, func() error {
 		if s.ctx.Err() != nil {
 			return errStopped
 		}
-		resp, err := s.up.Do(s.ctx, s.upload.PartRequest(number, b.reader(), b.size))
+		if tries++; tries > 1 {
+			s.retries.Add(1)
+		}
+		r := s.upload.PartRequest(number, b.reader(), b.size)
+		if sum != "" {
+			r.Header = http.Header{"Content-Md5": {sum}}
+		}
+		resp, err := s.up.Do(s.ctx, r)
 		if err == nil {
 			etag, err = s3client.ReadPart(resp)
+		}
+		if isDamage(err) {
+			err = damaged(err)
 		}
 		return err
 	})
@@ -119,6 +153,16 @@ func (s *partSender) try(number int, b *buffer) (etag string, err error) {
 		err = context.Cause(s.ctx)
 	}
 	return etag, err
+}
+
+// damaged is the storage's fault and not the client's. What S3 said is only for
+// the log: to send it again may help.
+func damaged(err error) error { return fmt.Errorf("%w: damaged on its way: %v", errUpstream, err) }
+
+// isDamage reports whether S3 got something else than what is in memory.
+func isDamage(err error) bool {
+	var answered *s3client.Error
+	return errors.As(err, &answered) && (answered.Code == "BadDigest" || answered.Code == "XAmzContentChecksumMismatch")
 }
 
 var errStopped = errors.New("sending was stopped")

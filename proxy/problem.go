@@ -108,12 +108,26 @@ var causes = []struct {
 		message: "Another request goes on with this upload. Try again in a moment.", retry: 2}},
 	{uploads.ErrTaken, problem{status: http.StatusLocked, code: "UploadInUse",
 		message: "Another request has taken this upload over.", retry: 2}},
+	{errIdle, problem{status: http.StatusRequestTimeout, code: "RequestTimeout",
+		message: "The upload came too slowly, so it was given up and nothing was stored. Send it again."}},
 	{errShortBody, badUpload},
+	{errOverwrite, problem{status: http.StatusNotImplemented, code: "OverwriteNotPrevented",
+		message: "The storage cannot keep this upload from replacing a file, and this link does not permit that. Tell whoever gave it to you."}},
 	{uploads.ErrExists, exists},
 	{errLength, problem{status: http.StatusLengthRequired, code: "MissingContentLength",
 		message: "An upload without a body must say so: Content-Length: 0."}},
 	{errDigest, badDigest},
 	{errDigestBad, badDigestForm},
+	{errDigestUnknown, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "That kind of checksum is not known: send x-amz-checksum-crc32, -crc32c, -crc64nvme, -sha1 or -sha256."}},
+	{errDigestSeveral, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "Send one x-amz-checksum header, not several."}},
+	{errDigestPromised, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "x-amz-sdk-checksum-algorithm promises a checksum that is not in a header."}},
+	{errMetadata, problem{status: http.StatusBadRequest, code: "InvalidArgument",
+		message: "Values of x-amz-meta headers must be printable US-ASCII."}},
+	{errMetadataSize, problem{status: http.StatusBadRequest, code: "MetadataTooLarge",
+		message: fmt.Sprintf("The metadata has more than the %d bytes that are possible.", tokens.MaxMetadataBytes)}},
 	{errEncoding, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send the plain bytes of the file: aws-chunked and STREAMING-… bodies are not taken."}},
 	{errTwoRanges, problem{status: http.StatusBadRequest, code: "InvalidRequest",
@@ -139,15 +153,16 @@ var storageCodes = map[string]problem{
 		message: "The file behind this link is archived and must be restored before it can be fetched."},
 	"EntityTooLarge": {status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
 		message: "The file is larger than the storage takes."},
-	"BadDigest":            badDigest,
-	"InvalidDigest":        badDigestForm,
-	"IncompleteBody":       badUpload,
-	"RequestTimeout":       badUpload,
-	"SlowDown":             storageBusy,
-	"ServiceUnavailable":   storageBusy,
-	"ExpiredToken":         unavailable,
-	"TokenRefreshRequired": unavailable,
-	"RequestTimeTooSkewed": unavailable,
+	"BadDigest":                   badDigest,
+	"XAmzContentChecksumMismatch": badDigest, // MinIO
+	"InvalidDigest":               badDigestForm,
+	"IncompleteBody":              badUpload,
+	"RequestTimeout":              badUpload,
+	"SlowDown":                    storageBusy,
+	"ServiceUnavailable":          storageBusy,
+	"ExpiredToken":                unavailable,
+	"TokenRefreshRequired":        unavailable,
+	"RequestTimeTooSkewed":        unavailable,
 }
 
 // problemOf turns an error into what the client hears.
@@ -157,6 +172,7 @@ func problemOf(err error) problem {
 		rng      *rangeError
 		large    *tooLargeError
 		media    *typeError
+		missing  *missingError
 		spent    *tokens.SpentError
 		tries    *tokens.TriesError
 		answer   *answerError
@@ -181,6 +197,12 @@ func problemOf(err error) problem {
 		}
 		return problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
 			message: fmt.Sprintf("The upload has %d bytes; this link permits at most %d.", large.size, large.limit)}
+	case errors.As(err, &missing):
+		return problem{status: http.StatusBadRequest, code: "MissingChecksum",
+			message: "This link takes only uploads with a checksum: send " + checksumHeader(missing.checksum) + "."}
+	case errors.As(err, &media) && media.sniffed:
+		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
+			message: "This link takes only " + strings.Join(media.allowed, ", ") + ", and the upload does not look like that."}
 	case errors.As(err, &media):
 		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
 			message: "This link takes only " + strings.Join(media.allowed, ", ") + "; declare it in Content-Type."}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"s3gate/proxy"
 	"s3gate/s3client"
 	"s3gate/tokens"
 )
@@ -55,7 +56,7 @@ var problemCases = []struct {
 	{"wrong method for get", forever(get()), nil, aPut(content), 405, "MethodNotAllowed",
 		map[string]string{"Allow": "GET, HEAD, OPTIONS"}},
 	{"wrong method for put", forever(put()), nil, aGet(), 405, "MethodNotAllowed",
-		map[string]string{"Allow": "PUT, OPTIONS"}},
+		map[string]string{"Allow": "PUT, POST, PATCH, HEAD, OPTIONS"}},
 	{"method of no link", forever(get()), nil, func(g *gate, token tokens.Token) *http.Request {
 		return g.request("PROPFIND", token, nil)
 	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"}},
@@ -154,6 +155,21 @@ var problemCases = []struct {
 		400, "InvalidRequest", nil},
 	{"upload in signed chunks", forever(put()), nil, aPut(content, "X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
 		400, "InvalidRequest", nil},
+	{"upload with a trailer", forever(put()), nil, aPut(content, "X-Amz-Trailer", "x-amz-checksum-crc32"), 400, "InvalidRequest", nil},
+	{"upload without its checksum", forever(limited(tokens.Upload{Checksum: "crc32c"})), nil, aPut(content), 400, "MissingChecksum", nil},
+	{"upload with two checksums", forever(put()), nil, aPut(content, "X-Amz-Checksum-Crc32", "AAAAAA==", "X-Amz-Checksum-Crc32c", "AAAAAA=="),
+		400, "InvalidRequest", nil},
+	{"upload with an unknown checksum", forever(put()), nil, aPut(content, "X-Amz-Checksum-Md4", canaryClient), 400, "InvalidRequest", nil},
+	{"upload that promises a checksum", forever(put()), nil, aPut(content, "X-Amz-Sdk-Checksum-Algorithm", "CRC32"), 400, "InvalidRequest", nil},
+	{"upload with a malformed checksum", forever(put()), nil, aPut(content, "X-Amz-Checksum-Crc32", canaryClient), 400, "InvalidDigest", nil},
+	{"upload with metadata that is not ASCII", forever(limited(tokens.Upload{ClientMetadata: []string{"author"}})), nil,
+		aPut(content, "X-Amz-Meta-Author", "\xc3\xbc"), 400, "InvalidArgument", nil},
+	{"upload with too much metadata", forever(limited(tokens.Upload{ClientMetadata: []string{"*"}})), nil,
+		aPut(content, "X-Amz-Meta-Author", strings.Repeat("x", tokens.MaxMetadataBytes)), 400, "MetadataTooLarge", nil},
+	{"upload that looks wrong", forever(limited(tokens.Upload{Sniff: true, ContentTypes: []string{"image/png"}})), to((*gate).empty),
+		aPut(content, "Content-Type", "image/png"), 415, "UnsupportedMediaType", nil},
+	{"upload to a store that may overwrite", forever(put()), to(func(g *gate) { g.Storage = keeps(proxy.RefuseUploads) }), aPut(content),
+		501, "OverwriteNotPrevented", nil},
 	{"copy", forever(put()), nil, aPut("", "X-Amz-Copy-Source", "/other/object"), 400, "InvalidRequest", nil},
 	{"upload that s3 found short", forever(put()), s3(reading(refuse(400, "IncompleteBody"))), aPut(content), 400, "IncompleteBody", nil},
 	{"upload that s3 waited for", forever(put()), s3(reading(refuse(400, "RequestTimeout"))), aPut(content), 400, "IncompleteBody", nil},

@@ -101,15 +101,21 @@ type Handler struct {
 	// UploadIdle is how long a client may send nothing of an upload before
 	// it is given up; 0 means 20 s, after which S3 gives up too.
 	UploadIdle time.Duration
+	// UploadMinRate is how many bytes a second a client must send of an upload,
+	// on average over UploadIdle, or it is given up as if it sent none; 0 lets
+	// it be slow.
+	UploadMinRate int64
+	// Storage says how each bucket keeps uploads, by alias.
+	Storage map[string]Storage
+	// TempPrefix begins the keys of objects that are the gate's own, in every
+	// bucket that is uploaded to; "" means ".s3gate/".
+	TempPrefix string
 	// Multipart sends uploads that one request cannot carry; the zero value is
 	// ready to use.
 	Multipart Multipart
 	// Journal knows the uploads that leave something behind if the gate dies, and
 	// those that can be resumed; nil remembers none, and offers no resuming.
 	Journal *uploads.Journal
-	// TempPrefix begins the keys of the temporary objects of uploads that can be
-	// resumed; "" means ".s3gate/". See [uploads.Temp].
-	TempPrefix string
 	// Contact tells people on pages whom to ask, such as a mail
 	// address; "" leaves that out.
 	Contact string
@@ -117,6 +123,8 @@ type Handler struct {
 	Metrics *Metrics
 	// Logger gets one line for each request, without the token; nil discards.
 	Logger *slog.Logger
+
+	probes probes
 }
 
 // ServeHTTP answers one request. It panics with [http.ErrAbortHandler] when a

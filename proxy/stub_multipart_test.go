@@ -31,6 +31,10 @@ func (s *stubS3) multipart(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if sum := r.Header.Get("Content-Md5"); sum != "" && sum != checksum("md5", string(part)) {
+		refuse(http.StatusBadRequest, "BadDigest")(w, r)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.Method == "POST" && q.Has("uploads") {

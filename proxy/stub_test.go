@@ -181,6 +181,9 @@ func (s *stubS3) take(r *http.Request) bool {
 	if err != nil || int64(len(data)) != r.ContentLength {
 		return false
 	}
+	if sum := r.Header.Get("Content-Md5"); sum != "" && sum != checksum("md5", string(data)) {
+		return false
+	}
 	header := http.Header{"Etag": {etag}, "Last-Modified": {modified}}
 	for _, name := range []string{"Content-Type", "X-Amz-Meta-S3gate-Use"} {
 		if v := r.Header.Get(name); v != "" {

@@ -80,7 +80,7 @@ func (x *exchange) submit() error {
 func (x *exchange) readForm() (url.Values, error) {
 	media, _, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
 	if err != nil || media != formType {
-		return nil, &typeError{[]string{formType}}
+		return nil, &typeError{allowed: []string{formType}}
 	}
 	x.hurry()
 	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxForm))

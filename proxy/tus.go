@@ -51,7 +51,7 @@ var (
 		"The size of an upload must be known when it is begun: Upload-Defer-Length is not offered.")
 	errUploadConcat = tusProblem(http.StatusBadRequest, "InvalidRequest",
 		"An upload is sent as one: Upload-Concat is not offered.")
-	errMetadata = tusProblem(http.StatusBadRequest, "InvalidRequest",
+	errPairs = tusProblem(http.StatusBadRequest, "InvalidRequest",
 		"Upload-Metadata must be pairs of a key and a base64 value, separated by commas, and a media type in it printable.")
 )
 
@@ -108,6 +108,7 @@ func (x *exchange) speakTus(serve func() error) error {
 		x.w.Header().Set("Tus-Version", tusVersion)
 		return errTusVersion
 	}
+	x.digests = &digests{} // a piece's is not that of the object
 	return serve()
 }
 

@@ -23,13 +23,6 @@ import (
 	"s3gate/uploads"
 )
 
-// newTusGate is a gate with a journal, whose parts are small.
-func newTusGate(t testing.TB, p protocol) *gate {
-	g := newPartsGate(t, p)
-	g.Journal = uploads.New(g.rdb, uploads.Options{})
-	return g
-}
-
 // another is a second gate on the Redis and the S3 of g.
 func (g *gate) another() *gate {
 	other := *g
@@ -153,7 +146,7 @@ func TestTusUpload(t *testing.T) {
 					continue
 				}
 				t.Run(fmt.Sprint(size, " by ", step, " ", proto.name), func(t *testing.T) {
-					g := newTusGate(t, proto)
+					g := newPartsGate(t, proto)
 					var told []tokens.Receipt
 					g.Ended = func(r tokens.Receipt) { told = append(told, r) }
 					token, data := g.mint(put()), noise(size)
@@ -198,7 +191,7 @@ func TestTusCreationWithUpload(t *testing.T) {
 	const size = 2*testPart + 9
 	for _, first := range []int{0, 1, testPart, size} {
 		t.Run(fmt.Sprint(first), func(t *testing.T) {
-			g := newTusGate(t, http1)
+			g := newPartsGate(t, http1)
 			token, data := g.mint(put()), noise(size)
 			a := g.tus("POST", "/"+token.Reveal()+"/name.bin", strings.NewReader(data[:first]), "Upload-Length", strconv.Itoa(size), "Content-Type", pieceType)
 			if a.StatusCode != 201 || first > 0 && a.Header.Get("Upload-Offset") != strconv.Itoa(first) || !strings.HasPrefix(a.Header.Get("Location"), "/"+token.Reveal()+"?upload=") {
@@ -215,7 +208,7 @@ func TestTusCreationWithUpload(t *testing.T) {
 		})
 	}
 	t.Run("empty", func(t *testing.T) {
-		g := newTusGate(t, http1)
+		g := newPartsGate(t, http1)
 		token := g.mint(put())
 		a := g.tus("POST", "/"+token.Reveal(), nil, "Upload-Length", "0")
 		if a.StatusCode != 201 || a.Header.Get("Upload-Offset") != "0" || a.Header.Get("ETag") == "" {
@@ -224,7 +217,7 @@ func TestTusCreationWithUpload(t *testing.T) {
 		g.wantStored(token, "")
 	})
 	t.Run("broken", func(t *testing.T) {
-		g := newTusGate(t, http1)
+		g := newPartsGate(t, http1)
 		token := g.mint(put())
 		c := g.dial()
 		fmt.Fprintf(c, "POST /%s HTTP/1.1\r\nHost: gate\r\nTus-Resumable: 1.0.0\r\nUpload-Length: %d\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
@@ -238,7 +231,7 @@ func TestTusCreationWithUpload(t *testing.T) {
 
 // What OPTIONS says of tus.
 func TestTusDiscovery(t *testing.T) {
-	g := newTusGate(t, http1)
+	g := newPartsGate(t, http1)
 	a := g.do(g.request("OPTIONS", g.mint(put()), nil))
 	for name, want := range map[string]string{
 		"Tus-Resumable": "1.0.0", "Tus-Version": "1.0.0",
@@ -279,7 +272,7 @@ func TestTusCreationRefused(t *testing.T) {
 		{"a link for downloads", get(), []string{"Upload-Length", "1"}, 405, "MethodNotAllowed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newTusGate(t, http1)
+			g := newPartsGate(t, http1)
 			token := g.mint(test.grant)
 			a := g.tus("POST", "/"+token.Reveal(), nil, test.header...)
 			if a.StatusCode != test.status || !strings.Contains(a.body, test.code) || a.Header.Get("Tus-Resumable") != "1.0.0" {
@@ -292,7 +285,7 @@ func TestTusCreationRefused(t *testing.T) {
 		})
 	}
 	t.Run("an object is there", func(t *testing.T) {
-		g := newTusGate(t, http1)
+		g := newPartsGate(t, http1)
 		g.s3.store(canaryKey, "x")
 		token := g.mint(put())
 		if a := g.tus("POST", "/"+token.Reveal(), nil, "Upload-Length", "5"); a.StatusCode != 412 || !strings.Contains(a.body, "PreconditionFailed") {
@@ -305,7 +298,7 @@ func TestTusCreationRefused(t *testing.T) {
 // What is wrong with a piece takes nothing of it.
 func TestTusPieceRefused(t *testing.T) {
 	const size = 2 * testPart
-	g := newTusGate(t, http1)
+	g := newPartsGate(t, http1)
 	token, data := g.mint(put()), noise(size)
 	at := g.begin(token, size)
 	if a := g.piece(at, 0, data[:100]); a.StatusCode != 204 {
@@ -361,7 +354,7 @@ func TestTusPieceRefused(t *testing.T) {
 
 // A link whose use an upload has says so to others.
 func TestTusHoldsItsUse(t *testing.T) {
-	g := newTusGate(t, http1)
+	g := newPartsGate(t, http1)
 	token := g.mint(put())
 	at := g.begin(token, 10)
 	if a := g.put(token, "0123456789"); a.StatusCode != 409 {
@@ -385,7 +378,7 @@ func TestTusBrokenPiece(t *testing.T) {
 	const size = 4*testPart + 100
 	for _, cut := range []int{0, 1, testPart - 1, testPart, testPart + 1, 3*testPart + 5, size - 1} {
 		t.Run(fmt.Sprint(cut), func(t *testing.T) {
-			g := newTusGate(t, http1)
+			g := newPartsGate(t, http1)
 			token, data := g.mint(put()), noise(size)
 			at := g.begin(token, size)
 			g.brokenPiece(at, 0, data[:cut], size)
@@ -403,7 +396,7 @@ func TestTusBrokenPiece(t *testing.T) {
 // A client that never gets far makes progress, also by another gate.
 func TestTusDropsOften(t *testing.T) {
 	const size, step = 3*testPart + 11, testPart/4 + 3
-	g := newTusGate(t, http1)
+	g := newPartsGate(t, http1)
 	gates := []*gate{g, g.another()}
 	token, data := g.mint(put()), noise(size)
 	at := g.begin(token, size)
@@ -425,7 +418,7 @@ func TestTusPreempted(t *testing.T) {
 	for _, proto := range protocols {
 		t.Run(proto.name, func(t *testing.T) {
 			const size = 3*testPart + 11
-			g := newTusGate(t, proto)
+			g := newPartsGate(t, proto)
 			token, data := g.mint(put()), noise(size)
 			at := g.begin(token, size)
 			stuck, pipe := io.Pipe()
@@ -459,7 +452,7 @@ func TestTusPreempted(t *testing.T) {
 func TestTusTermination(t *testing.T) {
 	for _, sent := range []int{0, 5, testPart, testPart + 5} {
 		t.Run(fmt.Sprint(sent), func(t *testing.T) {
-			g := newTusGate(t, http1)
+			g := newPartsGate(t, http1)
 			grant := put()
 			grant.SelfRevoke = true
 			token, data := g.mint(grant), noise(2*testPart)
@@ -487,7 +480,7 @@ func TestTusRevoked(t *testing.T) {
 	const size = 3 * testPart
 	t.Run("running", func(t *testing.T) {
 		for _, proto := range protocols {
-			g := newTusGate(t, proto)
+			g := newPartsGate(t, proto)
 			token, data := g.mint(put()), noise(size)
 			at := g.begin(token, size)
 			if a := g.piece(at, 0, data[:5]); a.StatusCode != 204 {
@@ -522,7 +515,7 @@ func TestTusRevoked(t *testing.T) {
 		}
 	})
 	t.Run("idle", func(t *testing.T) {
-		g := newTusGate(t, http1)
+		g := newPartsGate(t, http1)
 		token, data := g.mint(put()), noise(size)
 		at := g.begin(token, size)
 		if a := g.piece(at, 0, data[:testPart+5]); a.StatusCode != 204 {
@@ -553,7 +546,7 @@ func TestTusExpiry(t *testing.T) {
 		{"upload", false, 25 * time.Hour, 410},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newTusGate(t, http1)
+			g := newPartsGate(t, http1)
 			grant := put()
 			grant.CutAtExpiry = test.strict
 			token, data := g.mint(grant), noise(2*testPart)
@@ -579,7 +572,7 @@ func TestTusChecksum(t *testing.T) {
 	data := noise(size)
 	for algorithm, sum := range sums(data[7:]) {
 		t.Run(algorithm, func(t *testing.T) {
-			g := newTusGate(t, http1)
+			g := newPartsGate(t, http1)
 			token := g.mint(put())
 			at := g.begin(token, size)
 			if a := g.piece(at, 0, data[:7], "Upload-Checksum", algorithm+" "+sums(data[:7])[algorithm]); a.StatusCode != 204 {
@@ -596,7 +589,7 @@ func TestTusChecksum(t *testing.T) {
 		})
 	}
 	t.Run("more than the memory", func(t *testing.T) {
-		g := newTusGate(t, http1)
+		g := newPartsGate(t, http1)
 		g.Multipart.Memory = 3 * testPart
 		at := g.begin(g.mint(put()), size)
 		if a := g.piece(at, 0, data, "Upload-Checksum", "md5 "+sums(data)["md5"]); a.StatusCode != 413 || !strings.Contains(a.body, strconv.Itoa(2*testPart)) {
@@ -621,7 +614,7 @@ func TestTusLostAnswer(t *testing.T) {
 		kind string
 	}{{"parts", size, complete}, {"one request", 100, "PUT"}} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newTusGate(t, http1)
+			g := newPartsGate(t, http1)
 			token := g.mint(put())
 			at := g.begin(token, test.size)
 			stored := false
@@ -663,7 +656,7 @@ func TestTusFinishedLater(t *testing.T) {
 		kind string
 	}{{"parts", size, complete}, {"one request", 100, "PUT"}} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newTusGate(t, http1)
+			g := newPartsGate(t, http1)
 			token, data := g.mint(put()), noise(test.size)
 			at := g.begin(token, test.size)
 			g.s3.answer(func(w http.ResponseWriter, r *http.Request) {
@@ -691,7 +684,7 @@ func TestTusFinishedLater(t *testing.T) {
 // An object that came meanwhile is not replaced, and ends the upload.
 func TestTusNoOverwrite(t *testing.T) {
 	for _, size := range []int{100, 2*testPart + 5} {
-		g := newTusGate(t, http1)
+		g := newPartsGate(t, http1)
 		token, data := g.mint(put()), noise(size)
 		at := g.begin(token, size)
 		g.s3.store(canaryKey, "mine")
@@ -710,7 +703,7 @@ func TestTusNoOverwrite(t *testing.T) {
 // is what S3 has.
 func TestTusLatePart(t *testing.T) {
 	const size = 2*testPart + 5
-	g := newTusGate(t, http1)
+	g := newPartsGate(t, http1)
 	token, data := g.mint(put()), noise(size)
 	at := g.begin(token, size)
 	late := false
@@ -731,6 +724,7 @@ func TestTusLatePart(t *testing.T) {
 // Without a journal there is nothing to resume.
 func TestTusNotOffered(t *testing.T) {
 	g := newPartsGate(t, http1)
+	g.Journal = nil
 	token := g.mint(put())
 	if a := g.tus("POST", "/"+token.Reveal(), nil, "Upload-Length", "5"); a.StatusCode != 405 || a.Header.Get("Allow") != "PUT, OPTIONS" {
 		t.Errorf("%s %q", a.Status, a.Header.Get("Allow"))
@@ -743,7 +737,7 @@ func TestTusNotOffered(t *testing.T) {
 // An upload whose time is over, and one of a link that is dead, is dropped by the
 // sweeper.
 func TestTusSwept(t *testing.T) {
-	g := newTusGate(t, http1)
+	g := newPartsGate(t, http1)
 	token, data := g.mint(put()), noise(2*testPart)
 	at := g.begin(token, len(data))
 	if a := g.piece(at, 0, data[:testPart+5]); a.StatusCode != 204 {

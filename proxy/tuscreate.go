@@ -54,6 +54,9 @@ func (x *exchange) create() error {
 	if err := x.checkCreation(c); err != nil {
 		return err
 	}
+	if err := x.mayOverwrite(ctx, up); err != nil {
+		return err
+	}
 	if err := x.checkAbsent(ctx, up); err != nil {
 		return err
 	}
@@ -93,13 +96,13 @@ func readCreation(r *http.Request) (c creation, err error) {
 	c.metadata = strings.Join(r.Header.Values(metadataHeader), ",")
 	pairs, ok := parseMetadata(c.metadata)
 	if !ok {
-		return c, errMetadata
+		return c, errPairs
 	}
 	if c.contentType = pairs["filetype"]; c.contentType == "" {
 		c.contentType = pairs["contentType"]
 	}
 	if strings.ContainsFunc(c.contentType, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return c, errMetadata
+		return c, errPairs
 	}
 	c.begins = isPatchType(r) && r.ContentLength != 0
 	return c, nil
@@ -129,20 +132,29 @@ func parseMetadata(text string) (map[string]string, bool) {
 }
 
 // checkCreation applies the grant's limits to what the client declares.
-func (x *exchange) checkCreation(c creation) error {
-	limits := x.grant().Upload
+func (x *exchange) checkCreation(c creation) (err error) {
+	limits := &x.grant().Upload
 	if most := min(maxUpload(limits), x.h.Multipart.plan(c.size).reach()); c.size > most {
 		return &tooLargeError{c.size, most}
 	}
 	if len(limits.ContentTypes) > 0 && !typeAllowed(c.contentType, limits.ContentTypes) {
-		return &typeError{limits.ContentTypes}
+		return &typeError{limits.ContentTypes, false}
 	}
-	return nil
+	// A piece may have a checksum, the whole has none.
+	if err := x.digests.demand(limits.Checksum); err != nil {
+		return err
+	}
+	x.metadata, err = uploadMetadata(x.r.Header, limits)
+	return err
 }
 
 // enter enters an upload into the journal, which holds it for the request.
 func (x *exchange) enter(ctx context.Context, up Upstream, c creation) (*resumable, error) {
-	header := http.Header{uploads.UseMark: {x.use.Mark()}}
+	header := x.ofObject()
+	// These headers of the request are of its piece.
+	for _, name := range uploadHeaders {
+		header.Del(name)
+	}
 	if c.contentType != "" {
 		header.Set("Content-Type", c.contentType)
 	}

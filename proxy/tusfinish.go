@@ -31,10 +31,19 @@ func (t *resumable) finish(ctx context.Context, last *buffer) error {
 
 // storeWhole stores an upload that fits into one part by one request.
 func (t *resumable) storeWhole(ctx context.Context, b *buffer) error {
+	if err := t.sniff(b); err != nil {
+		return err
+	}
 	if err := t.held.Completing(ctx, nil); err != nil {
 		return err
 	}
-	body := &uploadBody{src: b.reader(), size: b.size, commit: t.transfer.Commit, hurry: func() {}}
+	body := &uploadBody{
+		src: b.reader(), size: b.size, digests: t.digests,
+		commit: func() error { return t.commit(ctx, t.up) }, hurry: func() {},
+	}
+	if t.protects() {
+		body.md5 = b.md5()
+	}
 	defer body.release()
 	from, err := t.exchange.send(ctx, t.up, body)
 	return t.settle(ctx, from, err)

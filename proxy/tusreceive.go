@@ -132,7 +132,7 @@ func (t *resumable) fill(ctx context.Context, body *partBody) (*buffer, error) {
 		err = nil
 	case err != nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled):
 		err = context.Cause(ctx) // the client has done nothing wrong
-	case errors.Is(err, errShortBody):
+	case errors.Is(err, errShortBody) && !errors.Is(err, errIdle):
 		err = fmt.Errorf("%w: %w", errBroken, err)
 	}
 	return b, err
@@ -140,6 +140,10 @@ func (t *resumable) fill(ctx context.Context, body *partBody) (*buffer, error) {
 
 // send sends a part, and begins the multipart upload with the first one.
 func (t *resumable) send(ctx context.Context, body *partBody, b *buffer) error {
+	if err := t.sniff(b); err != nil {
+		b.release()
+		return err
+	}
 	if t.sender == nil {
 		u := t.held.Upload()
 		if u == nil {
@@ -150,6 +154,7 @@ func (t *resumable) send(ctx context.Context, body *partBody, b *buffer) error {
 			}
 		}
 		t.sender = newPartSender(ctx, &t.h.Multipart, t.up, u)
+		t.sender.sums = t.protects()
 		t.reading = func() bool { return true }
 		if body != nil {
 			t.reading = context.AfterFunc(t.sender.ctx, body.stop)
@@ -159,6 +164,14 @@ func (t *resumable) send(ctx context.Context, body *partBody, b *buffer) error {
 	t.sender.send(int(t.whole/t.part)+1, b)
 	t.whole, t.tail = t.whole+size, nil
 	return nil
+}
+
+// sniff looks at the beginning of the first part, if the grant wants that.
+func (t *resumable) sniff(b *buffer) error {
+	if t.whole > 0 {
+		return nil
+	}
+	return sniffed(b.head(sniffBytes), &t.grant().Upload)
 }
 
 // wait waits until S3 has the parts that are on their way.
@@ -179,9 +192,12 @@ func (t *resumable) keep(ctx context.Context, b *buffer) error {
 		return nil
 	}
 	tail := uploads.Tail{Key: t.temp.Key(t.whole, t.held.Fence()), From: t.whole, Size: b.size}
+	header := http.Header{}
+	storage := t.storage()
+	storage.encrypt(header)
 	err := t.h.Multipart.retry().Do(ctx, func() error {
 		resp, err := t.up.Do(ctx, &s3client.Request{
-			Method: http.MethodPut, Key: tail.Key, Body: b.reader(), Size: b.size, Agent: string(t.held.Token),
+			Method: http.MethodPut, Key: tail.Key, Header: header.Clone(), Body: b.reader(), Size: b.size, Agent: string(t.held.Token),
 		})
 		switch {
 		case err != nil:

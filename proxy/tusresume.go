@@ -148,6 +148,9 @@ func (x *exchange) unnamed(ctx context.Context, gone error) error {
 // overForGood reports whether an upload that ended so cannot go on, by nobody's
 // fault but that of the link, of the object or of whoever has ended it.
 func overForGood(err error) bool {
+	if media := (*typeError)(nil); errors.As(err, &media) {
+		return true
+	}
 	for _, end := range []error{
 		errTerminated, revocation.ErrCut, revocation.ErrExpired, tokens.ErrRevoked, tokens.ErrExpired, uploads.ErrExists, uploads.ErrGone,
 	} {

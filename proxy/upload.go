@@ -29,8 +29,12 @@ type tooLargeError struct{ size, limit int64 }
 
 func (e *tooLargeError) Error() string { return "upload too large" }
 
-// typeError is an upload of a media type that the grant does not permit.
-type typeError struct{ allowed []string }
+// typeError is an upload of a media type that the grant does not permit: the
+// declared one, or that which its content looks like.
+type typeError struct {
+	allowed []string
+	sniffed bool
+}
 
 func (e *typeError) Error() string { return "media type not permitted" }
 
@@ -38,8 +42,8 @@ func (e *typeError) Error() string { return "media type not permitted" }
 // hear S3's refusal before the body.
 const expectAbove = 64 << 10
 
-// uploadHeaders may describe what is uploaded. S3 checks Content-MD5.
-var uploadHeaders = []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Md5"}
+// uploadHeaders may describe what is uploaded.
+var uploadHeaders = []string{"Content-Type", "Content-Encoding", "Content-Language"}
 
 // upload answers a PUT: by one streamed request to S3, or in parts where that
 // cannot be.
@@ -65,7 +69,10 @@ func (x *exchange) upload() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := checkUpload(x.r, use.Grant.Upload); err != nil {
+	if err := x.checkUpload(); err != nil {
+		return err
+	}
+	if err := x.mayOverwrite(ctx, up); err != nil {
 		return err
 	}
 	defer func() { x.endHold(ctx, err) }()
@@ -92,7 +99,8 @@ func checkLength(r *http.Request) error {
 }
 
 // checkUpload applies the grant's limits to what the client declares.
-func checkUpload(r *http.Request, limits tokens.Upload) error {
+func (x *exchange) checkUpload() (err error) {
+	r, limits := x.r, &x.grant().Upload
 	if most := maxUpload(limits); r.ContentLength > most {
 		return &tooLargeError{r.ContentLength, most}
 	}
@@ -100,13 +108,20 @@ func checkUpload(r *http.Request, limits tokens.Upload) error {
 	// copy on the server, must not be stored as if it were the object.
 	encoding := strings.ToLower(strings.Join(r.Header.Values("Content-Encoding"), ","))
 	if strings.Contains(encoding, "aws-chunked") || r.Header.Get("X-Amz-Copy-Source") != "" ||
-		strings.HasPrefix(strings.ToUpper(r.Header.Get("X-Amz-Content-Sha256")), "STREAMING-") {
+		strings.HasPrefix(strings.ToUpper(r.Header.Get("X-Amz-Content-Sha256")), "STREAMING-") || r.Header.Get("X-Amz-Trailer") != "" {
 		return errEncoding
 	}
 	if len(limits.ContentTypes) > 0 && !typeAllowed(strings.Join(r.Header.Values("Content-Type"), ", "), limits.ContentTypes) {
-		return &typeError{limits.ContentTypes}
+		return &typeError{limits.ContentTypes, false}
 	}
-	return nil
+	if x.digests, err = uploadDigests(r.Header); err != nil {
+		return err
+	}
+	if err := x.digests.demand(limits.Checksum); err != nil {
+		return err
+	}
+	x.metadata, err = uploadMetadata(r.Header, limits)
+	return err
 }
 
 func typeAllowed(declared string, allowed []string) bool {
@@ -124,7 +139,7 @@ func typeAllowed(declared string, allowed []string) bool {
 }
 
 // maxUpload is the size in bytes of the largest upload that the grant permits.
-func maxUpload(limits tokens.Upload) int64 {
+func maxUpload(limits *tokens.Upload) int64 {
 	if limits.MaxBytes > 0 {
 		return min(limits.MaxBytes, s3client.MaxObject)
 	}
@@ -144,11 +159,15 @@ func (x *exchange) put(ctx context.Context, up Upstream) error {
 	pipe, closePipe := x.h.Bandwidth.open(x.grant())
 	defer closePipe()
 	x.transfer.Expect(x.r.ContentLength)
+	idle := x.idleTimer()
 	body := &uploadBody{
-		src: pipe.reader(ctx, x.transfer.Reader(x.r.Body)), size: x.r.ContentLength, commit: x.transfer.Commit, hurry: x.hurry,
-		idle: x.idleTimer(),
+		src: pipe.reader(ctx, x.transfer.Reader(idle.reader(x.r.Body))), size: x.r.ContentLength, digests: x.digests,
+		commit: func() error { return x.commit(ctx, up) }, hurry: x.hurry, idle: idle,
 	}
 	defer func() { x.in = body.release() }()
+	if err := body.sniff(ctx, &x.grant().Upload); err != nil {
+		return err
+	}
 	from, err := x.send(ctx, up, body)
 	if err == nil {
 		x.stored(ctx, from, body.size)
@@ -162,7 +181,7 @@ func (x *exchange) send(ctx context.Context, up Upstream, body *uploadBody) (htt
 	body.left = body.size
 	if body.size == 0 {
 		// There is no last byte to hold back: ask before the request is sent.
-		if err := x.transfer.Commit(); err != nil {
+		if err := body.end(); err != nil {
 			return nil, err
 		}
 		body.sent = true
@@ -176,8 +195,13 @@ func (x *exchange) send(ctx context.Context, up Upstream, body *uploadBody) (htt
 			stop()
 		}
 	})()
+	header := x.putHeader(body.size)
+	x.digests.forS3(header)
+	if body.md5 != "" {
+		header.Set("Content-Md5", body.md5)
+	}
 	resp, err := up.Do(sending, &s3client.Request{
-		Method: http.MethodPut, Key: x.key(), Header: x.putHeader(body.size),
+		Method: http.MethodPut, Key: x.key(), Header: header,
 		Body: body, Size: body.size, Agent: string(x.grant().ID),
 	})
 	return x.conclude(ctx, up, body, resp, err)
@@ -185,7 +209,7 @@ func (x *exchange) send(ctx context.Context, up Upstream, body *uploadBody) (htt
 
 // conclude judges by S3's answer and by how far the body came.
 func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, resp *http.Response, err error) (http.Header, error) {
-	clientErr, complete := body.state()
+	stopped, complete := body.state()
 	switch {
 	case err == nil && resp.StatusCode == http.StatusOK:
 		resp.Body.Close()
@@ -198,11 +222,14 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 		if resp.StatusCode == http.StatusPreconditionFailed {
 			err = uploads.ErrExists
 		}
+		if body.md5 != "" && isDamage(err) {
+			err = damaged(err) // it was right in memory
+		}
 		if resp.StatusCode < 500 || resp.StatusCode == http.StatusServiceUnavailable {
 			return nil, err // S3 says that it has not stored it
 		}
-	case clientErr != nil:
-		return nil, fmt.Errorf("%w: %w", errShortBody, clientErr)
+	case stopped != nil:
+		return nil, stopped
 	}
 	if !complete {
 		return nil, err // S3 never had the last byte
@@ -217,28 +244,13 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 // target is the object that is to be.
 func (x *exchange) target() *uploads.Object {
 	return &uploads.Object{
-		Key: x.key(), Mark: x.use.Mark(), Overwrite: x.grant().Upload.Overwrite, Agent: string(x.grant().ID),
+		Key: x.key(), Mark: x.use.Mark(), Overwrite: !x.conditional(), Agent: string(x.grant().ID),
 	}
-}
-
-// ofObject is what S3 is told of the object to be.
-func (x *exchange) ofObject() http.Header {
-	if x.described != nil {
-		return x.described.Clone()
-	}
-	header := http.Header{}
-	for _, name := range uploadHeaders {
-		if v := x.r.Header.Values(name); len(v) > 0 {
-			header.Set(name, strings.Join(v, ", "))
-		}
-	}
-	header.Set(uploads.UseMark, x.use.Mark())
-	return header
 }
 
 func (x *exchange) putHeader(size int64) http.Header {
 	header := x.ofObject()
-	if !x.grant().Upload.Overwrite {
+	if x.conditional() {
 		header.Set("If-None-Match", "*")
 	}
 	if size > expectAbove {
@@ -263,6 +275,7 @@ func (x *exchange) charge(ctx context.Context, from http.Header, size int64) {
 		Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
 	})
 	x.use.Commit(ctx)
+	x.h.Metrics.stored(x)
 	x.result = http.Header{}
 	for name, values := range from {
 		if putAnswerHeader(name) {
@@ -290,16 +303,18 @@ func putAnswerHeader(name string) bool {
 // may go on reading when it has. So no read may block for ever, and none may
 // give anything out once the handler has lost interest.
 type uploadBody struct {
-	src    io.Reader
-	size   int64
-	commit func() error
-	hurry  func()
-	idle   *idleTimer // nil if no client is waited for
+	src     io.Reader
+	size    int64
+	digests *digests // of all that is read
+	md5     string   // Content-MD5 of what is in memory; else ""
+	commit  func() error
+	hurry   func()
+	idle    *idleTimer // nil if no client is waited for
 
 	mu   sync.Mutex
 	left int64 // bytes still to come
 	read int64
-	err  error // why the client's body ended early
+	err  error // why the body was not sent to its end
 	sent bool  // the last bytes were given out
 	done bool  // nothing more is given out
 }
@@ -309,26 +324,33 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := b.src.Read(p)
+	b.digests.Write(p[:n])
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.left -= int64(n)
 	b.read += int64(n)
-	if err == io.EOF && b.left > 0 {
-		err = io.ErrUnexpectedEOF
-	}
 	if err != nil && b.left > 0 {
-		b.err = err
+		b.err = bodyError(err)
+		err = b.err
 	}
 	if b.done {
 		return 0, errShortBody
 	}
 	if n > 0 && b.left == 0 {
-		if cut := b.commit(); cut != nil {
-			return 0, cut
+		if b.err = b.end(); b.err != nil {
+			return 0, b.err
 		}
 		b.sent = true
 	}
 	return n, err
+}
+
+// end says whether the last bytes may be given out.
+func (b *uploadBody) end() error {
+	if err := b.digests.verify(); err != nil {
+		return err
+	}
+	return b.commit()
 }
 
 // arm lets the next read wait for the client, if there is more to come.
@@ -360,9 +382,9 @@ func (b *uploadBody) giveUp() bool {
 // Close leaves the client's body to net/http.
 func (b *uploadBody) Close() error { return nil }
 
-// state returns why the client's body ended early, if it did, and whether
-// the last bytes were given out.
-func (b *uploadBody) state() (clientErr error, complete bool) {
+// state returns why the body was not sent to its end, if it was not, and
+// whether the last bytes were given out.
+func (b *uploadBody) state() (stopped error, complete bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err, b.sent

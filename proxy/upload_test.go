@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"s3gate/proxy"
 	"s3gate/tokens"
 )
 
@@ -236,6 +237,8 @@ func TestExpectContinue(t *testing.T) {
 		{"permitted", put(), to((*gate).empty), "HTTP/1.1 100 ", true},
 		{"revoked", put(), func(g *gate, token tokens.Token) { g.revoke(token) }, "HTTP/1.1 410 ", false},
 		{"too large", limited(tokens.Upload{MaxBytes: 10}), nil, "HTTP/1.1 413 ", false},
+		{"without a checksum", limited(tokens.Upload{Checksum: "sha256"}), nil, "HTTP/1.1 400 ", false},
+		{"refused by the store", put(), to(func(g *gate) { g.Storage = keeps(proxy.RefuseUploads) }), "HTTP/1.1 501 ", false},
 		{"redis away", put(), func(g *gate, _ tokens.Token) { g.redis.SetError("LOADING") }, "HTTP/1.1 503 ", false},
 		{"refused by s3", put(), s3(refuse(403, "AccessDenied")), "HTTP/1.1 502 ", true},
 		{"object exists", put(), nil, "HTTP/1.1 412 ", true},
@@ -295,13 +298,13 @@ func TestStalledUploadIsReleased(t *testing.T) {
 			arrange: func(g *gate, token tokens.Token) { g.revoke(token) }},
 		{name: "refused by s3", request: head, want: "502",
 			arrange: s3(hangUp("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"))},
-		{name: "without a length", request: " HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n", want: "400", idle: time.Second},
+		{name: "without a length", request: " HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n", want: "408", idle: time.Second},
 		{name: "revoked during", request: head, want: "410", idle: 20 * time.Second,
 			during: func(g *gate, token tokens.Token) { g.revoke(token) }},
 		// Whether the gate was writing or waiting when it happened is chance.
-		{name: "s3 hangs up", request: head, want: "400 or 502", idle: time.Second,
+		{name: "s3 hangs up", request: head, want: "408 or 502", idle: time.Second,
 			during: func(g *gate, _ tokens.Token) { g.s3.server.CloseClientConnections() }},
-		{name: "idle", request: head, want: "400", idle: time.Second},
+		{name: "idle", request: head, want: "408", idle: time.Second},
 	}
 	// All stall at the same time, so that the test takes the grace once.
 	for i := range tests {

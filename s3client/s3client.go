@@ -104,6 +104,9 @@ func (b *Bucket) Close() error {
 // Name returns the bucket's real name.
 func (b *Bucket) Name() string { return b.cfg.Name }
 
+// Secure reports whether requests go over TLS.
+func (b *Bucket) Secure() bool { return b.endpoint.Scheme == "https" }
+
 // resolve applies the SDK's endpoint rules once.
 func resolve(ctx context.Context, cfg Config) (*url.URL, error) {
 	params := s3.EndpointParameters{

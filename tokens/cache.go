@@ -225,7 +225,7 @@ const (
 
 // weigh estimates how many bytes a grant takes whose record has so many.
 func weigh(g *Grant, record int) uint32 {
-	lists := len(g.Labels) + len(g.Clients) + len(g.Upload.ContentTypes)
+	lists := len(g.Labels) + len(g.Clients) + len(g.Upload.ContentTypes) + len(g.Upload.Metadata) + len(g.Upload.ClientMetadata)
 	return uint32(min(keptBytes+listBytes*lists+2*record, math.MaxUint32))
 }
 

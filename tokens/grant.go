@@ -16,8 +16,8 @@ const (
 
 // Grant is what a token permits, and to whom it was given. The JSON names are
 // the API's. A Grant is a value: copies are independent but for Labels,
-// Clients and Upload.ContentTypes, which nobody changes after the grant was
-// minted: a [Store] that keeps grants in memory gives the same to many requests.
+// Clients and the lists and maps of Upload, which nobody changes after the grant
+// was minted: a [Store] that keeps grants in memory gives the same to many requests.
 type Grant struct {
 	// ID is the token's ID; filled by the store.
 	ID ID `json:"id"`
@@ -158,8 +158,38 @@ type Upload struct {
 	// ContentTypes are the media types that may be declared, such as
 	// "image/png" or "image/*"; empty means any.
 	ContentTypes []string `json:"content_types,omitempty"`
+	// Sniff demands that the first 512 bytes look like one of ContentTypes too,
+	// by the rules of [net/http.DetectContentType].
+	Sniff bool `json:"sniff,omitempty"`
 	// Overwrite permits replacing an object that exists.
 	Overwrite bool `json:"overwrite,omitempty"`
+	// Checksum is one of [Checksums], which the client must send along, or
+	// [AnyChecksum]; "" demands none.
+	Checksum string `json:"checksum,omitempty"`
+	// Metadata is kept with the object: x-amz-meta-{name}. Names are in lower
+	// case, values printable US-ASCII.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// ClientMetadata names the metadata that the client may set besides; "*"
+	// stands for every name. What Metadata sets it does not.
+	ClientMetadata []string `json:"client_metadata,omitempty"`
+	// StorageClass is one of [StorageClasses]; "" leaves that to the bucket.
+	StorageClass string `json:"storage_class,omitempty"`
+}
+
+// AnyChecksum is the [Upload].Checksum that each of [Checksums] meets.
+const AnyChecksum = "any"
+
+// Checksums returns the names of the checksums that an upload may be required
+// to come with.
+func Checksums() []string {
+	return []string{"md5", "crc32", "crc32c", "crc64nvme", "sha1", "sha256"}
+}
+
+// StorageClasses returns the names of the classes that an object may be stored
+// in (Amazon S3 API, "PutObject"), but those that need an endpoint of their own.
+func StorageClasses() []string {
+	return []string{"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING",
+		"GLACIER", "GLACIER_IR", "DEEP_ARCHIVE"}
 }
 
 // Strict reports whether one request is one use: uses are limited, and none

@@ -192,6 +192,31 @@ func TestValidateNamesTheFieldAndTheLimit(t *testing.T) {
 		{"put too large", put(func(g *tokens.Grant) { g.Upload.MaxBytes = 5<<40 + 1 }), "upload.max_bytes: must be 0 to 5497558138880, got 5497558138881"},
 		{"negative size", put(func(g *tokens.Grant) { g.Upload.MaxBytes = -1 }), "upload.max_bytes: must be 0 to 5497558138880, got -1"},
 		{"types", put(func(g *tokens.Grant) { g.Upload.ContentTypes = []string{"image/*", "video/mp4"} }), ""},
+		{"sniffed types", put(func(g *tokens.Grant) { g.Upload.Sniff, g.Upload.ContentTypes = true, []string{"image/*"} }), ""},
+		{"sniffing for nothing", put(func(g *tokens.Grant) { g.Upload.Sniff = true }), "upload.sniff: is for an upload with content_types only"},
+		{"checksum", put(func(g *tokens.Grant) { g.Upload.Checksum = "crc64nvme" }), ""},
+		{"any checksum", put(func(g *tokens.Grant) { g.Upload.Checksum = "any" }), ""},
+		{"checksum in upper case", put(func(g *tokens.Grant) { g.Upload.Checksum = "SHA256" }),
+			`upload.checksum: must be any or md5, crc32, crc32c, crc64nvme, sha1, sha256, got "SHA256"`},
+		{"checksum of a get", get(func(g *tokens.Grant) { g.Upload.Checksum = "any" }), `upload: is for operation "put" only`},
+		{"storage class", put(func(g *tokens.Grant) { g.Upload.StorageClass = "GLACIER_IR" }), ""},
+		{"unknown storage class", put(func(g *tokens.Grant) { g.Upload.StorageClass = "TAPE" }),
+			`upload.storage_class: must be one of STANDARD, REDUCED_REDUNDANCY, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER, GLACIER_IR, DEEP_ARCHIVE, got "TAPE"`},
+		{"metadata", put(metadata("case-no", "47 11")), ""},
+		{"metadata of S3's size", put(metadata("a", strings.Repeat("x", tokens.MaxMetadataBytes-1))), ""},
+		{"too much metadata", put(metadata("a", strings.Repeat("x", tokens.MaxMetadataBytes))), "upload.metadata: has 1985 bytes of names and values, at most 1984 are allowed"},
+		{"metadata in upper case", put(metadata("Case", "1")), "upload.metadata: must have names of a-z, 0-9 and !#$%&'*+-.^_`|~, got \"Case\""},
+		{"metadata without a name", put(metadata("", "1")), "upload.metadata: must have names of a-z, 0-9 and !#$%&'*+-.^_`|~, got \"\""},
+		{"metadata that smuggles a header", put(metadata("a: b\r\nx-amz-acl", "1")), "upload.metadata: must have names of a-z, 0-9 and !#$%&'*+-.^_`|~, got \"a: b\\r\\nx-amz-acl\""},
+		{"metadata with a line break", put(metadata("a", "b\r\nx-amz-acl: c")), `upload.metadata.a: must be printable US-ASCII without blanks at its ends, and not empty, got "b\r\nx-amz-acl: c"`},
+		{"metadata that is not ASCII", put(metadata("a", "ü")), `upload.metadata.a: must be printable US-ASCII without blanks at its ends, and not empty, got "ü"`},
+		{"metadata with a blank at its end", put(metadata("a", "b ")), `upload.metadata.a: must be printable US-ASCII without blanks at its ends, and not empty, got "b "`},
+		{"empty metadata", put(metadata("a", "")), `upload.metadata.a: must be printable US-ASCII without blanks at its ends, and not empty, got ""`},
+		{"the gate's metadata", put(metadata("s3gate-use", "x")), "upload.metadata: must not have the name s3gate-use, which is the gate's"},
+		{"client metadata", put(func(g *tokens.Grant) { g.Upload.ClientMetadata = []string{"author", "*"} }), ""},
+		{"the gate's metadata by the client", put(func(g *tokens.Grant) { g.Upload.ClientMetadata = []string{"s3gate-use"} }),
+			"upload.client_metadata: must not have the name s3gate-use, which is the gate's"},
+		{"too much client metadata", put(func(g *tokens.Grant) { g.Upload.ClientMetadata = make([]string, 17) }), "upload.client_metadata: has 17 entries, at most 16 are allowed"},
 		{"too many types", put(func(g *tokens.Grant) { g.Upload.ContentTypes = make([]string, 17) }), "upload.content_types: has 17 entries, at most 16 are allowed"},
 	}
 	for _, bad := range []string{"", "image", "image/", "/png", "*/*", "Image/PNG", "image/png; q=1", "image/png ", " image/png", "a/b/c"} {
@@ -210,6 +235,11 @@ func TestValidateNamesTheFieldAndTheLimit(t *testing.T) {
 			checkField(t, err, tt.want)
 		})
 	}
+}
+
+// metadata sets one name and value.
+func metadata(name, value string) func(*tokens.Grant) {
+	return func(g *tokens.Grant) { g.Upload.Metadata = map[string]string{name: value} }
 }
 
 // checkField compares a validation error with its full text.
@@ -259,14 +289,15 @@ func TestValidateAppliesGivenLimits(t *testing.T) {
 func TestGrantHasTheNamesOfTheAPI(t *testing.T) {
 	g := putGrant()
 	g.ID, g.IssuedAt = tokens.ID(golden[0].id), noon
-	g.Upload = tokens.Upload{MaxBytes: 5, ContentTypes: []string{"image/*"}, Overwrite: true}
+	g.Upload = tokens.Upload{MaxBytes: 5, ContentTypes: []string{"image/*"}, Sniff: true, Overwrite: true,
+		Checksum: "md5", Metadata: map[string]string{"a": "b"}, ClientMetadata: []string{"*"}, StorageClass: "STANDARD"}
 	got, err := json.Marshal(g)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{"id":"tok_6z5ymzxgxzuch4v4utwuykds5q","operation":"put","bucket":"media","key":"a/b.mp4",` +
 		`"expires_at":"2026-11-22T13:00:00Z","max_uses":1,` +
-		`"upload":{"max_bytes":5,"content_types":["image/*"],"overwrite":true},"issued_at":"2026-11-22T12:00:00Z"}`
+		`"upload":{"max_bytes":5,"content_types":["image/*"],"sniff":true,"overwrite":true,"checksum":"md5","metadata":{"a":"b"},"client_metadata":["*"],"storage_class":"STANDARD"},"issued_at":"2026-11-22T12:00:00Z"}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

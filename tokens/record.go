@@ -45,6 +45,11 @@ const (
 	fieldRevGen
 	fieldRevSeq
 	fieldSelfRevoke
+	fieldSniff
+	fieldChecksum
+	fieldMetadata
+	fieldClientMetadata
+	fieldStorageClass
 )
 
 var errRecord = errors.New("unreadable token record")
@@ -72,11 +77,14 @@ func encodeGrant(g *Grant) []byte {
 	text(fieldVersionID, g.VersionID)
 	text(fieldIfMatch, g.IfMatch)
 	text(fieldSubject, g.Subject)
-	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
-		// A label is its length-prefixed name and then its value.
-		pair := protowire.AppendString(nil, name)
-		text(fieldLabel, string(append(pair, g.Labels[name]...)))
+	pairs := func(n protowire.Number, values map[string]string) {
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			// A pair is its length-prefixed name and then its value.
+			pair := protowire.AppendString(nil, name)
+			text(n, string(append(pair, values[name]...)))
+		}
 	}
+	pairs(fieldLabel, g.Labels)
 	text(fieldFilename, g.Response.Filename)
 	text(fieldDisposition, g.Response.Disposition)
 	text(fieldContentType, g.Response.ContentType)
@@ -96,6 +104,13 @@ func encodeGrant(g *Grant) []byte {
 	number(fieldRevSeq, g.RevSeq)
 	number(fieldSelfRevoke, int64(protowire.EncodeBool(g.SelfRevoke)))
 	number(fieldOverwrite, int64(protowire.EncodeBool(g.Upload.Overwrite)))
+	number(fieldSniff, int64(protowire.EncodeBool(g.Upload.Sniff)))
+	text(fieldChecksum, g.Upload.Checksum)
+	pairs(fieldMetadata, g.Upload.Metadata)
+	for _, name := range g.Upload.ClientMetadata {
+		text(fieldClientMetadata, name)
+	}
+	text(fieldStorageClass, g.Upload.StorageClass)
 	text(fieldIssuer, g.Issuer)
 	text(fieldIssuedBy, g.IssuedBy)
 	if !g.IssuedAt.IsZero() {
@@ -151,14 +166,15 @@ func (g *Grant) setText(num protowire.Number, v string) error {
 	case fieldSubject:
 		g.Subject = v
 	case fieldLabel:
-		name, n := protowire.ConsumeString([]byte(v))
-		if n < 0 {
-			return fmt.Errorf("%w: label", errRecord)
-		}
-		if g.Labels == nil {
-			g.Labels = map[string]string{}
-		}
-		g.Labels[name] = v[n:]
+		return setPair(&g.Labels, "label", v)
+	case fieldMetadata:
+		return setPair(&g.Upload.Metadata, "metadata", v)
+	case fieldChecksum:
+		g.Upload.Checksum = v
+	case fieldClientMetadata:
+		g.Upload.ClientMetadata = append(g.Upload.ClientMetadata, v)
+	case fieldStorageClass:
+		g.Upload.StorageClass = v
 	case fieldFilename:
 		g.Response.Filename = v
 	case fieldDisposition:
@@ -189,12 +205,26 @@ func (g *Grant) setText(num protowire.Number, v string) error {
 	return nil
 }
 
+func setPair(values *map[string]string, what, v string) error {
+	name, n := protowire.ConsumeString([]byte(v))
+	if n < 0 {
+		return fmt.Errorf("%w: %s", errRecord, what)
+	}
+	if *values == nil {
+		*values = map[string]string{}
+	}
+	(*values)[name] = v[n:]
+	return nil
+}
+
 func (g *Grant) setNumber(num protowire.Number, v int64) error {
 	switch num {
 	case fieldMaxBytes:
 		g.Upload.MaxBytes = v
 	case fieldOverwrite:
 		g.Upload.Overwrite = v != 0
+	case fieldSniff:
+		g.Upload.Sniff = v != 0
 	case fieldBandwidth:
 		g.Bandwidth = v
 	case fieldList:

@@ -46,11 +46,17 @@ func grants() *rapid.Generator[tokens.Grant] {
 			Upload: tokens.Upload{
 				MaxBytes:  rapid.Int64().Draw(t, "max_bytes"),
 				Overwrite: rapid.Bool().Draw(t, "overwrite"),
+				Sniff:     rapid.Bool().Draw(t, "sniff"),
+				Checksum:  text.Draw(t, "checksum"), StorageClass: text.Draw(t, "class"),
 			},
 			Issuer: text.Draw(t, "issuer"), IssuedBy: text.Draw(t, "issued_by"),
 		}
 		if n := rapid.IntRange(0, 3).Draw(t, "types"); n > 0 {
 			g.Upload.ContentTypes = rapid.SliceOfN(rapid.StringN(1, 20, -1), n, n).Draw(t, "content_types")
+		}
+		if n := rapid.IntRange(0, 3).Draw(t, "metadata"); n > 0 {
+			g.Upload.Metadata = rapid.MapOfN(rapid.String(), text, n, n).Draw(t, "value")
+			g.Upload.ClientMetadata = rapid.SliceOfN(rapid.StringN(1, 20, -1), n, n).Draw(t, "client_metadata")
 		}
 		if n := rapid.IntRange(0, 3).Draw(t, "networks"); n > 0 {
 			g.Clients = rapid.SliceOfN(rapid.StringN(1, 20, -1), n, n).Draw(t, "clients")
@@ -179,6 +185,7 @@ func TestDecodeRefusesWhatItCannotHonour(t *testing.T) {
 		{"fixed 32", protowire.AppendFixed32(protowire.AppendTag(bytes.Clone(good), 8, protowire.Fixed32Type), 1), "wire type 5"},
 		{"truncated", good[:len(good)-1], "unexpected EOF"},
 		{"truncated label", protowire.AppendString(protowire.AppendTag([]byte{1}, 4, protowire.BytesType), "\x05ab"), "label"},
+		{"truncated metadata", protowire.AppendString(protowire.AppendTag([]byte{1}, 29, protowire.BytesType), "\x05ab"), "metadata"},
 		{"length of 2^63", []byte{1, 0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, "unexpected EOF"},
 		{"field 0", []byte{1, 0x02, 0x00}, "invalid field number"},
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"mime"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -272,11 +273,27 @@ func (r *Response) validate(l Limits, op Operation) error {
 }
 
 func (u *Upload) validate(l Limits, op Operation) error {
-	if op != Put && (u.MaxBytes != 0 || u.ContentTypes != nil || u.Overwrite) {
+	if op != Put && !reflect.ValueOf(*u).IsZero() {
 		return fieldErrorf("upload", `is for operation "put" only`)
 	}
 	if err := validateRange("upload.max_bytes", u.MaxBytes, MaxUploadBytes); err != nil {
 		return err
+	}
+	if u.Checksum != "" && u.Checksum != AnyChecksum && !slices.Contains(Checksums(), u.Checksum) {
+		return fieldErrorf("upload.checksum", "must be %s or %s, got %q", AnyChecksum, strings.Join(Checksums(), ", "), clip(u.Checksum))
+	}
+	if u.StorageClass != "" && !slices.Contains(StorageClasses(), u.StorageClass) {
+		return fieldErrorf("upload.storage_class", "must be one of %s, got %q", strings.Join(StorageClasses(), ", "), clip(u.StorageClass))
+	}
+	if err := u.validateMetadata(l); err != nil {
+		return err
+	}
+	return u.validateTypes(l)
+}
+
+func (u *Upload) validateTypes(l Limits) error {
+	if u.Sniff && len(u.ContentTypes) == 0 {
+		return fieldErrorf("upload.sniff", "is for an upload with content_types only")
 	}
 	if len(u.ContentTypes) > l.MaxLabels {
 		return fieldErrorf("upload.content_types", "has %d entries, at most %d are allowed", len(u.ContentTypes), l.MaxLabels)

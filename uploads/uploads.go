@@ -103,7 +103,7 @@ func (r Retry) pause(ctx context.Context, failed int) bool {
 func Passing(err error) bool {
 	var answered *s3client.Error
 	if !errors.As(err, &answered) {
-		return !errors.Is(err, s3client.ErrCredentials)
+		return !errors.Is(err, s3client.ErrCredentials) && !errors.Is(err, ErrExists)
 	}
 	switch answered.Code {
 	case "InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "ExpiredToken", "TokenRefreshRequired":

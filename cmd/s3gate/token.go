@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -20,16 +21,15 @@ func newToken() *cobra.Command {
 func newMint() *cobra.Command {
 	var r client.MintRequest
 	var (
-		uses                    int64
-		response                client.Response
-		upload                  client.Upload
-		notBefore, expiresAt    string
-		maxBytes, bandwidth     string
-		labels                  map[string]string
-		contentTypes            []string
-		overwrite, inline, once bool
-		slack, passcodeFile     string
-		prefix, selfRevoke      bool
+		uses                 int64
+		response             client.Response
+		upload               client.Upload
+		notBefore, expiresAt string
+		maxBytes, bandwidth  string
+		labels               map[string]string
+		inline, once         bool
+		slack, passcodeFile  string
+		prefix, selfRevoke   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "mint get|put BUCKET/KEY",
@@ -67,8 +67,13 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 	f.BoolVar(&inline, "inline", false, "let browsers show the file instead of saving it")
 	f.StringVar(&response.ContentType, "response-type", "", "the media type to answer with")
 	f.StringVar(&maxBytes, "max-bytes", "", "the largest upload, such as 100MiB")
-	f.StringSliceVar(&contentTypes, "content-type", nil, "media types that may be uploaded, such as image/*; may be repeated")
-	f.BoolVar(&overwrite, "overwrite", false, "let the upload replace an object that exists")
+	f.StringSliceVar(&upload.ContentTypes, "content-type", nil, "media types that may be uploaded, such as image/*; may be repeated")
+	f.BoolVar(&upload.Sniff, "sniff", false, "want the content of the upload to look like --content-type too")
+	f.BoolVar(&upload.Overwrite, "overwrite", false, "let the upload replace an object that exists")
+	f.StringVar(&upload.Checksum, "checksum", "", "the checksum that must come with the upload: md5, crc32, crc32c, crc64nvme, sha1, sha256 or any")
+	f.StringToStringVar(&upload.Metadata, "metadata", nil, "name=value, kept with the object; may be repeated")
+	f.StringSliceVar(&upload.ClientMetadata, "client-metadata", nil, "metadata that whoever uploads may set, * for all; may be repeated")
+	f.StringVar(&upload.StorageClass, "storage-class", "", "the storage class of the object, such as STANDARD_IA")
 	apiFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		r.Operation = args[0]
@@ -109,14 +114,13 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 		if response != (client.Response{}) {
 			r.Response = &response
 		}
-		upload.ContentTypes, upload.Overwrite = contentTypes, overwrite
 		if upload.MaxBytes, err = parseBytes(maxBytes); err != nil {
 			return err
 		}
 		if r.Bandwidth, err = parseBytes(bandwidth); err != nil {
 			return err
 		}
-		if upload.MaxBytes > 0 || overwrite || len(contentTypes) > 0 {
+		if !reflect.ValueOf(upload).IsZero() {
 			r.Upload = &upload
 		}
 		r.Labels = labels

@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"s3gate/auth"
 )
@@ -175,6 +176,22 @@ type Bucket struct {
 	SecretAccessKey string `koanf:"secret_access_key"`
 	// Profile is a profile of the AWS SDK's shared configuration.
 	Profile string `koanf:"profile"`
+	// StorageClass is that of uploads whose grant names none. Default: the
+	// store's.
+	StorageClass string `koanf:"storage_class"`
+	// SSE encrypts uploads: AES256, aws:kms or aws:kms:dsse. Default: as the
+	// bucket is set up.
+	SSE string `koanf:"sse"`
+	// SSEKMSKeyID is the key for the latter two. Default: the account's.
+	SSEKMSKeyID string `koanf:"sse_kms_key_id"`
+	// SSEBucketKey asks for an S3 Bucket Key with aws:kms.
+	SSEBucketKey bool `koanf:"sse_bucket_key"`
+	// NoOverwrite is how an upload that may not replace an object doesn't: auto
+	// tries once whether the store heeds If-None-Match, and refuses the upload
+	// if not; trust does not try; check looks before the upload and right before
+	// its end, between which there is a gap; refuse takes no such upload. Default
+	// auto.
+	NoOverwrite string `koanf:"no_overwrite"`
 }
 
 // Tokens bounds what may be minted.
@@ -230,6 +247,9 @@ type Upload struct {
 	// IdleTimeout is how long a client may send nothing of its body. Default
 	// 20s, after which S3 gives up too.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
+	// MinRate is how many bytes a second a client must send of its body, on
+	// average over IdleTimeout. Default 1024; 0 lets it be slow.
+	MinRate int64 `koanf:"min_rate"`
 	// SingleMax is the size in bytes of the largest upload of known length that
 	// goes to S3 as one request; others go in parts. At most 5 GiB, which is
 	// S3's limit and the default.
@@ -254,9 +274,13 @@ type Upload struct {
 	// SweepAfter is how long after its gate was last heard of another gate ends
 	// an upload. Default 15m.
 	SweepAfter time.Duration `koanf:"sweep_after"`
-	// TempPrefix begins the keys of temporary objects. Default ".s3gate/".
+	// TempPrefix begins the keys of objects that are the gate's own. Default
+	// ".s3gate/".
 	TempPrefix string `koanf:"temp_prefix"`
 }
+
+// maxTempPrefix leaves room in a key for what is put after it.
+const maxTempPrefix = 512
 
 func (u *Upload) validate(bad func(name, format string, args ...any)) {
 	const least, most = 5 << 20, 5 << 30 // of a part, and of one request
@@ -265,6 +289,12 @@ func (u *Upload) validate(bad func(name, format string, args ...any)) {
 	}
 	if u.PartSize < least || u.PartSize > most {
 		bad("upload.part_size", "must be %d to %d, got %d", int64(least), int64(most), u.PartSize)
+	}
+	if u.MinRate < 0 {
+		bad("upload.min_rate", "must not be less than 0, got %d", u.MinRate)
+	}
+	if n := len(u.TempPrefix); n == 0 || n > maxTempPrefix || !utf8.ValidString(u.TempPrefix) {
+		bad("upload.temp_prefix", "must be 1 to %d bytes of UTF-8, got %d bytes", maxTempPrefix, n)
 	}
 	if u.Memory < u.PartSize {
 		bad("upload.memory", "must be at least upload.part_size, which is %d, got %d", u.PartSize, u.Memory)
@@ -317,7 +347,7 @@ func Default() *Config {
 		},
 		Revocation: Revocation{Lease: time.Second, StallTimeout: time.Minute},
 		Upload: Upload{
-			IdleTimeout: 20 * time.Second, SingleMax: 5 << 30, Memory: 256 << 20, PartSize: 8 << 20,
+			IdleTimeout: 20 * time.Second, MinRate: 1 << 10, SingleMax: 5 << 30, Memory: 256 << 20, PartSize: 8 << 20,
 			Concurrency: 4, Tries: 4, Backoff: 200 * time.Millisecond,
 			ResumeWindow: 24 * time.Hour, SweepAfter: 15 * time.Minute, TempPrefix: ".s3gate/",
 		},
@@ -480,5 +510,33 @@ func (c *Config) validateBuckets(bad func(name, format string, args ...any)) {
 		if b.AccessKeyID != "" && b.Profile != "" {
 			bad(name+".profile", "and access_key_id exclude each other")
 		}
+		b.validateUploads(name, bad)
+	}
+}
+
+// classForm is that of S3's storage classes. Other stores have other ones.
+var classForm = regexp.MustCompile(`^[A-Z][A-Z0-9_-]{0,63}$`)
+
+func (b *Bucket) validateUploads(name string, bad func(name, format string, args ...any)) {
+	if b.StorageClass != "" && !classForm.MatchString(b.StorageClass) {
+		bad(name+".storage_class", "must be the name of a class such as STANDARD_IA, got %q", b.StorageClass)
+	}
+	kms := b.SSE == "aws:kms" || b.SSE == "aws:kms:dsse"
+	if !kms && b.SSE != "" && b.SSE != "AES256" {
+		bad(name+".sse", "must be AES256, aws:kms or aws:kms:dsse, got %q", b.SSE)
+	}
+	if b.SSEKMSKeyID != "" && !kms {
+		bad(name+".sse_kms_key_id", "is for sse aws:kms or aws:kms:dsse only")
+	}
+	if strings.ContainsFunc(b.SSEKMSKeyID, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		bad(name+".sse_kms_key_id", "must be printable ASCII without blanks")
+	}
+	if b.SSEBucketKey && b.SSE != "aws:kms" {
+		bad(name+".sse_bucket_key", "is for sse aws:kms only")
+	}
+	switch b.NoOverwrite {
+	case "", "auto", "trust", "check", "refuse":
+	default:
+		bad(name+".no_overwrite", "must be auto, trust, check or refuse, got %q", b.NoOverwrite)
 	}
 }

@@ -118,6 +118,14 @@ func TestLoadRefuses(t *testing.T) {
 		{"no part at a time", minimal + "upload:\n  concurrency: 0\n", "", "upload.concurrency: must be more than 0"},
 		{"no try", minimal + "upload:\n  tries: 0\n", "", "upload.tries: must be more than 0"},
 		{"no backoff", minimal + "upload:\n  backoff: 0s\n", "", "upload.backoff: must be more than 0"},
+		{"least rate", minimal + "upload:\n  min_rate: -1\n", "", "upload.min_rate: must not be less than 0, got -1"},
+		{"no temporary prefix", minimal + "upload:\n  temp_prefix: ''\n", "", "upload.temp_prefix: must be 1 to 512 bytes of UTF-8, got 0 bytes"},
+		{"storage class", minimal + "    storage_class: cold\n", "", `buckets.docs.storage_class: must be the name of a class such as STANDARD_IA, got "cold"`},
+		{"encryption", minimal + "    sse: kms\n", "", `buckets.docs.sse: must be AES256, aws:kms or aws:kms:dsse, got "kms"`},
+		{"key without KMS", minimal + "    sse: AES256\n    sse_kms_key_id: x\n", "", "buckets.docs.sse_kms_key_id: is for sse aws:kms or aws:kms:dsse only"},
+		{"key with a line break", minimal + "    sse: aws:kms\n    sse_kms_key_id: \"a\\nb\"\n", "", "buckets.docs.sse_kms_key_id: must be printable ASCII"},
+		{"bucket key without KMS", minimal + "    sse_bucket_key: true\n", "", "buckets.docs.sse_bucket_key: is for sse aws:kms only"},
+		{"no_overwrite", minimal + "    no_overwrite: never\n", "", `buckets.docs.no_overwrite: must be auto, trust, check or refuse, got "never"`},
 		{"log format", minimal + "log:\n  format: xml\n", "", `log.format: must be json or text, got "xml"`},
 	}
 	for _, tt := range tests {

@@ -248,12 +248,13 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 		Passcodes:  proxy.NewPasscodes(g.store),
 		Answers:    proxy.NewGuesses(0.2, 20),
 		Status:     g.store.Show,
-		UploadIdle: g.cfg.Upload.IdleTimeout,
+		UploadIdle: g.cfg.Upload.IdleTimeout, UploadMinRate: g.cfg.Upload.MinRate,
+		TempPrefix: g.cfg.Upload.TempPrefix, Storage: map[string]proxy.Storage{},
 		Multipart: proxy.Multipart{
 			SingleMax: g.cfg.Upload.SingleMax, PartSize: g.cfg.Upload.PartSize, Memory: g.cfg.Upload.Memory,
 			Concurrency: g.cfg.Upload.Concurrency, Tries: g.cfg.Upload.Tries, Backoff: g.cfg.Upload.Backoff,
 		},
-		Journal: g.journal, TempPrefix: g.cfg.Upload.TempPrefix,
+		Journal: g.journal,
 		Revoke: func(ctx context.Context, id tokens.ID) error {
 			_, err := g.revoker().Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
 			return err
@@ -266,8 +267,18 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 	}
 	for alias, b := range g.buckets {
 		h.Buckets[alias] = b
+		h.Storage[alias] = storage(g.cfg.Buckets[alias], b)
 	}
+	registerParts(reg, &h.Multipart)
 	return h, nil
+}
+
+// storage is how uploads to a bucket are kept.
+func storage(c config.Bucket, b *s3client.Bucket) proxy.Storage {
+	return proxy.Storage{
+		Class: c.StorageClass, Encryption: c.SSE, KMSKeyID: c.SSEKMSKeyID, BucketKey: c.SSEBucketKey,
+		Plain: !b.Secure(), NoOverwrite: cmp.Or(proxy.NoOverwrite(c.NoOverwrite), proxy.ProbeStore),
+	}
 }
 
 // apiHandler also serves metrics if the operators' listener is the API's.

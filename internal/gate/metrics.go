@@ -3,6 +3,7 @@ package gate
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"s3gate/proxy"
 	"s3gate/tokens"
 )
 
@@ -29,4 +30,23 @@ func registerCache(reg prometheus.Registerer, stats func() tokens.CacheStats) {
 		func(s tokens.CacheStats) uint64 { return uint64(s.Entries) })
 	gauge("s3gate_grant_cache_bytes", "Memory that these grants are thought to take, in bytes, as it is counted against tokens.cache_bytes.",
 		func(s tokens.CacheStats) uint64 { return s.Bytes })
+}
+
+// registerParts registers what uploads in parts take and do.
+//
+//	s3gate_upload_memory_bytes        memory that parts take
+//	s3gate_upload_memory_limit_bytes  memory that they may take
+//	s3gate_upload_part_retries_total  parts that were sent again
+func registerParts(reg prometheus.Registerer, m *proxy.Multipart) {
+	reg.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "s3gate_upload_memory_bytes", Help: "Memory that the parts of uploads take."},
+			func() float64 { return float64(m.Stats().Held) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "s3gate_upload_memory_limit_bytes", Help: "Memory that the parts of uploads may take."},
+			func() float64 { return float64(m.Stats().Limit) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "s3gate_upload_part_retries_total", Help: "Parts of uploads that were sent again."},
+			func() float64 { return float64(m.Stats().Retries) }),
+	)
 }

@@ -18,6 +18,7 @@ import (
 
 	"s3gate/auth"
 	"s3gate/client"
+	"s3gate/internal/config"
 	"s3gate/internal/gate"
 	"s3gate/internal/s3gatetest"
 )
@@ -40,9 +41,10 @@ func TestMain(m *testing.M) {
 type orders struct {
 	S3        *s3gatetest.Endpoint
 	Redis     string
-	Cert, Key string // files; "" for plain HTTP
-	Dir       string // where it keeps its files
-	Links     string // the address of its links; "" for any port
+	Cert, Key string         // files; "" for plain HTTP
+	Dir       string         // where it keeps its files
+	Upload    *config.Upload // nil means the defaults
+	Links     string         // the address of its links; "" for any port
 }
 
 // The files of the process: where it answers, and what its oracle has seen.
@@ -66,6 +68,9 @@ func obey(text string) error {
 	cfg := (&world{s3: o.S3, redis: o.Redis}).config()
 	cfg.Links.Cert, cfg.Links.Key = o.Cert, o.Key
 	cfg.Links.Addr = cmp.Or(o.Links, cfg.Links.Addr)
+	if o.Upload != nil {
+		cfg.Upload = *o.Upload
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	g, err := gate.Open(ctx, cfg, gate.Options{
@@ -107,12 +112,13 @@ type gateProcess struct {
 // process starts a gate that can serve.
 func (w *world) process(t *testing.T, cert, key string) *gateProcess {
 	t.Helper()
-	return w.obeying(t, orders{S3: w.s3, Redis: w.redis, Cert: cert, Key: key, Dir: t.TempDir()})
+	return w.processWith(t, orders{S3: w.s3, Redis: w.redis, Cert: cert, Key: key})
 }
 
-// obeying starts a gate with these orders.
-func (w *world) obeying(t *testing.T, o orders) *gateProcess {
+// processWith starts a gate with these orders.
+func (w *world) processWith(t *testing.T, o orders) *gateProcess {
 	t.Helper()
+	o.Dir = t.TempDir()
 	p := &gateProcess{orders: o}
 	text, err := json.Marshal(p.orders)
 	if err != nil {
@@ -143,8 +149,8 @@ func (w *world) obeying(t *testing.T, o orders) *gateProcess {
 func (w *world) restart(t *testing.T, p *gateProcess) *gateProcess {
 	t.Helper()
 	o := p.orders
-	o.Dir, o.Links = t.TempDir(), strings.TrimPrefix(p.places.Links, "http://")
-	return w.obeying(t, o)
+	o.Links = strings.TrimPrefix(p.places.Links, "http://")
+	return w.processWith(t, o)
 }
 
 // written is what the oracle of a process has seen, which must have ended.

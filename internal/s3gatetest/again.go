@@ -51,7 +51,7 @@ func (c *Child) Resume() {
 	}
 }
 
-// Kill ends the process at once, as SIGKILL does.
+// Kill ends the process at once, as a crash would.
 func (c *Child) Kill() { c.proc.kill() }
 
 // Stop asks the process to end, and fails the test if it does not end well.

@@ -27,6 +27,9 @@ func (p *Program) Await(ready func() error) {
 	}
 }
 
+// PID is the number of the process.
+func (p *Program) PID() int { return p.proc.cmd.Process.Pid }
+
 // Kill ends the program at once, as a crash would.
 func (p *Program) Kill() { p.proc.kill() }
 
