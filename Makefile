@@ -20,15 +20,21 @@ MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 MINIO_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/minio-$(MINIO_VERSION)
 MINIO         := $(MINIO_DIR)/minio
 
-# Programs that the tests run, and the Debian packages that have them.
-PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime
+# What browsers upload with, pinned in the lock file and kept outside the tree
+# too. Nothing of it ships.
+UPLOADERS_LOCK := internal/s3gatetest/uploaders/package-lock.json
+UPLOADERS_DIR  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/uploaders-$(shell git hash-object $(UPLOADERS_LOCK) | cut -c1-12)
+UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 
-.PHONY: test unit lint cross deps build bench fuzz soak
+# Programs that the tests run, and the Debian packages that have them.
+PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime
+
+.PHONY: test unit lint cross deps programs build bench fuzz soak
 
 test: deps lint cross unit
 
 unit:
-	S3GATE_TEST_MINIO=$(MINIO) $(GO) test $(RACE) -timeout $(TIMEOUT) ./...
+	S3GATE_TEST_MINIO=$(MINIO) S3GATE_TEST_UPLOADERS=$(UPLOADERS_DIR) $(GO) test $(RACE) -timeout $(TIMEOUT) ./...
 	$(GO) test -tags faults -timeout $(TIMEOUT) -run Fault ./internal/fault ./internal/consistency
 
 lint:
@@ -43,7 +49,9 @@ cross:
 	GOOS=darwin  GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/s3gate
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/s3gate
 
-deps: $(MINIO)
+deps: programs $(MINIO) $(UPLOADERS)
+
+programs:
 	@missing=; for p in $(PACKAGES); do command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -56,6 +64,12 @@ deps: $(MINIO)
 $(MINIO):
 	@echo "building MinIO for the tests, once (a few minutes)"
 	GOBIN=$(MINIO_DIR) $(GO) install github.com/minio/minio@$(MINIO_VERSION)
+
+# Where npm is missing, or reaches no registry, the tests that need it say so.
+$(UPLOADERS): | programs
+	@mkdir -p $(UPLOADERS_DIR)
+	@cp internal/s3gatetest/uploaders/package.json $(UPLOADERS_LOCK) $(UPLOADERS_DIR)
+	-cd $(UPLOADERS_DIR) && npm ci --ignore-scripts --no-audit --no-fund
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo dev)" -o s3gate ./cmd/s3gate

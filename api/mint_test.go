@@ -40,6 +40,12 @@ func TestMintRefusesBadFields(t *testing.T) {
 		{"key of 513 wide characters", `{"operation": "get", "bucket": "docs", "key": "` + strings.Repeat("é", 513) + `"}`, "key", "1026 bytes long"},
 		{"NUL in the key", `{"operation": "get", "bucket": "docs", "key": "a\u0000b"}`, "key", "NUL"},
 
+		{"key and template", put(`"upload": {"key_template": "in/{uuid}"}`), "upload.key_template", "exclude each other"},
+		{"template without a folder", `{"operation": "put", "bucket": "inbox", "upload": {"key_template": "{uuid}"}}`, "upload.key_template", "must begin with a folder"},
+		{"template of another prefix", `{"operation": "put", "bucket": "inbox", "prefix": "in/", "upload": {"key_template": "out/{uuid}"}}`, "upload.key_template", `must begin with prefix, "in/"`},
+		{"unknown placeholder", `{"operation": "put", "bucket": "inbox", "upload": {"key_template": "in/{ip}/{uuid}"}}`, "upload.key_template", "{date}, {uuid} and {filename}"},
+		{"key revealed to whom it was given", put(`"upload": {"reveal_key": true}`), "upload.reveal_key", "only"},
+
 		{"max_uses negative", get(`"max_uses": -1`), "max_uses", "must be 0 to 1000000, got -1"},
 		{"max_uses too large", get(`"max_uses": 1000001`), "max_uses", "got 1000001"},
 		{"max_uses a fraction", get(`"max_uses": 1.5`), "max_uses", "must be a whole number"},
@@ -342,6 +348,39 @@ func TestLinksEndInAFileName(t *testing.T) {
 	}
 	if m := g.mint(put()); m.URL != publicURL+"/"+m.Token {
 		t.Errorf("the link of an upload is %s", m.URL)
+	}
+}
+
+// The answer to a put tells an uploader what it must declare, and for how long
+// it may; with only a prefix the gate says how it makes the keys.
+func TestMintForUploads(t *testing.T) {
+	g := newGate(t)
+	for _, tt := range []struct{ body, wantHeaders, wantExpires string }{
+		{put(), `{}`, "3600"},
+		{put(`"expires_in": "1999ms"`), `{}`, "1"},
+		{put(`"upload": {"content_types": ["image/png"]}`), `{"Content-Type":"image/png"}`, "3600"},
+		{put(`"upload": {"content_types": ["image/*"]}`), `{}`, "3600"},
+		{put(`"upload": {"content_types": ["image/png", "image/gif"]}`), `{}`, "3600"},
+		{`{"operation": "put", "bucket": "inbox", "prefix": "in/", "expires_in": "30d"}`, `{}`, "2592000"},
+	} {
+		a := g.do("POST", "/v1/tokens", tt.body).object(t)
+		headers, _ := json.Marshal(a["headers"])
+		fields, _ := json.Marshal(a["fields"])
+		if string(headers) != tt.wantHeaders || string(fields) != "{}" || fmt.Sprintf("%.0f", a["expires"]) != tt.wantExpires || a["method"] != "PUT" {
+			t.Errorf("%s: %v", tt.body, a)
+		}
+		if a["prefix"] == "in/" {
+			upload, _ := a["upload"].(map[string]any)
+			if link := fmt.Sprint(publicURL, "/", a["token"], "/"); a["url"] != link || upload["key_template"] != "in/{uuid}/{filename}" {
+				t.Errorf("%s: %v", tt.body, a)
+			}
+		}
+	}
+	a := g.do("POST", "/v1/tokens", get()).object(t)
+	for _, name := range []string{"fields", "headers", "expires"} {
+		if _, there := a[name]; there {
+			t.Errorf("the answer to a get has %s", name)
+		}
 	}
 }
 

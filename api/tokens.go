@@ -58,6 +58,7 @@ func (m *mintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
 		RequestsPerSecond: m.RequestsPerSecond, MaxConcurrent: m.MaxConcurrent, CutAtExpiry: m.CutAtExpiry,
 		VersionID: m.VersionID, IfMatch: m.IfMatch, Confirm: m.Confirm,
 	}
+	g.FillDropBox()
 	if err := m.resume(&g); err != nil {
 		return g, 0, err
 	}
@@ -154,8 +155,32 @@ type minted struct {
 	URL    string `json:"url"`
 	Method string `json:"method"`
 	tokens.Grant
+	*uploadParameters
 	// Durability is what the uses of the token and its revocation are worth.
 	Durability revocation.Durability `json:"durability"`
+}
+
+// uploadParameters make the answer to the mint of a put, with its method and
+// URL, what Uppy's getUploadParameters returns (https://uppy.io/docs/aws-s3).
+type uploadParameters struct {
+	// Fields are those of a form, which a PUT does not have.
+	Fields struct{} `json:"fields"`
+	// Headers are what the upload has to declare.
+	Headers map[string]string `json:"headers"`
+	// Expires is how many whole seconds the token lives.
+	Expires int64 `json:"expires"`
+}
+
+// parametersOf returns nil for a get.
+func parametersOf(g *tokens.Grant) *uploadParameters {
+	if g.Operation != tokens.Put {
+		return nil
+	}
+	p := &uploadParameters{Headers: map[string]string{}, Expires: int64(g.ExpiresAt.Sub(g.IssuedAt) / time.Second)}
+	if types := g.Upload.ContentTypes; len(types) == 1 && !strings.HasSuffix(types[0], "/*") {
+		p.Headers["Content-Type"] = types[0]
+	}
+	return p
 }
 
 func (h *Handler) mint(c *call) (int, any, error) {
@@ -183,7 +208,7 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	}
 	c.w.Header().Set("Location", "/v1/tokens/"+string(g.ID))
 	return http.StatusCreated, minted{
-		Token: token.Reveal(), URL: h.link(token, &g), Method: method(g.Operation), Grant: g, Durability: h.cfg.Member.Durability(),
+		Token: token.Reveal(), URL: h.link(token, &g), Method: method(g.Operation), Grant: g, uploadParameters: parametersOf(&g), Durability: h.cfg.Member.Durability(),
 	}, nil
 }
 
@@ -218,14 +243,15 @@ func method(op tokens.Operation) string {
 }
 
 // link is the public URL of a token. That of a download ends in the file's
-// name, so that curl -O and wget do not save under the token.
+// name, so that curl -O and wget do not save under the token, and that of a
+// prefix in a slash, after which curl -T puts the file's name.
 func (h *Handler) link(t tokens.Token, g *tokens.Grant) string {
 	link := h.cfg.PublicURL + "/" + t.Reveal()
-	if g.Operation != tokens.Get {
-		return link
-	}
-	if g.Prefix != "" {
+	switch {
+	case g.Prefix != "":
 		return link + "/"
+	case g.Operation != tokens.Get:
+		return link
 	}
 	name := g.Response.Filename
 	if name == "" {

@@ -106,6 +106,12 @@ type Upload struct {
 	Metadata       map[string]string `json:"metadata,omitempty"`
 	ClientMetadata []string          `json:"client_metadata,omitempty"`
 	StorageClass   string            `json:"storage_class,omitempty"` // "" leaves that to the gate
+	// KeyTemplate is the whole key of what is stored below a Prefix, such as
+	// "incoming/{date}/{uuid}/{filename}"; "" means the prefix and then
+	// "{uuid}/{filename}".
+	KeyTemplate string `json:"key_template,omitempty"`
+	// RevealKey tells the uploader that key, in X-S3gate-Key.
+	RevealKey bool `json:"reveal_key,omitempty"`
 }
 
 // Grant is what a token permits.
@@ -151,6 +157,15 @@ type Token struct {
 	// Durability is what its uses and its revocation are worth; see [Receipt].
 	Durability string `json:"durability"`
 	Grant
+	*UploadParameters // nil for a get
+}
+
+// UploadParameters make the JSON form of a put's Token what Uppy's
+// getUploadParameters returns.
+type UploadParameters struct {
+	Fields  struct{}          `json:"fields"`  // of a form, which a PUT does not have
+	Headers map[string]string `json:"headers"` // what the upload has to declare
+	Expires int64             `json:"expires"` // whole seconds that the token lives
 }
 
 // Format writes the ID for every verb.
@@ -200,6 +215,7 @@ type UseReceipt struct {
 	Size       int64      `json:"size"`
 	ETag       string     `json:"etag,omitempty"`
 	VersionID  string     `json:"version_id,omitempty"`
+	Key        string     `json:"key"` // of the object, or the prefix of a get
 	Bytes      int64      `json:"bytes"`
 	Ranges     [][2]int64 `json:"ranges,omitempty"` // first byte, and the byte after the last
 	Outcome    string     `json:"outcome"`          // complete or aborted
@@ -289,6 +305,7 @@ func (r *MintRequest) check() error {
 		for name, value := range r.Upload.Metadata {
 			texts["upload.metadata"] += name + "," + value + ","
 		}
+		texts["upload.key_template"] = r.Upload.KeyTemplate
 	}
 	for name, value := range r.Labels {
 		texts["labels"] += name + "," + value + ","

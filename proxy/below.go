@@ -13,14 +13,16 @@ import (
 var errPath = errors.New("path names no object below the prefix")
 
 // locate finds the key that the request is for: the grant's, or below its
-// prefix what the path names.
+// prefix what the path names. That of an upload into a drop box is made later,
+// by place.
 func (x *exchange) locate() (err error) {
 	g := x.grant()
-	if g.Prefix == "" {
+	switch {
+	case g.Prefix == "":
 		x.object = g.Key
-		return nil
+	case !g.DropBox():
+		x.object, err = keyBelow(g.Prefix, x.tail)
 	}
-	x.object, err = keyBelow(g.Prefix, x.tail)
 	return err
 }
 

@@ -62,6 +62,7 @@ var chargeCases = []chargeCase{
 	{"GET, redis away before the charge", get(), nil, loseRedisBeforeTheCharge},
 
 	{"PUT", put(), (*gate).empty, sends("PUT", content)},
+	{"PUT into a drop box", drop(1, ""), (*gate).empty, sends("PUT", content)},
 	{"PUT of nothing", put(), (*gate).empty, sends("PUT", "")},
 	{"PUT where an object is", put(), nil, sends("PUT", content)},
 	{"PUT without a length", put(), (*gate).empty, func(g *gate, token tokens.Token) string {

@@ -37,7 +37,17 @@ func filename(r *tokens.Response, key string) string {
 // characters are replaced, and the length is bounded at a whole character,
 // keeping the ending.
 func safeFilename(name string) string {
-	name = strings.Map(func(r rune) rune {
+	name = shorten(cleanName(name), maxFilename)
+	if strings.Trim(name, ".") == "" {
+		return "download"
+	}
+	return name
+}
+
+// cleanName replaces the characters that are in no file name, and drops those
+// that are not seen.
+func cleanName(name string) string {
+	return strings.Trim(strings.Map(func(r rune) rune {
 		switch {
 		case r == '/' || r == '\\' || r == utf8.RuneError || unicode.IsControl(r):
 			return '_'
@@ -45,24 +55,19 @@ func safeFilename(name string) string {
 			return -1
 		}
 		return r
-	}, name)
-	name = shorten(strings.Trim(name, " "))
-	if strings.Trim(name, ".") == "" {
-		return "download"
-	}
-	return name
+	}, name), " ")
 }
 
-// shorten keeps a name to what file systems take, with its ending.
-func shorten(name string) string {
-	if len(name) <= maxFilename {
+// shorten keeps a name to most bytes, with its ending if that is short.
+func shorten(name string, most int) string {
+	if len(name) <= most {
 		return name
 	}
 	ending := ""
 	if i := strings.LastIndexByte(name, '.'); i > 0 && len(name)-i <= 16 {
 		ending = name[i:]
 	}
-	stem := name[:maxFilename-len(ending)]
+	stem := name[:most-len(ending)]
 	for !utf8.ValidString(stem) {
 		stem = stem[:len(stem)-1]
 	}

@@ -57,7 +57,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 
 // route takes the token out of the path: /{token} or /{token}/{tail}. The
 // tail of a link to one object is only for the client to save under, below a
-// prefix it is the rest of the key. The path is read as it came, since a link
+// prefix it is the rest of the key, and for a drop box it names the file. The path is read as it came, since a link
 // has one form.
 func (x *exchange) route() error {
 	path := strings.TrimPrefix(x.r.URL.EscapedPath(), "/")

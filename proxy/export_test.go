@@ -74,3 +74,9 @@ func PartSizes(m *Multipart, size int64) (part func(number int) int64, reach int
 	p := m.plan(size)
 	return p.part, p.reach()
 }
+
+// DropName and TailName name an upload into a drop box.
+var (
+	DropName = dropName
+	TailName = tailName
+)

@@ -29,9 +29,24 @@ func (x *exchange) allowOrigin() {
 	h := x.w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Expose-Headers",
-		"Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Location, Retry-After, X-Request-Id, "+
-			"X-Amz-Version-Id, X-Amz-Checksum-Type, X-Amz-Checksum-Crc32, X-Amz-Checksum-Crc32c, X-Amz-Checksum-Crc64nvme, X-Amz-Checksum-Sha1, X-Amz-Checksum-Sha256")
+		"Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified, Location, Retry-After, X-Request-Id, "+
+			"X-Amz-Version-Id, X-Amz-Server-Side-Encryption, "+
+			"X-Amz-Checksum-Type, X-Amz-Checksum-Crc32, X-Amz-Checksum-Crc32c, X-Amz-Checksum-Crc64nvme, X-Amz-Checksum-Sha1, X-Amz-Checksum-Sha256, "+
+			keyHeader+", "+
+			"Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, "+
+			"Upload-Offset, Upload-Length, Upload-Defer-Length, Upload-Metadata, Upload-Expires")
 }
+
+// askedHeaders are what a script may send. S3's and those of tus
+// (https://tus.io/protocols/resumable-upload) are what libraries that upload
+// send by themselves: a browser refuses the whole request for one that is not
+// here.
+const askedHeaders = "Authorization, X-S3gate-Passcode, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, " +
+	"Content-Type, Content-Encoding, Content-Language, Content-MD5, Repr-Digest, " +
+	"X-Amz-Checksum-Algorithm, X-Amz-Checksum-Crc32, X-Amz-Checksum-Crc32c, X-Amz-Checksum-Crc64nvme, X-Amz-Checksum-Sha1, X-Amz-Checksum-Sha256, " +
+	"X-Amz-Checksum-Type, X-Amz-Sdk-Checksum-Algorithm, X-Amz-Content-Sha256, " +
+	"Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Defer-Length, Upload-Checksum, Upload-Concat, " +
+	"X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
 
 // anyMethod is what links answer, each some of it.
 const anyMethod = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
@@ -42,9 +57,8 @@ func (x *exchange) options() {
 	h := x.w.Header()
 	h.Set("Allow", anyMethod)
 	if x.r.Header.Get("Access-Control-Request-Method") != "" {
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD, PUT, DELETE")
-		h.Set("Access-Control-Allow-Headers",
-			"Authorization, X-S3gate-Passcode, Content-Type, Content-Encoding, Content-Language, Content-MD5, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, PUT, POST, PATCH, DELETE")
+		h.Set("Access-Control-Allow-Headers", askedHeaders)
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	x.offerTus()

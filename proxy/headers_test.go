@@ -366,7 +366,7 @@ func TestCrossOrigin(t *testing.T) {
 	if len(g.s3.log()) > 0 || g.charge(token) != "free" {
 		t.Error("a preflight was more than that")
 	}
-	for _, token := range []tokens.Token{token, tokens.Generate()} {
+	for _, token := range []tokens.Token{token, tokens.Generate(), g.mint(put())} {
 		a := g.get(token, "Origin", "https://app.example")
 		if a.Header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(a.Header.Get("Access-Control-Expose-Headers"), "ETag") {
 			t.Errorf("%s: %v", a.Status, a.Header)
@@ -374,5 +374,36 @@ func TestCrossOrigin(t *testing.T) {
 	}
 	if a := g.get(tokens.Generate()); a.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("without an origin: %v", a.Header)
+	}
+}
+
+// What uploaders send in a browser may be sent, and what they read may be read.
+func TestCrossOriginLists(t *testing.T) {
+	g := newGate(t, http1)
+	g.s3.clear()
+	preflight := g.do(g.request("OPTIONS", g.mint(put()), nil, "Origin", "https://app.example", "Access-Control-Request-Method", "PATCH"))
+	stored := g.put(g.mint(put()), content, "Origin", "https://app.example")
+	for name, test := range map[string]struct {
+		answer answer
+		want   string
+	}{
+		"Access-Control-Max-Age":       {preflight, "600"},
+		"Access-Control-Allow-Methods": {preflight, "GET HEAD PUT POST PATCH DELETE"},
+		"Access-Control-Allow-Headers": {preflight, "authorization x-s3gate-passcode range if-match if-none-match if-range " +
+			"content-type content-encoding content-language content-md5 repr-digest " +
+			"x-amz-checksum-crc32 x-amz-checksum-crc32c x-amz-checksum-crc64nvme x-amz-checksum-sha1 x-amz-checksum-sha256 x-amz-sdk-checksum-algorithm " +
+			"tus-resumable upload-length upload-offset upload-metadata upload-defer-length upload-checksum upload-concat " +
+			"x-http-method-override x-request-id x-requested-with"},
+		"Access-Control-Expose-Headers": {stored, "etag location content-range content-disposition x-s3gate-key " +
+			"x-amz-version-id x-amz-checksum-type x-amz-checksum-crc32 x-amz-checksum-crc32c x-amz-checksum-crc64nvme x-amz-checksum-sha1 x-amz-checksum-sha256 " +
+			"tus-resumable tus-version tus-extension tus-max-size tus-checksum-algorithm " +
+			"upload-offset upload-length upload-metadata upload-expires upload-defer-length"},
+	} {
+		listed := strings.Split(strings.ToLower(test.answer.Header.Get(name)), ", ")
+		for want := range strings.FieldsSeq(strings.ToLower(test.want)) {
+			if !slices.Contains(listed, want) {
+				t.Errorf("%s: %s, no %s in %q", test.answer.Status, name, want, listed)
+			}
+		}
 	}
 }

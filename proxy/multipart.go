@@ -129,8 +129,7 @@ func (x *exchange) beginUpload(ctx context.Context, up Upstream) (*s3client.Uplo
 		if err == nil {
 			u.ID, err = s3client.ReadUploadID(resp)
 		}
-		var answered *s3client.Error
-		if err != nil && !errors.As(err, &answered) && !errors.Is(err, s3client.ErrCredentials) {
+		if err != nil && maybeDone(err) {
 			x.held.Astray()
 		}
 		if errors.Is(err, s3client.ErrMultipart) {
@@ -148,6 +147,15 @@ func (x *exchange) beginUpload(ctx context.Context, up Upstream) (*s3client.Uplo
 	}
 	x.parts = true
 	return u, nil
+}
+
+// maybeDone reports whether S3 may have carried out a request that failed so.
+func maybeDone(err error) bool {
+	var answered *s3client.Error
+	if errors.As(err, &answered) {
+		return answered.Status == http.StatusInternalServerError || answered.Status == http.StatusBadGateway || answered.Status == http.StatusGatewayTimeout
+	}
+	return !errors.Is(err, s3client.ErrCredentials)
 }
 
 // dropParts drops the parts, whatever has become of the request.

@@ -168,13 +168,6 @@ func (s *stubS3) list(w io.Writer, prefix string) {
 	fmt.Fprint(w, "</ListBucketResult>")
 }
 
-// keys are those of all objects.
-func (s *stubS3) keys() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.objects))
-}
-
 // take stores the body of a PUT if it is whole.
 func (s *stubS3) take(r *http.Request) bool {
 	data, err := io.ReadAll(r.Body)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -431,6 +432,7 @@ func TestTusPreempted(t *testing.T) {
 				ended <- a.StatusCode
 			}()
 			io.WriteString(pipe, data[:testPart+5])
+			eventually(t, "it has the upload", func() bool { return g.s3.count(uploadPart) > 0 })
 			n := g.offset(at)
 			if n != testPart+5 {
 				t.Errorf("the offset is %d", n)
@@ -765,4 +767,92 @@ func sums(data string) map[string]string {
 		all[name] = base64.StdEncoding.EncodeToString(sum)
 	}
 	return all
+}
+
+// Uploads into a drop box get keys of their own, which stay theirs; several go on
+// at a time.
+func TestTusDropBox(t *testing.T) {
+	g := newPartsGate(t, http1)
+	token, data := g.mint(drop(2, "")), noise(2*testPart)
+	first := g.begin(token, len(data), "Upload-Metadata", "filename "+base64.StdEncoding.EncodeToString([]byte("../a b.bin")))
+	second := g.tus("POST", "/"+token.Reveal()+"/c%20d.bin", nil, "Upload-Length", strconv.Itoa(len(data))).Header.Get("Location")
+	for _, at := range []string{first, second} {
+		if a := g.piece(at, 0, data[:testPart+5]); a.StatusCode != 204 {
+			t.Fatal(a.Status, a.body)
+		}
+	}
+	for _, at := range []string{second, first} {
+		a := g.piece(at, testPart+5, data[testPart+5:])
+		if a.StatusCode != 204 || strings.Contains(fmt.Sprint(a.Header), "canary") {
+			t.Error(a.Status, a.body, a.Header)
+		}
+	}
+	var names []string
+	for _, key := range g.s3.keys() {
+		names = append(names, key[strings.LastIndex(key, "/")+1:])
+		if !strings.HasPrefix(key, "canary-key/") {
+			t.Errorf("stored as %q", key)
+		}
+	}
+	slices.Sort(names)
+	if !slices.Equal(names, []string{"a b.bin", "c d.bin"}) {
+		t.Errorf("stored as %q", names)
+	}
+	if a := g.tus("POST", "/"+token.Reveal(), nil, "Upload-Length", "1"); a.StatusCode != 410 {
+		t.Errorf("a third one: %s", a.Status)
+	}
+}
+
+// What a grant says of objects holds for these too: metadata, and types that the
+// first bytes look like.
+func TestTusUpholdsTheGrant(t *testing.T) {
+	png := "\x89PNG\r\n\x1a\n" + noise(2*testPart)
+	image := "filetype " + base64.StdEncoding.EncodeToString([]byte("image/png"))
+	for _, test := range []struct {
+		name, data string
+		step       int
+		status     int
+	}{
+		{"image", png, testPart, 204},
+		{"image by bytes", png, 3, 204},
+		{"another thing", noise(2 * testPart), testPart, 415},
+		{"a small one", "<html>", 3, 415},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newPartsGate(t, http1)
+			grant := put()
+			grant.Upload = tokens.Upload{ContentTypes: []string{"image/*"}, Sniff: true, Metadata: map[string]string{"case": "17"}}
+			token := g.mint(grant)
+			at := g.begin(token, len(test.data), "Upload-Metadata", image)
+			a := g.piece(at, 0, test.data[:test.step])
+			if a.StatusCode == 204 {
+				a = g.piece(at, test.step, test.data[test.step:])
+			}
+			if a.StatusCode != test.status {
+				t.Fatalf("%s %s; want %d", a.Status, a.body, test.status)
+			}
+			if test.status != 204 {
+				g.wantNothing(token)
+				return
+			}
+			g.wantStored(token, test.data)
+			described := false
+			for _, r := range g.s3.log() {
+				described = described || kind(r.method, r.target) == create && r.header.Get("X-Amz-Meta-Case") == "17" && r.header.Get("Content-Type") == "image/png"
+			}
+			if !described {
+				t.Error("S3 was not told of the metadata")
+			}
+		})
+	}
+	t.Run("a checksum", func(t *testing.T) {
+		g := newPartsGate(t, http1)
+		grant := put()
+		grant.Upload.Checksum = tokens.AnyChecksum
+		token := g.mint(grant)
+		if a := g.tus("POST", "/"+token.Reveal(), nil, "Upload-Length", "5"); a.StatusCode != 400 || !strings.Contains(a.body, "MissingChecksum") {
+			t.Errorf("%s %s", a.Status, a.body)
+		}
+		g.wantCharge(token, "free")
+	})
 }

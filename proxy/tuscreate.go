@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"mime"
@@ -18,6 +19,7 @@ const metadataHeader = "Upload-Metadata"
 type creation struct {
 	size        int64  // in bytes
 	contentType string // of the object to be; "" if the client does not say
+	filename    string // as the client calls the object; "" if it does not
 	metadata    string // as it came
 	begins      bool   // the request has the first piece
 }
@@ -50,7 +52,7 @@ func (x *exchange) create() error {
 	if err != nil {
 		return err
 	}
-	// Here the key of the object to be is fixed, for all requests of the upload.
+	x.place(cmp.Or(c.filename, tailName(x.tail))) // for all requests of the upload
 	if err := x.checkCreation(c); err != nil {
 		return err
 	}
@@ -98,6 +100,7 @@ func readCreation(r *http.Request) (c creation, err error) {
 	if !ok {
 		return c, errPairs
 	}
+	c.filename = pairs["filename"]
 	if c.contentType = pairs["filetype"]; c.contentType == "" {
 		c.contentType = pairs["contentType"]
 	}

@@ -69,6 +69,7 @@ func (x *exchange) upload() (err error) {
 	if err != nil {
 		return err
 	}
+	x.place(tailName(x.tail))
 	if err := x.checkUpload(); err != nil {
 		return err
 	}
@@ -272,7 +273,7 @@ func (x *exchange) stored(ctx context.Context, from http.Header, size int64) {
 // answer.
 func (x *exchange) charge(ctx context.Context, from http.Header, size int64) {
 	x.use.Stored(tokens.Object{
-		Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
+		Key: x.key(), Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
 	})
 	x.use.Commit(ctx)
 	x.h.Metrics.stored(x)
@@ -284,8 +285,12 @@ func (x *exchange) charge(ctx context.Context, from http.Header, size int64) {
 	}
 }
 
-// showResult tells the client what S3 has said of the object.
+// showResult tells the client what S3 has said of the object, if it is stored.
 func (x *exchange) showResult() {
+	if x.result == nil {
+		return
+	}
+	x.revealKey()
 	header := x.w.Header()
 	for name, values := range x.result {
 		header[asSent(name)] = values

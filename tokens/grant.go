@@ -28,8 +28,9 @@ type Grant struct {
 	Bucket string `json:"bucket"`
 	// Key is the object's key, byte for byte: 1 to 1024 bytes of UTF-8.
 	Key string `json:"key,omitempty"`
-	// Prefix, instead of Key, permits every object whose key begins so. The
-	// rest of the key follows the token in the link.
+	// Prefix, instead of Key, permits every object whose key begins so. For a
+	// get the rest of the key follows the token in the link; for a put the gate
+	// makes it, see [Upload].KeyTemplate.
 	Prefix string `json:"prefix,omitempty"`
 	// List permits to list what is under Prefix.
 	List bool `json:"list,omitempty"`
@@ -174,6 +175,14 @@ type Upload struct {
 	ClientMetadata []string `json:"client_metadata,omitempty"`
 	// StorageClass is one of [StorageClasses]; "" leaves that to the bucket.
 	StorageClass string `json:"storage_class,omitempty"`
+	// KeyTemplate is the whole key of what is stored below a Prefix, with which
+	// it begins, such as "incoming/{date}/{uuid}/{filename}": the day in UTC, 36
+	// random characters, and what the client calls the file, made safe and
+	// shortened to what fits. It is for a Prefix only, which needs it; see
+	// [Grant.FillDropBox].
+	KeyTemplate string `json:"key_template,omitempty"`
+	// RevealKey tells the uploader the key of what was stored below a Prefix.
+	RevealKey bool `json:"reveal_key,omitempty"`
 }
 
 // AnyChecksum is the [Upload].Checksum that each of [Checksums] meets.

@@ -66,7 +66,8 @@ func TestValidateNamesTheFieldAndTheLimit(t *testing.T) {
 
 		{"prefix", get(func(g *tokens.Grant) { g.Key, g.Prefix, g.List = "", "reports/", true }), ""},
 		{"prefix and key", get(func(g *tokens.Grant) { g.Prefix = "reports/" }), "prefix: and key exclude each other"},
-		{"prefix for put", put(func(g *tokens.Grant) { g.Key, g.Prefix = "", "in/" }), `prefix: is for operation "get" only`},
+		{"prefix for put, without a template", put(func(g *tokens.Grant) { g.Key, g.Prefix = "", "in/" }),
+			"upload.key_template: is required with a prefix where files are uploaded"},
 		{"prefix with a file name", get(func(g *tokens.Grant) { g.Key, g.Prefix, g.Response.Filename = "", "a/", "b" }),
 			"response.filename: is for a key only"},
 		{"prefix with NUL", get(func(g *tokens.Grant) { g.Key, g.Prefix = "", "a\x00" }), "prefix: contains a NUL byte"},
@@ -290,14 +291,15 @@ func TestGrantHasTheNamesOfTheAPI(t *testing.T) {
 	g := putGrant()
 	g.ID, g.IssuedAt = tokens.ID(golden[0].id), noon
 	g.Upload = tokens.Upload{MaxBytes: 5, ContentTypes: []string{"image/*"}, Sniff: true, Overwrite: true,
-		Checksum: "md5", Metadata: map[string]string{"a": "b"}, ClientMetadata: []string{"*"}, StorageClass: "STANDARD"}
+		Checksum: "md5", Metadata: map[string]string{"a": "b"}, ClientMetadata: []string{"*"}, StorageClass: "STANDARD",
+		KeyTemplate: "in/{uuid}", RevealKey: true}
 	got, err := json.Marshal(g)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{"id":"tok_6z5ymzxgxzuch4v4utwuykds5q","operation":"put","bucket":"media","key":"a/b.mp4",` +
 		`"expires_at":"2026-11-22T13:00:00Z","max_uses":1,` +
-		`"upload":{"max_bytes":5,"content_types":["image/*"],"sniff":true,"overwrite":true,"checksum":"md5","metadata":{"a":"b"},"client_metadata":["*"],"storage_class":"STANDARD"},"issued_at":"2026-11-22T12:00:00Z"}`
+		`"upload":{"max_bytes":5,"content_types":["image/*"],"sniff":true,"overwrite":true,"checksum":"md5","metadata":{"a":"b"},"client_metadata":["*"],"storage_class":"STANDARD","key_template":"in/{uuid}","reveal_key":true},"issued_at":"2026-11-22T12:00:00Z"}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -10,6 +10,8 @@ import (
 
 // Object is the object that a download gives out, as S3 names it.
 type Object struct {
+	// Key is its key, for an upload into a drop box; "" means the grant's.
+	Key string
 	// Size is its length in bytes.
 	Size int64
 	// ETag is its strong ETag with quotes, and VersionID its version; "" if S3
@@ -192,7 +194,7 @@ func (u *Use) End(ctx context.Context, bytes int64) (Receipt, bool) {
 		return r, false
 	}
 	if u.Grant.Limited() {
-		u.store.settler.settle(ctx, &settlement{id: u.Grant.ID, nonce: u.nonce, outcome: keepReceipt, receipt: r.encode(), ended: r.Ended})
+		u.store.settler.settle(ctx, &settlement{id: u.Grant.ID, nonce: u.nonce, outcome: keepReceipt, receipt: r.encode(&u.Grant), ended: r.Ended})
 	}
 	return r, true
 }

@@ -17,7 +17,8 @@ type Receipt struct {
 	// Use names the use, as Use.Mark does: a receipt that comes twice is known
 	// by it.
 	Use string `json:"use"`
-	// Token, Operation, Bucket, Key and Subject are the grant's.
+	// Token, Operation, Bucket and Subject are the grant's, and so is Key, or
+	// its prefix, but for what was stored in a drop box.
 	Token     ID        `json:"token"`
 	Operation Operation `json:"operation"`
 	Bucket    string    `json:"bucket"`
@@ -64,6 +65,7 @@ func (u *Use) receipt(bytes int64) Receipt {
 	if bytes > 0 {
 		r.Ranges = [][2]int64{{u.span.From, u.span.From + bytes}}
 	}
+	r.Key = cmp.Or(u.of.Key, r.Key)
 	r.Outcome = Aborted
 	if bytes >= u.span.To-u.span.From {
 		r.Outcome = Complete
@@ -150,8 +152,11 @@ func union(ranges [][2]int64) [][2]int64 {
 
 // encode is the form in which Redis keeps it, without what the token's record
 // says already.
-func (r Receipt) encode() string {
-	r.Token, r.Operation, r.Bucket, r.Key, r.Subject = "", "", "", "", ""
+func (r Receipt) encode(g *Grant) string {
+	r.Token, r.Operation, r.Bucket, r.Subject = "", "", "", ""
+	if r.Key == g.Key+g.Prefix {
+		r.Key = ""
+	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		panic(err) // strings and numbers
@@ -166,6 +171,7 @@ func decodeReceipt(text string, g *Grant) (Receipt, bool) {
 	if json.Unmarshal([]byte(text), &r) != nil {
 		return Receipt{}, false
 	}
-	r.Token, r.Operation, r.Bucket, r.Key, r.Subject = kept.Token, kept.Operation, kept.Bucket, kept.Key, kept.Subject
+	r.Token, r.Operation, r.Bucket, r.Subject = kept.Token, kept.Operation, kept.Bucket, kept.Subject
+	r.Key = cmp.Or(r.Key, kept.Key)
 	return r, true
 }

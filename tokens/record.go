@@ -50,6 +50,8 @@ const (
 	fieldMetadata
 	fieldClientMetadata
 	fieldStorageClass
+	fieldKeyTemplate
+	fieldRevealKey
 )
 
 var errRecord = errors.New("unreadable token record")
@@ -111,6 +113,8 @@ func encodeGrant(g *Grant) []byte {
 		text(fieldClientMetadata, name)
 	}
 	text(fieldStorageClass, g.Upload.StorageClass)
+	text(fieldKeyTemplate, g.Upload.KeyTemplate)
+	number(fieldRevealKey, int64(protowire.EncodeBool(g.Upload.RevealKey)))
 	text(fieldIssuer, g.Issuer)
 	text(fieldIssuedBy, g.IssuedBy)
 	if !g.IssuedAt.IsZero() {
@@ -191,6 +195,8 @@ func (g *Grant) setText(num protowire.Number, v string) error {
 		g.Clients = append(g.Clients, v)
 	case fieldPrefix:
 		g.Prefix = v
+	case fieldKeyTemplate:
+		g.Upload.KeyTemplate = v
 	case fieldVersionID:
 		g.VersionID = v
 	case fieldIfMatch:
@@ -239,6 +245,8 @@ func (g *Grant) setNumber(num protowire.Number, v int64) error {
 		g.RevSeq = v
 	case fieldSelfRevoke:
 		g.SelfRevoke = v != 0
+	case fieldRevealKey:
+		g.Upload.RevealKey = v != 0
 	case fieldIssuedAt:
 		g.IssuedAt = time.UnixMilli(v).UTC()
 	default:

@@ -48,6 +48,8 @@ func grants() *rapid.Generator[tokens.Grant] {
 				Overwrite: rapid.Bool().Draw(t, "overwrite"),
 				Sniff:     rapid.Bool().Draw(t, "sniff"),
 				Checksum:  text.Draw(t, "checksum"), StorageClass: text.Draw(t, "class"),
+
+				KeyTemplate: text.Draw(t, "key_template"), RevealKey: rapid.Bool().Draw(t, "reveal_key"),
 			},
 			Issuer: text.Draw(t, "issuer"), IssuedBy: text.Draw(t, "issued_by"),
 		}

@@ -100,7 +100,7 @@ func (s *Store) reportClosed(ctx context.Context, member string, id ID, use stri
 		if s.opts.Ended != nil {
 			s.opts.Ended(receipt)
 		}
-		if s.keepReceipt(ctx, id, use, receipt.Ended, receipt.encode()) != nil {
+		if s.keepReceipt(ctx, id, use, receipt.Ended, receipt.encode(&g)) != nil {
 			return true // told again later
 		}
 	}

@@ -81,6 +81,7 @@ func (g *Grant) Validate(limits Limits, now time.Time) error {
 		g.validateFilename,
 		func() error { return g.Response.validate(l, g.Operation) },
 		func() error { return g.Upload.validate(l, g.Operation) },
+		g.validateDrop,
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {
@@ -98,10 +99,14 @@ func (g *Grant) validateTarget() error {
 		return fieldErrorf("bucket", "is required: an alias from the gate's configuration")
 	case g.Key != "" && g.Prefix != "":
 		return fieldErrorf("prefix", "and key exclude each other")
+	case g.Key != "" && g.Upload.KeyTemplate != "":
+		return fieldErrorf("upload.key_template", "and key exclude each other")
+	case g.Key == "" && g.Prefix == "" && g.Upload.KeyTemplate != "":
+		return fieldErrorf("upload.key_template", "must begin with a folder such as incoming/, or prefix is required; got %q", clip(g.Upload.KeyTemplate))
 	case g.Key == "" && g.Prefix == "":
 		return fieldErrorf("key", "is required, or prefix")
-	case g.Prefix != "" && g.Operation != Get:
-		return fieldErrorf("prefix", `is for operation "get" only`)
+	case g.List && g.Operation != Get:
+		return fieldErrorf("list", `is for operation "get" only`)
 	case g.List && g.Prefix == "":
 		return fieldErrorf("list", "is for a prefix only")
 	case g.Prefix != "":

@@ -188,7 +188,7 @@ func (h *Held) Drop(ctx context.Context) {
 	if h == nil {
 		return
 	}
-	if h.Stray || h.Multipart && h.UploadID == "" {
+	if h.Stray {
 		h.end(ctx, func(ctx context.Context) error {
 			return h.note(ctx, 0, h.journal.opts.Grace, "s", string(Dropped), "l", "1")
 		})

@@ -105,7 +105,7 @@ func (s *Sweeper) look(ctx context.Context, member string) bool {
 		h.leave(ctx)
 		return false
 	}
-	h.Expires, h.Stray, h.Multipart = time.Time{}, false, false
+	h.Stray = false
 	h.Drop(ctx)
 	j.agenda.Remove(ctx, member)
 	return true
@@ -249,7 +249,7 @@ func (s *Sweeper) settle(ctx context.Context, h *Held, stored http.Header) error
 		if n, err := strconv.ParseInt(stored.Get("Content-Length"), 10, 64); err == nil && n > 0 {
 			size = n
 		}
-		use.Stored(tokens.Object{Size: size, ETag: stored.Get("Etag"), VersionID: stored.Get("X-Amz-Version-Id")})
+		use.Stored(tokens.Object{Key: h.Key, Size: size, ETag: stored.Get("Etag"), VersionID: stored.Get("X-Amz-Version-Id")})
 		use.Commit(ctx)
 	}
 	if receipt, ended := use.End(ctx, size); ended && s.Ended != nil {

@@ -49,7 +49,7 @@ func (h *hooked) Do(ctx context.Context, r *s3client.Request) (*http.Response, e
 	return send()
 }
 
-var lost = errors.New("answer lost")
+var errLost = errors.New("answer lost")
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -97,7 +97,8 @@ const key = "in/file"
 func (w *world) begin(resumable bool) *lostUpload {
 	w.t.Helper()
 	ctx := w.t.Context()
-	token, _, err := w.store.Mint(ctx, tokens.Grant{Operation: tokens.Put, Bucket: "docs", Key: key, MaxUses: 1}, time.Hour)
+	box := tokens.Grant{Operation: tokens.Put, Bucket: "docs", Prefix: "in/", Upload: tokens.Upload{KeyTemplate: "in/{filename}"}, MaxUses: 1}
+	token, _, err := w.store.Mint(ctx, box, time.Hour)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func TestSweep(t *testing.T) {
 			if tails, err := (&uploads.Temp{Prefix: ".tmp/", Entry: &u.Entry}).List(t.Context(), w.bucket); err != nil || len(tails) > 0 {
 				t.Errorf("temporary objects left: %v, %v", tails, err)
 			}
-			if test.object && (len(w.ended) != 1 || w.ended[0].Size != 3 || w.ended[0].ETag == "" || w.ended[0].Use != u.use.Mark()) {
+			if test.object && (len(w.ended) != 1 || w.ended[0].Size != 3 || w.ended[0].ETag == "" || w.ended[0].Use != u.use.Mark() || w.ended[0].Key != key) {
 				t.Errorf("told of %+v", w.ended)
 			}
 			if n := w.sweeper.Sweep(t.Context()); n != 0 {
@@ -347,7 +348,7 @@ func TestSweepWaitsForS3(t *testing.T) {
 	w.completing(u, parts)
 	w.must(up.CompleteRequest(parts, nil))
 	u.Die()
-	w.bucket.hook = func(*s3client.Request, func() (*http.Response, error)) (*http.Response, error) { return nil, lost }
+	w.bucket.hook = func(*s3client.Request, func() (*http.Response, error)) (*http.Response, error) { return nil, errLost }
 	for range 50 {
 		w.elapse(24 * time.Hour)
 		if n := w.sweeper.Sweep(t.Context()); n != 0 || w.state(u) != "held" {

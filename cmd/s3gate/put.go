@@ -6,8 +6,10 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -16,6 +18,7 @@ func newPut() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "put FILE URL",
 		Short: "Upload a file through a link",
+		Long:  "Upload a file through a link. One that ends in / gets the file's name too.",
 		Args:  exactly(2),
 	}
 	contentType := cmd.Flags().String("content-type", "", "the file's media type (default: by its name)")
@@ -39,14 +42,22 @@ func newPut() *cobra.Command {
 		}
 		body, done := withProgress(cmd, *quiet, info.Size(), file)
 		defer done()
-		resp, err := uploadFile(cmd.Context(), args[1], media, info.Size(), body)
+		link := args[1]
+		if strings.HasSuffix(link, "/") {
+			link += url.PathEscape(filepath.Base(args[0]))
+		}
+		resp, err := uploadFile(cmd.Context(), link, media, info.Size(), body)
 		if err != nil {
 			return err
 		}
 		resp.Body.Close()
 		done()
 		etag := resp.Header.Get("ETag")
-		return newPrinter(cmd).print(map[string]any{"bytes": info.Size(), "etag": etag}, func(p *printer) {
+		result := map[string]any{"bytes": info.Size(), "etag": etag}
+		if key, err := url.PathUnescape(resp.Header.Get("X-S3gate-Key")); err == nil && key != "" {
+			result["key"] = key
+		}
+		return newPrinter(cmd).print(result, func(p *printer) {
 			fmt.Fprintf(p.out, "%d bytes stored, ETag %s\n", info.Size(), etag)
 		})
 	}

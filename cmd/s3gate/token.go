@@ -35,10 +35,12 @@ func newMint() *cobra.Command {
 		Use:   "mint get|put BUCKET/KEY",
 		Short: "Mint a token and print its link",
 		Long: `Mint a token and print its link. BUCKET is an alias of the gate; the rest, to the
-last character, is the key. s3://BUCKET/KEY is understood too.`,
+last character, is the key. s3://BUCKET/KEY is understood too. With --prefix it is what
+all keys begin with: those that can be downloaded, or those that uploads get.`,
 		Example: `  s3gate token mint get docs/report.pdf --expires-in 7d
   s3gate token mint get docs/report.pdf --once --subject ada@example.com
-  s3gate token mint put inbox/video.mp4 --max-bytes 2GiB --content-type 'video/*'`,
+  s3gate token mint put inbox/video.mp4 --max-bytes 2GiB --content-type 'video/*'
+  s3gate token mint put inbox/incoming/ --prefix --max-uses 20`,
 		Args: exactly(2),
 	}
 	f := cmd.Flags()
@@ -62,7 +64,7 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 	f.StringVar(&r.Confirm, "confirm", "", "whether browsers show a page first: auto, always or never (default auto: for limited tokens)")
 	f.BoolVar(&selfRevoke, "self-revoke", false, "let whoever has the link revoke it with DELETE (default: if it has one use)")
 	f.BoolVar(&r.List, "list", false, "let whoever has the link list what is below BUCKET/PREFIX/")
-	f.BoolVar(&prefix, "prefix", false, "take BUCKET/PREFIX for everything below it")
+	f.BoolVar(&prefix, "prefix", false, "take BUCKET/PREFIX for everything below it; uploads get keys that the gate makes")
 	f.StringVar(&response.Filename, "filename", "", "the name to save under")
 	f.BoolVar(&inline, "inline", false, "let browsers show the file instead of saving it")
 	f.StringVar(&response.ContentType, "response-type", "", "the media type to answer with")
@@ -74,13 +76,15 @@ last character, is the key. s3://BUCKET/KEY is understood too.`,
 	f.StringToStringVar(&upload.Metadata, "metadata", nil, "name=value, kept with the object; may be repeated")
 	f.StringSliceVar(&upload.ClientMetadata, "client-metadata", nil, "metadata that whoever uploads may set, * for all; may be repeated")
 	f.StringVar(&upload.StorageClass, "storage-class", "", "the storage class of the object, such as STANDARD_IA")
+	f.StringVar(&upload.KeyTemplate, "key-template", "", "how uploads below BUCKET/PREFIX are stored: the whole key, with {date}, {uuid} and {filename}; implies --prefix")
+	f.BoolVar(&upload.RevealKey, "reveal-key", false, "tell the uploader that key")
 	apiFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		r.Operation = args[0]
 		if r.Bucket, r.Key, err = splitTarget(args[1]); err != nil {
 			return err
 		}
-		if prefix {
+		if prefix || upload.KeyTemplate != "" {
 			r.Key, r.Prefix = "", r.Key
 		}
 		if f.Changed("resume-slack") {
@@ -300,9 +304,16 @@ func showStatus(p *printer, s *client.Status) {
 	for _, o := range s.Open {
 		row("open use", fmt.Sprintf("%d of %d bytes, %d left, until %s", o.Bytes, o.Size, o.Left, o.Until.Local().Format(time.DateTime)))
 	}
+	if s.Upload != nil {
+		row("stored as", s.Upload.KeyTemplate)
+	}
 	for _, r := range s.Receipts {
-		row("receipt", strings.TrimSpace(fmt.Sprintf("%s  %s  %d of %d bytes in %d requests  %s",
-			r.Ended.Local().Format(time.DateTime), r.Outcome, r.Bytes, r.Size, r.Requests, r.Client)))
+		key := ""
+		if s.Operation == "put" && s.Prefix != "" {
+			key = r.Key
+		}
+		row("receipt", strings.TrimSpace(fmt.Sprintf("%s  %s  %d of %d bytes in %d requests  %s  %s",
+			r.Ended.Local().Format(time.DateTime), r.Outcome, r.Bytes, r.Size, r.Requests, r.Client, key)))
 	}
 	if r := s.Revocation; r != nil {
 		row("revoked", strings.TrimSpace(r.At.Local().Format(time.DateTime)+" by "+r.Author+" "+r.Reason))

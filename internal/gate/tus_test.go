@@ -188,9 +188,7 @@ upload.start()
 func TestTusClientThroughKilledGates(t *testing.T) {
 	node, err := exec.LookPath("node")
 	s3gatetest.Need(t, "node (apt-get install nodejs)", err)
-	packages := os.Getenv("S3GATE_TEST_UPLOADERS")
-	_, err = os.Stat(filepath.Join(packages, "node_modules", "tus-js-client"))
-	s3gatetest.Need(t, "tus-js-client (in node_modules of the directory that S3GATE_TEST_UPLOADERS names)", err)
+	packages := s3gatetest.Uploaders(t)
 	w := newWorld(t, s3gatetest.MinIO(t), s3gatetest.Redis(t))
 	const size = 256 << 20
 	path, sum := filepath.Join(t.TempDir(), "file"), sha256.New()
