@@ -856,3 +856,30 @@ func TestTusUpholdsTheGrant(t *testing.T) {
 		g.wantCharge(token, "free")
 	})
 }
+
+// What an earlier request for the upload has stored meanwhile S3 refuses to store
+// again: that is no failure.
+func TestTusStoredMeanwhile(t *testing.T) {
+	for _, test := range []struct {
+		name, kind, code string
+		size, status     int
+	}{{"parts", complete, "NoSuchUpload", 2*testPart + 5, 404}, {"one request", "PUT", "PreconditionFailed", 100, 412}} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newPartsGate(t, http1)
+			token, data := g.mint(put()), noise(test.size)
+			at := g.begin(token, test.size)
+			g.s3.answer(func(w http.ResponseWriter, r *http.Request) {
+				if kind(r.Method, r.RequestURI) != test.kind {
+					g.s3.behave(w, r)
+					return
+				}
+				g.s3.behave(httptest.NewRecorder(), r)
+				refuse(test.status, test.code)(w, r)
+			})
+			if a := g.piece(at, 0, data); a.StatusCode != 204 || a.Header.Get("ETag") == "" {
+				t.Errorf("%s %s", a.Status, a.body)
+			}
+			g.wantStored(token, data)
+		})
+	}
+}
