@@ -34,7 +34,7 @@ type upload struct {
 	offset  int64  // up to where the server has it
 	best    int64  // the highest offset so far
 	resumed int64  // what an earlier run had sent
-	sent    bool   // every byte has left once
+	sent    bool   // every byte has left, and for all that is known it may have them
 	expires time.Time
 	last    http.Header // of the latest answer
 }
@@ -125,6 +125,7 @@ func (u *upload) locate() error {
 		return err
 	}
 	u.at(offset, resp.Header)
+	u.sent = offset == u.source.size
 	u.wait.reached = true
 	return nil
 }
