@@ -34,7 +34,7 @@ func (x *exchange) allowOrigin() {
 }
 
 // anyMethod is what links answer, each some of it.
-const anyMethod = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
+const anyMethod = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
 
 // options answers OPTIONS, also a CORS preflight (Fetch standard, "CORS
 // protocol"), without asking anybody.
@@ -47,6 +47,7 @@ func (x *exchange) options() {
 			"Authorization, X-S3gate-Passcode, Content-Type, Content-Encoding, Content-Language, Content-MD5, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
 		h.Set("Access-Control-Max-Age", "600")
 	}
+	x.offerTus()
 	x.writeHeader(http.StatusNoContent)
 }
 

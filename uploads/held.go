@@ -36,10 +36,14 @@ type Held struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	kept    sync.WaitGroup
+
+	now   time.Time // by Redis time, when it was taken
+	taken time.Time // by the local clock
 }
 
-func (j *Journal) held(e Entry, fence int64) *Held {
-	h := &Held{Entry: e, journal: j, fence: fence}
+// held holds an entry, from a moment by Redis time on.
+func (j *Journal) held(e Entry, fence int64, now time.Time) *Held {
+	h := &Held{Entry: e, journal: j, fence: fence, now: now, taken: time.Now()}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	h.kept.Go(h.keep)
 	return h
@@ -54,13 +58,22 @@ func (h *Held) Context() context.Context {
 	return h.ctx
 }
 
+// Until is until when a client may go on with the upload, by Redis time, if it is
+// let go of now; the zero time for one that cannot be resumed.
+func (h *Held) Until() time.Time {
+	if h.Expires.IsZero() || h.fence == 0 {
+		return h.Expires
+	}
+	return h.now.Add(time.Since(h.taken) + h.journal.opts.Resume)
+}
+
 // Fence is higher than that of everybody who held the upload before.
 func (h *Held) Fence() int64 { return h.fence }
 
 // keep keeps the hold until it is let go of, or lost. A Redis that is away does
 // not end it: who takes the upload over then has a higher fence.
 func (h *Held) keep() {
-	tick := time.NewTicker(holdEvery)
+	tick := time.NewTicker(h.journal.opts.holdEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -69,7 +82,7 @@ func (h *Held) keep() {
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(h.ctx, noteTimeout)
-		status, err := h.run(ctx, h.journal.scripts.Read, holdLife, -1)
+		status, err := h.run(ctx, h.journal.scripts.Read, h.journal.opts.holdLife, -1)
 		cancel()
 		if err == nil && status != "ok" {
 			h.cancel(ErrTaken)
@@ -113,7 +126,7 @@ func (h *Held) Creating(ctx context.Context) error {
 		return nil
 	}
 	h.Multipart = true
-	return h.note(ctx, holdLife, -1, "m", "1")
+	return h.note(ctx, h.journal.opts.holdLife, -1, "m", "1")
 }
 
 // Created notes what S3 calls the multipart upload.
@@ -122,7 +135,7 @@ func (h *Held) Created(ctx context.Context, id string) error {
 		return nil
 	}
 	h.UploadID = id
-	return h.note(ctx, holdLife, -1, "i", id, "l", flag(h.Stray))
+	return h.note(ctx, h.journal.opts.holdLife, -1, "i", id, "l", flag(h.Stray))
 }
 
 // Astray says that S3 may have begun a multipart upload whose ID was lost with
@@ -140,7 +153,16 @@ func (h *Held) Completing(ctx context.Context, parts []s3client.Part) error {
 		return nil
 	}
 	h.State, h.Parts = Completing, Fingerprint(parts)
-	return h.note(ctx, holdLife, -1, "s", string(Completing), "p", h.Parts)
+	return h.note(ctx, h.journal.opts.holdLife, -1, "s", string(Completing), "p", h.Parts)
+}
+
+// Resume notes that the upload was not stored after all, and goes on.
+func (h *Held) Resume(ctx context.Context) error {
+	if h == nil {
+		return nil
+	}
+	h.State, h.Parts = Uploading, ""
+	return h.note(ctx, h.journal.opts.holdLife, -1, "s", string(Uploading), "p", "")
 }
 
 // Done notes that the upload was stored, and lets go of it. One that can be

@@ -132,6 +132,9 @@ type Options struct {
 	AckTimeout time.Duration
 	// Logger hears of what could not be noted; nil discards.
 	Logger *slog.Logger
+
+	// Tests have no patience. 0 means the constant.
+	holdLife, holdEvery, takeWait time.Duration
 }
 
 // Journal is the list of uploads in Redis that leave something behind if their
@@ -147,6 +150,9 @@ type Journal struct {
 func New(rdb Redis, opts Options) *Journal {
 	opts.Grace = cmp.Or(opts.Grace, 15*time.Minute)
 	opts.Resume = cmp.Or(opts.Resume, 24*time.Hour)
+	opts.holdLife = cmp.Or(opts.holdLife, holdLife)
+	opts.holdEvery = cmp.Or(opts.holdEvery, holdEvery)
+	opts.takeWait = cmp.Or(opts.takeWait, takeWait)
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	scripts := script.NewRunner(rdb, script.Acks{Replicas: opts.MinAcks, Timeout: opts.AckTimeout})
 	return &Journal{scripts: scripts, agenda: &script.Agenda{Key: agendaKey, Scripts: scripts, RDB: rdb}, opts: opts}
@@ -158,14 +164,14 @@ func New(rdb Redis, opts Options) *Journal {
 func (j *Journal) Begin(ctx context.Context, e Entry, resumable bool) (*Held, error) {
 	e.Name, e.State = rand.Text(), Uploading
 	// The list comes first: what is on it and not in the journal is harmless.
-	if err := j.agenda.Add(ctx, holdLife+j.opts.Grace, string(e.Token)+"/"+e.Name); err != nil {
+	if err := j.agenda.Add(ctx, j.opts.holdLife+j.opts.Grace, string(e.Token)+"/"+e.Name); err != nil {
 		return nil, unreachable(err)
 	}
 	on := any("")
 	if resumable {
 		on = j.opts.Resume.Milliseconds()
 	}
-	args := []any{holdLife.Milliseconds(), entryLife.Milliseconds(), on,
+	args := []any{j.opts.holdLife.Milliseconds(), entryLife.Milliseconds(), on,
 		"s", string(Uploading), "a", e.Attempt, "b", e.Bucket, "k", e.Key, "z", e.Size, "r", flag(e.Overwrite), "h", encodeHeader(e.Header)}
 	_, r, err := j.scripts.Write(ctx, beginScript, string(e.Token), []string{entryKey(e.Token, e.Name)}, args...)
 	if err != nil {
@@ -174,19 +180,19 @@ func (j *Journal) Begin(ctx context.Context, e Entry, resumable bool) (*Held, er
 	if e.Began = r.Time(0); resumable {
 		e.Expires = e.Began.Add(j.opts.Resume)
 	}
-	return j.held(e, 1), nil
+	return j.held(e, 1, e.Began), nil
 }
 
 // Take takes over an upload that can be resumed. A request that holds it is
 // asked to let go, and waited for; one whose gate has died lets go after ten
 // seconds. What is done is returned and held by nobody. Errors: [ErrGone], also
-// for one that cannot be resumed, [ErrBusy], [ErrJournal], and that of ctx.
+// for one that cannot be resumed, or not any more, [ErrBusy], [ErrJournal], and that of ctx.
 func (j *Journal) Take(ctx context.Context, id tokens.ID, name string) (*Held, error) {
 	who := rand.Text()
-	for deadline := time.Now().Add(takeWait); ; {
+	for deadline := time.Now().Add(j.opts.takeWait); ; {
 		h, _, err := j.take(ctx, id, name, who, "")
-		if err == nil && (h.Expires.IsZero() || h.State == Dropped) {
-			h.Release(ctx)
+		if err == nil && (h.State == Dropped || !h.now.Before(h.Expires)) {
+			h.leave(ctx)
 			return nil, ErrGone
 		}
 		if !errors.Is(err, ErrBusy) || time.Now().After(deadline) {
@@ -204,7 +210,7 @@ func (j *Journal) Take(ctx context.Context, id tokens.ID, name string) (*Held, e
 // long, and nil.
 func (j *Journal) take(ctx context.Context, id tokens.ID, name, who string, grace any) (h *Held, later time.Duration, err error) {
 	status, r, err := j.scripts.Write(ctx, takeScript, string(id), []string{entryKey(id, name)},
-		holdLife.Milliseconds(), entryLife.Milliseconds(), who, grace)
+		j.opts.holdLife.Milliseconds(), entryLife.Milliseconds(), who, grace)
 	if err != nil {
 		return nil, 0, unreachable(err)
 	}
@@ -223,9 +229,9 @@ func (j *Journal) take(ctx context.Context, id tokens.ID, name, who string, grac
 	fence, _ := strconv.ParseInt(fields["f"], 10, 64)
 	e := readEntry(id, name, fields)
 	if status == "done" && grace == "" {
-		return &Held{Entry: e, journal: j}, 0, nil
+		return &Held{Entry: e, journal: j, now: r.Time(0)}, 0, nil
 	}
-	return j.held(e, fence), 0, nil
+	return j.held(e, fence, r.Time(0)), 0, nil
 }
 
 func readEntry(id tokens.ID, name string, f map[string]string) Entry {

@@ -253,7 +253,7 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 			SingleMax: g.cfg.Upload.SingleMax, PartSize: g.cfg.Upload.PartSize, Memory: g.cfg.Upload.Memory,
 			Concurrency: g.cfg.Upload.Concurrency, Tries: g.cfg.Upload.Tries, Backoff: g.cfg.Upload.Backoff,
 		},
-		Journal: g.journal,
+		Journal: g.journal, TempPrefix: g.cfg.Upload.TempPrefix,
 		Revoke: func(ctx context.Context, id tokens.ID) error {
 			_, err := g.revoker().Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
 			return err
