@@ -22,6 +22,7 @@ import (
 	"s3gate/revocation"
 	"s3gate/s3client"
 	"s3gate/tokens"
+	"s3gate/uploads"
 )
 
 // soon is how long what should happen at once may take on a busy machine.
@@ -68,6 +69,7 @@ func newGate(t testing.TB, p protocol) *gate {
 		Tokens: g.store, Transfers: g.transfers,
 		Buckets:   map[string]proxy.Upstream{"media": g.openBucket(s3client.TransportConfig{})},
 		Passcodes: proxy.NewPasscodes(g.store), Status: g.store.Show,
+		Journal: uploads.New(g.rdb, uploads.Options{}),
 		Metrics: proxy.NewMetrics(g.metrics),
 		Logger:  slog.New(slog.NewJSONHandler(g.log, nil)),
 	}

@@ -60,6 +60,9 @@ func (g *gate) wantNothing(token tokens.Token) {
 	if n := g.s3.left(); n != 0 {
 		g.t.Errorf("%d uploads are left", n)
 	}
+	if left := g.journal(); left != nil {
+		g.t.Errorf("the journal has %q", left)
+	}
 	if n := proxy.MemoryHeld(&g.Multipart); n != 0 {
 		g.t.Errorf("%d bytes of memory are held", n)
 	}

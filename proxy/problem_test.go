@@ -58,7 +58,7 @@ var problemCases = []struct {
 		map[string]string{"Allow": "PUT, OPTIONS"}},
 	{"method of no link", forever(get()), nil, func(g *gate, token tokens.Token) *http.Request {
 		return g.request("PROPFIND", token, nil)
-	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, POST, DELETE, OPTIONS"}},
+	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"}},
 	{"no such path below the prefix", forever(below(get(), false)), nil, aGet(), 404, "NotFound", nil},
 	{"malformed cursor", forever(below(get(), true)), nil, func(g *gate, token tokens.Token) *http.Request {
 		r := g.request("GET", token, nil)

@@ -85,7 +85,7 @@ func (t *resumable) check(ctx context.Context, body *partBody, sum *checksum) (*
 	if err == nil {
 		err = body.end()
 	}
-	if err == nil {
+	if err == nil || err == io.EOF {
 		_, err = io.Copy(sum, b.reader())
 	}
 	if err == nil && !bytes.Equal(sum.Sum(nil), sum.want) {

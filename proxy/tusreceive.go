@@ -130,7 +130,7 @@ func (t *resumable) fill(ctx context.Context, body *partBody) (*buffer, error) {
 		return nil, errBeyond
 	case err == io.EOF:
 		err = nil
-	case err != nil && ctx.Err() != nil && t.r.Context().Err() == nil:
+	case err != nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled):
 		err = context.Cause(ctx) // the client has done nothing wrong
 	case errors.Is(err, errShortBody):
 		err = fmt.Errorf("%w: %w", errBroken, err)

@@ -135,7 +135,9 @@ func (t *resumable) load(ctx context.Context) (*buffer, error) {
 		err = s3client.ReadError(resp)
 	}
 	if err == nil {
-		if err = b.fill(resp.Body, t.tail.Size); err != nil {
+		if err = b.fill(resp.Body, t.tail.Size); b.size == t.tail.Size {
+			err = nil // the end may come with the last bytes
+		} else {
 			err = fmt.Errorf("%w: reading a temporary object: %w", errUpstream, err)
 		}
 		drainAndClose(resp.Body)

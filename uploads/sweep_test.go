@@ -361,6 +361,27 @@ func TestSweepWaitsForS3(t *testing.T) {
 	}
 }
 
+// An upload that S3 completes while it is asked about it counts as stored.
+func TestSweepDuringComplete(t *testing.T) {
+	w := newWorld(t)
+	u := w.begin(false)
+	up, parts := w.multipart(u)
+	w.completing(u, parts)
+	u.Die()
+	w.bucket.hook = func(r *s3client.Request, send func() (*http.Response, error)) (*http.Response, error) {
+		resp, err := send()
+		if r.Method == "HEAD" {
+			w.bucket.hook = nil
+			w.must(up.CompleteRequest(parts, nil))
+		}
+		return resp, err
+	}
+	w.elapse(time.Hour)
+	if n := w.sweeper.Sweep(t.Context()); n != 1 || w.state(u) != "used" {
+		t.Errorf("%d ended, the use is %s", n, w.state(u))
+	}
+}
+
 // Many gates sweep, and an upload is ended once.
 func TestSweepersDoNotMeet(t *testing.T) {
 	w := newWorld(t)

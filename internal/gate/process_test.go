@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,6 +42,7 @@ type orders struct {
 	Redis     string
 	Cert, Key string // files; "" for plain HTTP
 	Dir       string // where it keeps its files
+	Links     string // the address of its links; "" for any port
 }
 
 // The files of the process: where it answers, and what its oracle has seen.
@@ -62,6 +65,7 @@ func obey(text string) error {
 	defer out.Close()
 	cfg := (&world{s3: o.S3, redis: o.Redis}).config()
 	cfg.Links.Cert, cfg.Links.Key = o.Cert, o.Key
+	cfg.Links.Addr = cmp.Or(o.Links, cfg.Links.Addr)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	g, err := gate.Open(ctx, cfg, gate.Options{
@@ -103,7 +107,13 @@ type gateProcess struct {
 // process starts a gate that can serve.
 func (w *world) process(t *testing.T, cert, key string) *gateProcess {
 	t.Helper()
-	p := &gateProcess{orders: orders{S3: w.s3, Redis: w.redis, Cert: cert, Key: key, Dir: t.TempDir()}}
+	return w.obeying(t, orders{S3: w.s3, Redis: w.redis, Cert: cert, Key: key, Dir: t.TempDir()})
+}
+
+// obeying starts a gate with these orders.
+func (w *world) obeying(t *testing.T, o orders) *gateProcess {
+	t.Helper()
+	p := &gateProcess{orders: o}
 	text, err := json.Marshal(p.orders)
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +137,14 @@ func (w *world) process(t *testing.T, cert, key string) *gateProcess {
 	}
 	p.api = client.New(p.API, bearer)
 	return p
+}
+
+// restart starts a gate in place of one that has ended, at the same address.
+func (w *world) restart(t *testing.T, p *gateProcess) *gateProcess {
+	t.Helper()
+	o := p.orders
+	o.Dir, o.Links = t.TempDir(), strings.TrimPrefix(p.places.Links, "http://")
+	return w.obeying(t, o)
 }
 
 // written is what the oracle of a process has seen, which must have ended.

@@ -51,6 +51,9 @@ func (c *Child) Resume() {
 	}
 }
 
+// Kill ends the process at once, as SIGKILL does.
+func (c *Child) Kill() { c.proc.kill() }
+
 // Stop asks the process to end, and fails the test if it does not end well.
 func (c *Child) Stop() {
 	c.t.Helper()

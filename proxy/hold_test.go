@@ -1,0 +1,152 @@
+package proxy_test
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"s3gate/tokens"
+	"s3gate/uploads"
+)
+
+// journal are the uploads in the journal, each as it is named in Redis.
+func (g *gate) journal() (keys []string) {
+	for _, key := range g.redis.Keys() {
+		if strings.Contains(key, "}:u:") {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// What would be left behind if the gate died now is in the journal while an upload
+// runs, and not after it.
+func TestUploadIsInTheJournal(t *testing.T) {
+	unlimited := tokens.Grant{Operation: tokens.Put, Bucket: "media", Key: canaryKey}
+	for _, test := range []struct {
+		name  string
+		grant tokens.Grant
+		size  int
+		at    string // the request during which it is looked at
+		state string // "" if the journal need not know it
+		id    string
+	}{
+		{"one request", put(), testPart, "PUT", "uploading", ""},
+		{"one request that costs nothing", unlimited, testPart, "PUT", "", ""},
+		{"before the first part", put(), 3 * testPart, create, "uploading", ""},
+		{"a part", put(), 3 * testPart, uploadPart, "uploading", "upload-1"},
+		{"a part that costs nothing", unlimited, 3 * testPart, uploadPart, "uploading", "upload-1"},
+		{"the last request", put(), 3 * testPart, complete, "completing", "upload-1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newPartsGate(t, http1)
+			looked := false
+			g.s3.times(1, test.at, func(w http.ResponseWriter, r *http.Request) {
+				looked = true
+				state, id := "", ""
+				for _, key := range g.journal() {
+					state, id = g.redis.HGet(key, "s"), g.redis.HGet(key, "i")
+				}
+				if state != test.state || id != test.id {
+					t.Errorf("in the journal as %q, of the ID %q", state, id)
+				}
+				g.s3.behave(w, r)
+			})
+			token := g.mint(test.grant)
+			if a := g.put(token, noise(test.size)); a.StatusCode != 200 || !looked {
+				t.Fatalf("%s %s, looked %v", a.Status, a.body, looked)
+			}
+			if left := g.journal(); left != nil {
+				t.Errorf("left: %q", left)
+			}
+		})
+	}
+}
+
+// What may have been stored, or could not be dropped, stays in the journal.
+func TestJournalKeepsWhatIsOpen(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		size    int
+		answers map[string]http.HandlerFunc
+		state   string
+		use     string
+	}{
+		{"unknown outcome of one request", 1000, map[string]http.HandlerFunc{"PUT": reading(hangUp("")), "HEAD": refuse(503, "SlowDown")}, "uploading", "taken"},
+		{"unknown outcome of Complete", 3 * testPart, map[string]http.HandlerFunc{complete: reading(hangUp(""))}, "completing", "taken"},
+		{"parts that S3 does not drop", 3 * testPart, map[string]http.HandlerFunc{uploadPart: refuse(400, "InvalidRequest"), abort: refuse(500, "")}, "uploading", "free"},
+		{"Create whose answer is lost", 3 * testPart, map[string]http.HandlerFunc{create: reading(hangUp(""))}, "dropped", "free"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newPartsGate(t, http1)
+			g.s3.answer(func(w http.ResponseWriter, r *http.Request) {
+				if f := test.answers[kind(r.Method, r.RequestURI)]; f != nil {
+					f(w, r)
+				} else {
+					g.s3.behave(w, r)
+				}
+			})
+			token := g.mint(put())
+			if a := g.put(token, noise(test.size)); a.StatusCode < 500 {
+				t.Errorf("%s %s", a.Status, a.body)
+			}
+			g.wantCharge(token, test.use)
+			left := g.journal()
+			if len(left) != 1 || g.redis.HGet(left[0], "s") != test.state {
+				t.Fatalf("the journal has %q", left)
+			}
+			if g.redis.HGet(left[0], "a") == "" || g.redis.HGet(left[0], "k") != canaryKey {
+				t.Error("without the use, or the key")
+			}
+		})
+	}
+}
+
+// An upload that cannot be entered into the journal does not begin.
+func TestUploadWithoutAJournal(t *testing.T) {
+	away := miniredis.RunT(t)
+	rdb := redis.NewClient(&redis.Options{Addr: away.Addr(), MaxRetries: -1})
+	defer rdb.Close()
+	away.SetError("LOADING")
+	for _, size := range []int{1000, 3 * testPart} {
+		g := newPartsGate(t, http1)
+		g.Journal = uploads.New(rdb, uploads.Options{})
+		token := g.mint(put())
+		if a := g.put(token, noise(size)); a.StatusCode != 503 || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%d bytes: %s %s", size, a.Status, a.body)
+		}
+		g.wantNothing(token)
+		if kinds := g.s3.kinds(); slices.Contains(kinds, "PUT") || slices.Contains(kinds, create) {
+			t.Errorf("s3 got %q", kinds)
+		}
+	}
+}
+
+// An upload that another gate has taken over, because this one was silent for too
+// long, is not gone on with.
+func TestUploadThatWasTakenOver(t *testing.T) {
+	g := newPartsGate(t, http1)
+	g.Multipart.Concurrency = 1
+	g.s3.times(1, uploadPart, func(w http.ResponseWriter, r *http.Request) {
+		for _, key := range g.journal() {
+			g.redis.HSet(key, "f", "99")
+		}
+		io.Copy(io.Discard, r.Body)
+		<-r.Context().Done() // until the gate hears of it
+	})
+	token := g.mint(put())
+	if a := g.put(token, noise(3*testPart)); a.StatusCode != 423 {
+		t.Errorf("%s %s", a.Status, a.body)
+	}
+	if data, ok := g.s3.object(); ok {
+		t.Errorf("stored %d bytes", len(data))
+	}
+	if left := g.journal(); len(left) != 1 {
+		t.Errorf("the journal has %q", left)
+	}
+}
