@@ -104,7 +104,7 @@ func breakUpload(t *testing.T) (b *inbox, path string, body []byte) {
 	path, body = fileOf(t, 1_000_000)
 	b.cuts = []int64{300_000}
 	_, stderr := put(t, exitFailed, path, b.link(), "--resumable", "always", "--give-up", "0")
-	if !strings.Contains(stderr, "of 1000000 bytes") || !strings.Contains(stderr, "the same command goes on from there") {
+	if !strings.Contains(stderr, "upload broke off: ") || !strings.Contains(stderr, "the same command goes on from there") {
 		t.Errorf("stderr: %s", stderr)
 	}
 	if n := len(sessions(t)); n != 1 {

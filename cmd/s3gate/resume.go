@@ -18,7 +18,7 @@ func (p *putter) resumable(u *upload, path string) (http.Header, error) {
 	}
 	defer s.Close()
 	if err := p.start(u, s); err != nil {
-		return nil, reason(err)
+		return nil, fmt.Errorf("%w%s", reason(err), s.next())
 	}
 	u.show = p.show(u.source.size - u.resumed)
 	defer u.show.done()
@@ -93,7 +93,6 @@ func (p *putter) again(u *upload, s *session) error {
 func (p *putter) broken(u *upload, s *session, err error) error {
 	next := ""
 	switch {
-	case errors.Is(err, errLost):
 	case errors.Is(err, errSourceChanged):
 		s.forget()
 		next = "; nothing is stored"
@@ -101,7 +100,7 @@ func (p *putter) broken(u *upload, s *session, err error) error {
 		s.forget()
 	case s != nil && s.Upload != "":
 		_ = s.keep(u.name, u.source, u.expires)
-		next = "; the same command goes on from there"
+		next = s.next()
 	}
-	return fmt.Errorf("upload broke off after %d of %d bytes: %w%s", u.offset, u.source.size, reason(err), next)
+	return fmt.Errorf("upload broke off: %w%s", reason(err), next)
 }

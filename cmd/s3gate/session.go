@@ -117,6 +117,14 @@ func (s *session) forget() {
 	_ = s.file.Truncate(0)
 }
 
+// next says what a later run will do, if there is anything left for it.
+func (s *session) next() string {
+	if s == nil || s.Upload == "" {
+		return ""
+	}
+	return "; the same command goes on from there"
+}
+
 // purge removes the sessions of uploads that the server does not keep any
 // longer, unless another process has them.
 func purge(dir string, now time.Time) {
