@@ -32,10 +32,11 @@ func newTusGate(t testing.TB, p protocol) *gate {
 
 // another is a second gate on the Redis and the S3 of g.
 func (g *gate) another() *gate {
-	h := *g.Handler
 	other := *g
-	other.Handler = &h
-	h.Journal = uploads.New(g.rdb, uploads.Options{})
+	other.Handler = &proxy.Handler{
+		Tokens: g.store, Transfers: g.transfers, Buckets: g.Buckets, Journal: uploads.New(g.rdb, uploads.Options{}),
+		Multipart: proxy.Multipart{SingleMax: testPart, PartSize: testPart, Memory: 64 * testPart, Backoff: time.Millisecond},
+	}
 	other.server = serve(g.t, http1, other.Handler, g.log)
 	other.client = other.server.Client()
 	other.t.Cleanup(other.client.CloseIdleConnections)

@@ -37,6 +37,7 @@ type resumable struct {
 	sender   *partSender // nil while nothing is on its way
 	reading  func() bool // takes the sender's hand off the client's body
 	nameless bool        // the client has not heard its name yet
+	doubtful bool        // an earlier request asked S3 to store it, which S3 may do yet
 }
 
 // offset is how much of the upload S3 has, in bytes.
@@ -106,6 +107,7 @@ func (x *exchange) resume() (*resumable, error) {
 		return nil, err
 	}
 	t := x.resumable(x.h.Buckets[held.Bucket], held)
+	t.doubtful = held.State == uploads.Completing
 	ask := x.wants(tokens.Put)
 	ask.Attempt = held.Attempt
 	use, err := x.h.Tokens.Redeem(ctx, x.token, ask)
@@ -122,7 +124,7 @@ func (x *exchange) resume() (*resumable, error) {
 		return nil, t.leave(ctx, errNoBucket)
 	}
 	if _, err = x.admit(); err == nil {
-		err = x.occupy(http.MethodPut)
+		err = x.occupy(x.tusMethod())
 	}
 	if err != nil {
 		return nil, t.leave(ctx, err)
@@ -162,6 +164,8 @@ func (t *resumable) leave(ctx context.Context, err error) error {
 	if cut := t.transfer.Err(); cut != nil && t.held.State != uploads.Done {
 		err = cut
 	}
+	t.slot.Release(ctx) // for whoever waits for the upload
+	t.slot = nil
 	switch {
 	case t.held.State == uploads.Done:
 		t.use.Keep()
@@ -181,9 +185,10 @@ func (t *resumable) leave(ctx context.Context, err error) error {
 }
 
 // drop ends an upload: nothing is left of it in the bucket, and the use comes back.
-// If something is left another request or the sweeper tries again.
+// If something is left another request or the sweeper tries again, and if S3 may
+// store it yet the sweeper looks.
 func (t *resumable) drop(ctx context.Context) {
-	if t.left = t.remove(ctx); t.left != nil {
+	if t.left = t.remove(ctx); t.left != nil || t.doubtful {
 		t.use.Keep()
 		t.held.Release(ctx)
 		return
