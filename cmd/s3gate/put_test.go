@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -143,7 +142,8 @@ func TestPutGoesOnInTheNextRun(t *testing.T) {
 			name: "another file of that size and time", asked: anew, said: "has changed",
 			between: func(_ *inbox, path string, body []byte) []byte {
 				info, _ := os.Stat(path)
-				body = bytes.ToUpper(body)
+				body = slices.Clone(body)
+				slices.Reverse(body)
 				write(path+"2", body)
 				_ = os.Chtimes(path+"2", time.Time{}, info.ModTime())
 				_ = os.Rename(path+"2", path)
