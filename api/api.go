@@ -30,6 +30,8 @@ type Tokens interface {
 	Mint(ctx context.Context, g tokens.Grant, expires time.Duration) (tokens.Token, tokens.Grant, error)
 	Show(ctx context.Context, id tokens.ID) (tokens.Status, error)
 	List(ctx context.Context, q tokens.Query) (tokens.Page, error)
+	// Now is the time by which tokens live.
+	Now(ctx context.Context) (time.Time, error)
 }
 
 // Revoker revokes; [revocation.Revoker] is one. When Revoke returns nil the
@@ -119,17 +121,17 @@ func New(cfg Config) *Handler {
 	if cfg.Metrics != nil {
 		h.mux.Handle("GET /metrics", cfg.Metrics)
 	}
-	h.route("POST /v1/tokens", h.mint)
-	h.route("GET /v1/tokens", h.list, "subject", "bucket", "prefix", "state", "limit", "cursor")
-	h.route("GET /v1/tokens/{id}", h.show)
-	h.route("DELETE /v1/tokens/{id}", h.revoke, "reason")
-	h.route("POST /v1/revocations", h.revokeBy)
-	h.route("GET /v1/revocations", h.revocations, "state", "limit", "cursor")
-	h.route("GET /v1/revocations/{id}", h.revocation)
-	h.route("DELETE /v1/revocations/{id}", h.lift, "reason")
-	h.route("GET /v1/gates", h.gates)
-	h.route("GET /v1/transfers", h.running)
-	h.route("DELETE /v1/transfers/{id}", h.cut)
+	h.route("POST /v1/tokens", auth.Caller.MayMint, h.mint)
+	h.route("GET /v1/tokens", auth.Caller.MayList, h.list, "subject", "bucket", "prefix", "state", "limit", "cursor")
+	h.route("GET /v1/tokens/{id}", auth.Caller.MayList, h.show)
+	h.route("DELETE /v1/tokens/{id}", auth.Caller.MayRevoke, h.revoke, "reason")
+	h.route("POST /v1/revocations", auth.Caller.MayRule, h.revokeBy)
+	h.route("GET /v1/revocations", auth.Caller.MayList, h.revocations, "state", "limit", "cursor")
+	h.route("GET /v1/revocations/{id}", auth.Caller.MayList, h.revocation)
+	h.route("DELETE /v1/revocations/{id}", auth.Caller.MayRule, h.lift, "reason")
+	h.route("GET /v1/gates", auth.Caller.MayAdminister, h.gates)
+	h.route("GET /v1/transfers", auth.Caller.MayList, h.running)
+	h.route("DELETE /v1/transfers/{id}", auth.Caller.MayRevoke, h.cut)
 	return h
 }
 
@@ -141,17 +143,17 @@ type call struct {
 	w      http.ResponseWriter
 }
 
-// route registers a handler for admins, which until roles are finer is
-// everybody who may call at all, and names the query parameters that it knows.
-func (h *Handler) route(pattern string, serve func(*call) (status int, body any, err error), params ...string) {
+// route registers a handler for callers of whom may says that there is anything
+// that they may do here, and names the query parameters that it knows.
+func (h *Handler) route(pattern string, may func(auth.Caller) bool, serve func(*call) (status int, body any, err error), params ...string) {
 	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		caller, err := h.cfg.Verifier.Verify(r.Header.Get("Authorization"))
 		if err != nil {
 			h.fail(w, r, err)
 			return
 		}
-		if !caller.Admin {
-			h.fail(w, r, errForbidden)
+		if !may(caller) {
+			h.fail(w, r, forbidden(caller))
 			return
 		}
 		query, err := parseQuery(r.URL.RawQuery, params)

@@ -14,6 +14,7 @@ import (
 
 var (
 	errForbidden = errors.New("caller is not an admin")
+	errNoRight   = errors.New("no rule gives the caller the right")
 	errNoRoute   = errors.New("no such route")
 	errMethod    = errors.New("method not allowed")
 	errTooLarge  = errors.New("request body too large")
@@ -49,6 +50,8 @@ var causes = []struct {
 }{
 	{auth.ErrUnauthenticated, http.StatusUnauthorized, "A valid bearer JWT is required."},
 	{errForbidden, http.StatusForbidden, `The bearer JWT lacks the claim "s3gate": "admin".`},
+	{auth.ErrUnavailable, http.StatusServiceUnavailable, "The keys of the bearer JWT's issuer cannot be had at the moment. Nothing was done; ask again."},
+	{errNoRight, http.StatusForbidden, `No rule for the bearer JWT permits this. "s3gate auth explain" says what its rules permit.`},
 	{errNoRoute, http.StatusNotFound, "There is no such route."},
 	{errMethod, http.StatusMethodNotAllowed, "This route does not take that method."},
 	{errIdent, http.StatusNotFound, "There is no such token. A token's ID looks like tok_ and 26 characters."},
@@ -75,6 +78,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var field *tokens.FieldError
 	if errors.As(err, &field) {
 		p.Status, p.Detail, p.Field = http.StatusBadRequest, field.Error(), field.Field
+		if errors.Is(err, errNoRight) {
+			p.Status = http.StatusForbidden
+		}
 		if field.Field != bodyField && r.URL.RawQuery == "" {
 			p.Pointer = pointer(field.Field)
 		}

@@ -94,6 +94,9 @@ func (h *Handler) revokeBy(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	if err := h.mayRule(c, &rule); err != nil {
+		return 0, nil, err
+	}
 	if req.DryRun {
 		found, err := h.dryRun(c, &rule)
 		return http.StatusOK, found, err
@@ -101,6 +104,25 @@ func (h *Handler) revokeBy(c *call) (int, any, error) {
 	rule.Author = c.caller.Subject
 	receipt, err := h.cfg.Revoker.Revoke(c.Context(), rule)
 	return http.StatusOK, receipt, err
+}
+
+// mayRule asks whether the caller may make or lift a rule: it must select
+// nothing that the caller may not revoke.
+func (h *Handler) mayRule(c *call, r *revocation.Rule) error {
+	switch {
+	case c.caller.Rules(r.Issuer, r.Bucket):
+		return nil
+	case r.Token != "":
+		_, err := h.find(c, r.Token, true)
+		return err
+	}
+	return denied("issuer", "or bucket must be one in which the bearer JWT may revoke by rule")
+}
+
+// seesRule reports whether the caller may see a rule. Those of single tokens are
+// for callers who see every token; others see what became of a token with it.
+func (c *call) seesRule(r *revocation.Rule) bool {
+	return c.caller.SeesAll() || r.Token == "" && c.caller.SeesRule(r.Issuer, r.Bucket)
 }
 
 // reach is the answer to a dry run: what the rule would hit.
@@ -214,7 +236,7 @@ func (h *Handler) revocations(c *call) (int, any, error) {
 	limit = cmp.Or(limit, defaultPage)
 	for _, r := range h.cfg.Member.Rules().All() {
 		shown := show(r)
-		if !after.passed(r) || state != "" && state != shown.State {
+		if !after.passed(r) || state != "" && state != shown.State || !c.seesRule(r) {
 			continue
 		}
 		if len(page.Revocations) == limit {
@@ -265,7 +287,7 @@ func (h *Handler) revocation(c *call) (int, any, error) {
 		return 0, nil, err // what is not known here may be there
 	}
 	r := h.cfg.Member.Rules().Rule(c.PathValue("id"))
-	if r == nil {
+	if r == nil || !c.seesRule(r) {
 		return 0, nil, revocation.ErrNoRule
 	}
 	return http.StatusOK, show(r), nil
@@ -279,6 +301,27 @@ func (h *Handler) lift(c *call) (int, any, error) {
 	if err := h.cfg.Member.Lease(); err != nil {
 		return 0, nil, err
 	}
+	if err := h.mayLift(c, c.PathValue("id")); err != nil {
+		return 0, nil, err
+	}
 	receipt, err := h.cfg.Revoker.Lift(c.Context(), c.PathValue("id"), c.caller.Subject, reason)
 	return http.StatusOK, receipt, err
+}
+
+// mayLift asks whether the caller may lift a rule. What the caller may not even
+// see is not there.
+func (h *Handler) mayLift(c *call, id string) error {
+	if c.caller.RevokesAll() {
+		return nil
+	}
+	r := h.cfg.Member.Rules().Rule(id)
+	switch {
+	case r == nil:
+		return revocation.ErrNoRule
+	case r.Token == "" && c.caller.Rules(r.Issuer, r.Bucket):
+		return nil
+	case c.seesRule(r):
+		return errNoRight
+	}
+	return revocation.ErrNoRule
 }

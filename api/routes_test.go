@@ -194,6 +194,7 @@ func (broken) Show(context.Context, tokens.ID) (tokens.Status, error) {
 func (broken) List(context.Context, tokens.Query) (tokens.Page, error) {
 	return tokens.Page{}, errCanary
 }
+func (broken) Now(context.Context) (time.Time, error) { return time.Time{}, errCanary }
 func (broken) Revoke(context.Context, revocation.Rule) (revocation.Receipt, error) {
 	return revocation.Receipt{}, errCanary
 }

@@ -192,6 +192,11 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	w := &wish{grant: g, life: life, anyLife: req.ExpiresIn == "" && req.ExpiresAt == "", anyUses: req.MaxUses == nil}
+	if err := h.permit(c, w); err != nil {
+		return 0, nil, err
+	}
+	g, life = w.grant, w.life
 	if g.Bucket != "" && !slices.Contains(h.cfg.Buckets, g.Bucket) {
 		return 0, nil, &tokens.FieldError{Field: "bucket", Problem: "is not an alias of this gate"}
 	}
@@ -268,7 +273,7 @@ func (h *Handler) show(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	status, err := h.cfg.Tokens.Show(c.Context(), id)
+	status, err := h.find(c, id, false)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -319,6 +324,9 @@ func (h *Handler) list(c *call) (int, any, error) {
 	q, err := listQuery(c.query)
 	if err != nil {
 		return 0, nil, err
+	}
+	if !c.caller.SeesAll() {
+		q.Match = func(g *tokens.Grant) bool { return c.caller.Sees(origin(g)) }
 	}
 	found, err := h.cfg.Tokens.List(c.Context(), q)
 	if err != nil {
@@ -375,6 +383,11 @@ func (h *Handler) revoke(c *call) (int, any, error) {
 	reason, err := c.reason()
 	if err != nil {
 		return 0, nil, err
+	}
+	if !c.caller.RevokesAll() {
+		if _, err := h.find(c, id, true); err != nil {
+			return 0, nil, err
+		}
 	}
 	receipt, err := h.cfg.Revoker.Revoke(c.Context(), revocation.Rule{Token: id, Author: c.caller.Subject, Reason: reason})
 	return http.StatusOK, receipt, err

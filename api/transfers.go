@@ -1,10 +1,12 @@
 package api
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 
 	"s3gate/revocation"
+	"s3gate/tokens"
 )
 
 // gateList is the answer to GET /v1/gates.
@@ -28,7 +30,52 @@ type transferList struct {
 
 func (h *Handler) running(c *call) (int, any, error) {
 	all := h.cfg.Fleet.Running(c.Context())
-	return http.StatusOK, transferList{all.Running, all.Silent, all.Complete}, nil
+	list := transferList{all.Running, all.Silent, all.Complete}
+	if !c.caller.SeesAll() {
+		var err error
+		if list.Transfers, err = h.visible(c, all.Running); err != nil {
+			return 0, nil, err
+		}
+		list.Silent = nil // the gates are not the caller's business
+	}
+	return http.StatusOK, list, nil
+}
+
+// visible are the transfers of tokens that the caller may see.
+func (h *Handler) visible(c *call, all []revocation.Running) ([]revocation.Running, error) {
+	known := map[tokens.ID]bool{}
+	seen := []revocation.Running{}
+	for _, t := range all {
+		sees, asked := known[t.Token]
+		if !asked {
+			_, err := h.find(c, t.Token, false)
+			if err != nil && !errors.Is(err, tokens.ErrUnknown) {
+				return nil, err
+			}
+			sees = err == nil
+			known[t.Token] = sees
+		}
+		if sees {
+			t.Gate = ""
+			seen = append(seen, t)
+		}
+	}
+	return seen, nil
+}
+
+// mayCut asks whether the caller may revoke the token of a transfer, and so end
+// it. What the caller may not see does not run.
+func (h *Handler) mayCut(c *call, id string) error {
+	for _, t := range h.cfg.Fleet.Running(c.Context()).Running {
+		if t.ID != id {
+			continue
+		}
+		_, err := h.find(c, t.Token, true)
+		if !errors.Is(err, tokens.ErrUnknown) {
+			return err
+		}
+	}
+	return revocation.ErrNoTransfer
 }
 
 // ended is the answer to DELETE /v1/transfers/{id}: it was cut, or it is an
@@ -51,6 +98,11 @@ type CutTransfer struct {
 
 func (h *Handler) cut(c *call) (int, any, error) {
 	id := c.PathValue("id")
+	if !c.caller.RevokesAll() {
+		if err := h.mayCut(c, id); err != nil {
+			return 0, nil, err
+		}
+	}
 	end, err := h.cfg.Fleet.Cut(c.Context(), id)
 	if err != nil {
 		return 0, nil, err

@@ -2,13 +2,19 @@
 // may do.
 //
 // The invariant: what a token's claims do not give, the caller does not have.
-// Algorithms are pinned by configuration; nothing in a token's header chooses
-// a key, an algorithm or an address to fetch one from.
+// Issuers, algorithms and keys are pinned by configuration; nothing in a
+// token's header chooses an algorithm or an address to fetch a key from.
+//
+// There are two kinds of issuers: whoever has an HS256 key of [Config].Keys,
+// who makes administrators by a claim, and those of [Config].Issuers, whose
+// rules say what their claims are worth.
 package auth
 
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -19,15 +25,22 @@ import (
 type Caller struct {
 	// Issuer and Subject are the token's iss and sub.
 	Issuer, Subject string
-	// Admin may do everything. It comes from the claim "s3gate", which is or
-	// contains "admin".
+	// Admin may do everything. It comes from a rule, or for the HS256 keys of
+	// the gate from the claim "s3gate", which is or contains "admin".
 	Admin bool
+	// Rights are what the rules of the issuer give besides; nil is nothing, and
+	// that the issuer has no rules.
+	Rights *Rights
 }
 
 // ErrUnauthenticated is returned for a bearer that proves nothing: malformed,
 // unsigned, signed with another key or algorithm, expired, not yet valid, or
 // meant for somebody else. The text that wraps it says which, for the log.
 var ErrUnauthenticated = errors.New("bearer token not accepted")
+
+// ErrUnavailable is returned when the keys of a token's issuer cannot be had,
+// so that nothing is known of the token.
+var ErrUnavailable = errors.New("keys of the issuer cannot be had")
 
 const (
 	// MinKeyBytes is the shortest HS256 key (RFC 7518, section 3.2).
@@ -41,94 +54,88 @@ const (
 // Config says which tokens are accepted.
 type Config struct {
 	// Keys are HS256 keys of at least 32 bytes, any of which may have signed,
-	// so that keys can be rotated. At least one is required.
+	// so that keys can be rotated. They or Issuers are required.
 	Keys [][]byte
-	// Issuer and Audience must be in the token if they are set.
+	// Issuer and Audience must be in a token of Keys if they are set.
 	Issuer, Audience string
-	// Leeway is how far clocks may differ; 0 means none, at most 30 s.
+	// Leeway is how far clocks may differ, for a token of Keys; 0 means none,
+	// at most 30 s.
 	Leeway time.Duration
+	// Issuers are identity providers. A token that names one of them as its
+	// issuer is held against that one's keys and no others.
+	Issuers []Issuer
+	// Transport fetches key sets; nil means one that follows the proxy settings
+	// of the environment.
+	Transport http.RoundTripper
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Logger hears of key sets that cannot be fetched; nil discards.
+	Logger *slog.Logger
 }
 
 // Verifier checks bearer tokens. It is safe for concurrent use.
 type Verifier struct {
-	parser *jwt.Parser
-	keys   jwt.VerificationKeySet
+	// own is whoever has an HS256 key; nil if there is none.
+	own    *issuer
+	byName map[string]*issuer // by iss
+	parser *jwt.Parser        // reads what is not proven yet
 }
 
-// New returns a Verifier.
+// New returns a Verifier. It fetches nothing: that is left to the first token
+// of an issuer. Errors name the setting that is wrong.
 func New(cfg Config) (*Verifier, error) {
-	if len(cfg.Keys) == 0 {
+	if len(cfg.Keys)+len(cfg.Issuers) == 0 {
 		return nil, errors.New("auth: no key to verify bearer tokens with")
 	}
-	v := &Verifier{}
-	for _, k := range cfg.Keys {
-		if len(k) < MinKeyBytes {
-			return nil, fmt.Errorf("auth: an HS256 key has %d bytes, at least %d are needed", len(k), MinKeyBytes)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	v := &Verifier{byName: map[string]*issuer{}, parser: jwt.NewParser(jwt.WithJSONNumber())}
+	if len(cfg.Keys) > 0 {
+		var err error
+		if v.own, err = newOwn(&cfg); err != nil {
+			return nil, err
 		}
-		v.keys.Keys = append(v.keys.Keys, k)
 	}
-	if cfg.Leeway < 0 || cfg.Leeway > MaxLeeway {
-		return nil, fmt.Errorf("auth: leeway must be 0 to %s, got %s", MaxLeeway, cfg.Leeway)
+	var errs []error
+	for n := range cfg.Issuers {
+		where := fmt.Sprintf("issuers[%d]", n)
+		i, err := newIssuer(&cfg, &cfg.Issuers[n], where)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if v.byName[i.issuer] != nil || len(cfg.Keys) > 0 && cfg.Issuer == i.issuer {
+			errs = append(errs, fmt.Errorf("%s.issuer: %q is there twice", where, i.issuer))
+		}
+		v.byName[i.issuer] = i
 	}
-	opts := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
-		jwt.WithExpirationRequired(),
-		jwt.WithLeeway(cfg.Leeway),
-	}
-	if cfg.Issuer != "" {
-		opts = append(opts, jwt.WithIssuer(cfg.Issuer))
-	}
-	if cfg.Audience != "" {
-		opts = append(opts, jwt.WithAudience(cfg.Audience))
-	}
-	v.parser = jwt.NewParser(opts...)
-	return v, nil
+	return v, errors.Join(errs...)
 }
-
-// claims are the ones that are read.
-type claims struct {
-	jwt.RegisteredClaims
-	Role jwt.ClaimStrings `json:"s3gate"` // a string or a list of them
-}
-
-const roleAdmin = "admin"
 
 // Verify returns the caller that an Authorization header proves. Errors wrap
-// [ErrUnauthenticated] and never hold the token.
+// [ErrUnauthenticated] or [ErrUnavailable] and never hold the token.
 func (v *Verifier) Verify(authorization string) (Caller, error) {
 	scheme, bearer, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") || bearer == "" {
 		return Caller{}, fmt.Errorf("%w: no bearer token", ErrUnauthenticated)
 	}
-	if len(bearer) > maxBearer {
-		return Caller{}, fmt.Errorf("%w: %d bytes long, at most %d", ErrUnauthenticated, len(bearer), maxBearer)
-	}
-	var c claims
-	_, err := v.parser.ParseWithClaims(bearer, &c, func(*jwt.Token) (any, error) { return v.keys, nil })
-	if err != nil {
-		return Caller{}, fmt.Errorf("%w: %s", ErrUnauthenticated, reason(err))
-	}
-	caller := Caller{Issuer: c.Issuer, Subject: c.Subject}
-	for _, r := range c.Role {
-		caller.Admin = caller.Admin || r == roleAdmin
-	}
-	return caller, nil
+	ex := v.Explain(bearer)
+	return ex.Caller, ex.err
 }
 
-// reason names what is wrong in fixed words: the library's own texts may
-// quote the token.
-func reason(err error) string {
-	for _, known := range []error{
-		jwt.ErrTokenExpired, jwt.ErrTokenNotValidYet, jwt.ErrTokenUsedBeforeIssued,
-		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidAudience, jwt.ErrTokenRequiredClaimMissing,
-		jwt.ErrTokenSignatureInvalid, jwt.ErrTokenMalformed,
-	} {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
+// of returns who has to answer for a token with that iss.
+func (v *Verifier) of(iss string) *issuer {
+	if i := v.byName[iss]; i != nil {
+		return i
 	}
-	return "not valid"
+	return v.own
 }
+
+const roleAdmin = "admin"
 
 // Sign makes a bearer token for the caller with an HS256 key, good for ttl
 // from now. It is meant for operators and for the development mode; in

@@ -58,6 +58,9 @@ type Query struct {
 	Subject, Bucket, Prefix string
 	// State is what has become of the token.
 	State State
+	// Match says of a grant whether it is selected; nil selects all. It must
+	// not block.
+	Match func(*Grant) bool
 	// Limit is the number of tokens in a page; 0 means 50.
 	Limit int
 	// Cursor continues where a page ended; "" begins.
@@ -126,7 +129,8 @@ func (q *Query) selects(st *Status) bool {
 	return (q.Subject == "" || q.Subject == st.Subject) &&
 		(q.Bucket == "" || q.Bucket == st.Bucket) &&
 		strings.HasPrefix(st.Key+st.Prefix, q.Prefix) &&
-		(q.State == "" || q.State == st.State)
+		(q.State == "" || q.State == st.State) &&
+		(q.Match == nil || q.Match(&st.Grant))
 }
 
 // membersBelow returns the next batch of index members before last, from the

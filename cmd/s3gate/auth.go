@@ -12,7 +12,7 @@ import (
 )
 
 func newAuth() *cobra.Command {
-	return group("auth", "Make bearer JWTs for the API", newAuthToken())
+	return group("auth", "Make and explain bearer JWTs for the API", newAuthToken(), newAuthExplain())
 }
 
 func newAuthToken() *cobra.Command {

@@ -90,11 +90,14 @@ type API struct {
 	MaxBody int64 `koanf:"max_body"`
 	// JWT says which bearer tokens are accepted.
 	JWT JWT `koanf:"jwt"`
+	// Issuers are identity providers whose tokens are accepted besides, and
+	// what their claims are worth. They can only stand in the YAML file.
+	Issuers []auth.Issuer `koanf:"issuers"`
 }
 
 // JWT says which bearer tokens are accepted.
 type JWT struct {
-	// HS256Key signs them: at least 32 bytes of text. Required.
+	// HS256Key signs them: at least 32 bytes of text. Required, or issuers.
 	HS256Key string `koanf:"hs256_key"`
 	// PreviousHS256Key is still accepted, so that the key can be rotated.
 	PreviousHS256Key string `koanf:"previous_hs256_key"`
@@ -378,15 +381,7 @@ func (c *Config) Validate() error {
 	}
 	c.Links.validate("links", bad)
 	c.API.Listener.validate("api", bad)
-	if n := len(c.API.JWT.HS256Key); n < auth.MinKeyBytes {
-		bad("api.jwt.hs256_key", "must have at least %d bytes, got %d", auth.MinKeyBytes, n)
-	}
-	if n := len(c.API.JWT.PreviousHS256Key); n > 0 && n < auth.MinKeyBytes {
-		bad("api.jwt.previous_hs256_key", "must have at least %d bytes, got %d", auth.MinKeyBytes, n)
-	}
-	if l := c.API.JWT.Leeway; l < 0 || l > auth.MaxLeeway {
-		bad("api.jwt.leeway", "must be 0s to %s, got %s", auth.MaxLeeway, l)
-	}
+	c.validateCallers(bad)
 	c.Redis.validate(bad)
 	if _, err := c.Proxies(); err != nil {
 		bad("trusted_proxies", "%v", err)

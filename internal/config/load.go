@@ -40,6 +40,9 @@ func Load(path string, environ []string, flags map[string]any) (*Config, error) 
 	if err := readFiles(k); err != nil {
 		return nil, err
 	}
+	if err := readIssuerFiles(k); err != nil {
+		return nil, err
+	}
 	if err := checkNames(k.Keys()); err != nil {
 		return nil, err
 	}
@@ -60,7 +63,9 @@ func unmarshal(k *koanf.Koanf, c *Config) error {
 	err := k.UnmarshalWithConf("", c, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
 		Result:           c,
 		WeaklyTypedInput: true, // the environment has only text
+		ErrorUnused:      true, // inside lists, where checkNames does not look
 		DecodeHook: mapstructure.ComposeDecodeHookFunc(
+			textsHook,
 			mapstructure.StringToSliceHookFunc(","), durationHook),
 	}})
 	if err != nil {
@@ -94,6 +99,9 @@ func fromEnviron(environ []string, k *koanf.Koanf) (map[string]any, error) {
 			continue
 		}
 		setting, ok := settingOf(name, known)
+		if setting == issuersSetting {
+			return nil, fmt.Errorf("environment: %s is a list of many settings, which can only stand in the YAML file", name)
+		}
 		if !ok {
 			return nil, fmt.Errorf("environment: %s names no setting", name)
 		}
@@ -185,7 +193,8 @@ func isSetting(key string, known []string) bool {
 	return len(parts) == 2 && parts[0] == "buckets" || key == "buckets"
 }
 
-// Names lists the path of every setting, with * for a bucket's alias.
+// Names lists the path of every setting, with * for a bucket's alias and [] for
+// a place in a list.
 func Names() []string { return leaves(reflect.TypeFor[Config](), "") }
 
 func leaves(t reflect.Type, prefix string) []string {
@@ -199,8 +208,10 @@ func leaves(t reflect.Type, prefix string) []string {
 			names = append(names, leaves(kind, prefix)...)
 		case kind.Kind() == reflect.Struct:
 			names = append(names, leaves(kind, path+".")...)
-		case kind.Kind() == reflect.Map:
+		case kind.Kind() == reflect.Map && kind.Elem().Kind() == reflect.Struct:
 			names = append(names, leaves(kind.Elem(), path+".*.")...)
+		case kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Struct:
+			names = append(append(names, path), leaves(kind.Elem(), path+"[].")...)
 		default:
 			names = append(names, path)
 		}

@@ -97,7 +97,9 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Gate, error) 
 }
 
 func (g *Gate) open(ctx context.Context, opts Options) error {
-	verifier, err := newVerifier(g.cfg.API.JWT)
+	callers := g.cfg.API.Callers()
+	callers.Logger = g.logger
+	verifier, err := auth.New(callers)
 	if err != nil {
 		return err
 	}
@@ -181,14 +183,6 @@ func (g *Gate) join(opts Options) {
 	})
 	g.transfers.Gate = g.member
 	close(joined)
-}
-
-func newVerifier(c config.JWT) (*auth.Verifier, error) {
-	keys := [][]byte{[]byte(c.HS256Key)}
-	if c.PreviousHS256Key != "" {
-		keys = append(keys, []byte(c.PreviousHS256Key))
-	}
-	return auth.New(auth.Config{Keys: keys, Issuer: c.Issuer, Audience: c.Audience, Leeway: c.Leeway})
 }
 
 // listen opens the listeners, so that a port that is taken is an error of

@@ -1,0 +1,114 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/v2"
+
+	"s3gate/auth"
+)
+
+// Callers returns which bearer tokens the API accepts.
+func (a *API) Callers() auth.Config {
+	cfg := auth.Config{Issuer: a.JWT.Issuer, Audience: a.JWT.Audience, Leeway: a.JWT.Leeway, Issuers: a.Issuers}
+	for _, key := range []string{a.JWT.HS256Key, a.JWT.PreviousHS256Key} {
+		if key != "" {
+			cfg.Keys = append(cfg.Keys, []byte(key))
+		}
+	}
+	return cfg
+}
+
+func (c *Config) validateCallers(bad func(name, format string, args ...any)) {
+	j := &c.API.JWT
+	if n := len(j.HS256Key); n < auth.MinKeyBytes && (n > 0 || len(c.API.Issuers) == 0) {
+		bad("api.jwt.hs256_key", "must have at least %d bytes, got %d", auth.MinKeyBytes, n)
+		return
+	}
+	if n := len(j.PreviousHS256Key); n > 0 && n < auth.MinKeyBytes {
+		bad("api.jwt.previous_hs256_key", "must have at least %d bytes, got %d", auth.MinKeyBytes, n)
+		return
+	}
+	if j.PreviousHS256Key != "" && j.HS256Key == "" {
+		bad("api.jwt.previous_hs256_key", "needs api.jwt.hs256_key")
+	}
+	if j.Leeway < 0 || j.Leeway > auth.MaxLeeway {
+		bad("api.jwt.leeway", "must be 0s to %s, got %s", auth.MaxLeeway, j.Leeway)
+		return
+	}
+	if _, err := auth.New(c.API.Callers()); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			name, problem, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+			bad("api."+name, "%s", problem)
+		}
+	}
+	for i, issuer := range c.API.Issuers {
+		for r, rule := range issuer.Rules {
+			aliases := append(slices.Sorted(maps.Keys(rule.Allow.Buckets)), rule.Allow.AdminBuckets...)
+			for _, alias := range aliases {
+				if _, ok := c.Buckets[alias]; !ok {
+					bad(fmt.Sprintf("api.issuers[%d].rules[%d].allow", i, r), "%q is not an alias in buckets", alias)
+				}
+			}
+		}
+	}
+}
+
+// issuersSetting is a list, in which settings have no names of their own.
+const issuersSetting = "api.issuers"
+
+// readIssuerFiles is readFiles for the settings of issuers.
+func readIssuerFiles(k *koanf.Koanf) error {
+	list, _ := k.Get(issuersSetting).([]any)
+	for n, item := range list {
+		issuer, _ := item.(map[string]any)
+		for _, name := range []string{"secret", "previous_secret", "public_keys", "jwks"} {
+			at := fmt.Sprintf("%s[%d].%s", issuersSetting, n, name)
+			file, given := issuer[name+fileSuffix]
+			if !given {
+				continue
+			}
+			if _, both := issuer[name]; both {
+				return fmt.Errorf("%s: is set together with %s%s; set one of them", at, at, fileSuffix)
+			}
+			path, _ := file.(string)
+			raw, err := os.ReadFile(path)
+			if err != nil {
+				return fmt.Errorf("%s%s: %w", at, fileSuffix, err)
+			}
+			delete(issuer, name+fileSuffix)
+			issuer[name] = strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
+		}
+	}
+	if list == nil {
+		return nil
+	}
+	return k.Set(issuersSetting, list)
+}
+
+// textsHook reads one text as a list of one, whatever commas it has, and keeps
+// numbers and truth values as they are written.
+func textsHook(_, to reflect.Type, v any) (any, error) {
+	if to != reflect.TypeFor[auth.Texts]() {
+		return v, nil
+	}
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	texts := auth.Texts{}
+	for _, e := range list {
+		switch e.(type) {
+		case string, bool, int, int64, uint64, float64:
+			texts = append(texts, fmt.Sprint(e))
+		default:
+			return nil, fmt.Errorf("%v is not a text or a list of texts", e)
+		}
+	}
+	return texts, nil
+}
