@@ -1,6 +1,8 @@
 package auth_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -327,6 +329,19 @@ func TestKeysOfASetAreForTheirUse(t *testing.T) {
 		if (err == nil) != tt.ok {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A key that is too short for its algorithm is none, though it has signed.
+func TestShortKeysOfASet(t *testing.T) {
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClock()
+	v := open(t, c, auth.Issuer{Issuer: acme, JWKS: jwks(jwk(short, "one", nil))})
+	if _, err := v.Verify(signWith(t, "RS256", short, map[string]any{"kid": "one"}, claimsOf(c, acme, nil))); !errors.Is(err, auth.ErrUnauthenticated) {
+		t.Errorf("1024 bits: %v", err)
 	}
 }
 
