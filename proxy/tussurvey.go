@@ -50,7 +50,7 @@ func (t *resumable) resolve(ctx context.Context) error {
 	if t.held.State != uploads.Completing {
 		return nil
 	}
-	stored, err := t.held.Settle(ctx, t.up, false, t.h.Multipart.retry())
+	stored, err := t.held.Settle(ctx, t.up, nil)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", uploads.ErrUnknown, err)
