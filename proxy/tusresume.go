@@ -179,7 +179,7 @@ func (t *resumable) leave(ctx context.Context, err error) error {
 		t.drop(ctx)
 	default:
 		t.use.Keep()
-		if t.held.State == uploads.Completing {
+		if t.held.State == uploads.Completing && !t.doubtful {
 			_ = t.held.Resume(ctx) // else the sweeper asks S3 once more
 		}
 		if t.nameless && t.offset() == 0 {
