@@ -31,7 +31,7 @@ func (x *exchange) fail(err error) {
 		x.abort()
 	}
 	if errors.Is(err, tokens.ErrOperation) {
-		err = &methodError{allow: allowed(x.grant())}
+		err = &methodError{allow: x.allowed()}
 	}
 	p := problemOf(err)
 	h := x.w.Header()
@@ -64,11 +64,16 @@ func (x *exchange) sendBody(status int, contentType string, body []byte) {
 	}
 }
 
-// allowed lists the methods of a link. POST is the confirm page's form.
-func allowed(g *tokens.Grant) string {
+// allowed lists the methods of a link. POST is the confirm page's form, or begins
+// an upload that can be resumed; HEAD and PATCH are for one of those.
+func (x *exchange) allowed() string {
+	g := x.grant()
 	methods := []string{"GET", "HEAD"}
 	if g.Operation == tokens.Put {
 		methods = []string{"PUT"}
+		if x.h.Journal != nil {
+			methods = append(methods, "POST", "PATCH", "HEAD")
+		}
 	}
 	if asks(g) {
 		methods = append(methods, "POST")

@@ -39,10 +39,15 @@ func (x *exchange) upstream(method string) (Upstream, error) {
 	if err := x.locate(); err != nil {
 		return nil, err
 	}
+	return up, x.occupy(method)
+}
+
+// occupy takes a slot for a transfer, if the token has a limit of them.
+func (x *exchange) occupy(method string) (err error) {
 	g := x.grant()
 	if method == http.MethodHead || g.MaxConcurrent <= 0 {
-		return up, nil
+		return nil
 	}
 	x.slot, err = x.h.Tokens.Occupy(x.r.Context(), x.token.ID(), g.MaxConcurrent)
-	return up, err
+	return err
 }

@@ -44,6 +44,11 @@ type exchange struct {
 	held    *uploads.Held
 	result  http.Header // what S3 said of an upload that it has stored
 	hurried sync.Once
+
+	// described is what S3 is told of the object to be, if that does not stand in
+	// the headers of this request.
+	described http.Header
+	name      string // of the upload that the request is about; "" for none
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
@@ -82,12 +87,15 @@ const bodyGrace = 5 * time.Second
 // a small rest before it answers, and the transport to S3 may still be in a
 // read: a client that stalls must not hold them for ever, and one that still
 // sends has until then to notice.
-func (x *exchange) hurry() {
+func (x *exchange) hurry() { x.hurryIn(bodyGrace) }
+
+// hurryIn is hurry with another time.
+func (x *exchange) hurryIn(grace time.Duration) {
 	if x.r.ContentLength == 0 {
 		return
 	}
 	x.hurried.Do(func() {
-		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(bodyGrace))
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(grace))
 	})
 }
 
@@ -140,7 +148,7 @@ func (x *exchange) finish() {
 // knownMethod keeps what clients invent out of logs and metrics.
 func knownMethod(m string) string {
 	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodOptions, http.MethodPost, http.MethodDelete:
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodOptions, http.MethodPost, http.MethodPatch, http.MethodDelete:
 		return m
 	}
 	return "other"

@@ -49,7 +49,7 @@ const askedHeaders = "Authorization, X-S3gate-Passcode, Range, If-Match, If-None
 	"X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
 
 // anyMethod is what links answer, each some of it.
-const anyMethod = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
+const anyMethod = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
 
 // options answers OPTIONS, also a CORS preflight (Fetch standard, "CORS
 // protocol"), without asking anybody.
@@ -61,6 +61,7 @@ func (x *exchange) options() {
 		h.Set("Access-Control-Allow-Headers", askedHeaders)
 		h.Set("Access-Control-Max-Age", "600")
 	}
+	x.offerTus()
 	x.writeHeader(http.StatusNoContent)
 }
 

@@ -8,20 +8,24 @@ import (
 )
 
 // hold enters the upload into the journal, so that another gate ends it if this
-// one dies. The context that it returns ends when the upload is not ours any
-// more.
+// one dies, and only then makes its use stay. The context that it returns ends
+// when the upload is not ours any more.
 func (x *exchange) hold(ctx context.Context) (context.Context, error) {
-	if x.h.Journal == nil {
+	if x.held != nil {
 		return ctx, nil
+	}
+	if x.h.Journal == nil {
+		return ctx, x.use.Stay(ctx)
 	}
 	held, err := x.h.Journal.Begin(ctx, uploads.Entry{
 		Token: x.grant().ID, Attempt: x.use.Attempt(), Bucket: x.grant().Bucket, Key: x.key(),
 		Overwrite: x.grant().Upload.Overwrite, Size: x.r.ContentLength,
 	}, false)
 	if err != nil {
-		return nil, err
+		return ctx, err
 	}
-	return x.holding(ctx, held), nil
+	ctx = x.holding(ctx, held)
+	return ctx, x.use.Stay(ctx)
 }
 
 // holding is ctx until the upload is not ours any more.

@@ -59,7 +59,7 @@ func (t *idleTimer) arm() {
 
 // rest stops the client's time: it is the gate's turn.
 func (t *idleTimer) rest() {
-	if !t.armed.IsZero() {
+	if t != nil && !t.armed.IsZero() {
 		t.armed = time.Time{}
 		_ = t.rc.SetReadDeadline(time.Time{})
 	}

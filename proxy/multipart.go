@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"s3gate/s3client"
 	"s3gate/uploads"
@@ -59,7 +60,10 @@ func (x *exchange) putInParts(ctx context.Context, up Upstream) error {
 		err = x.digests.verify()
 	}
 	if err == nil {
-		err = x.complete(held, sender, parts, body.read)
+		var from http.Header
+		if from, err = x.complete(held, up, upload, parts); err == nil {
+			x.stored(held, from, body.read)
+		}
 	}
 	if err != nil && !errors.Is(err, uploads.ErrUnknown) {
 		x.left = x.dropParts(ctx, up, upload)
@@ -80,7 +84,11 @@ func (x *exchange) putWhole(ctx context.Context, up Upstream, b *buffer) error {
 		body.md5 = b.md5()
 	}
 	defer body.release()
-	return x.send(ctx, up, body)
+	from, err := x.send(ctx, up, body)
+	if err == nil {
+		x.stored(ctx, from, b.size)
+	}
+	return err
 }
 
 // protects reports whether parts carry a checksum of their own, against what
@@ -155,21 +163,17 @@ func (x *exchange) dropParts(ctx context.Context, up Upstream, u *s3client.Uploa
 	return uploads.Abort(context.WithoutCancel(ctx), up, u, x.h.Multipart.retry())
 }
 
-// complete makes the parts an object, unless that may not be any more.
-func (x *exchange) complete(ctx context.Context, s *partSender, parts []s3client.Part, size int64) error {
+// complete makes the parts an object, unless that may not be any more. It
+// returns the headers with which S3 answers a PUT.
+func (x *exchange) complete(ctx context.Context, up Upstream, u *s3client.Upload, parts []s3client.Part) (http.Header, error) {
 	if err := x.held.Completing(ctx, parts); err != nil {
-		return err
+		return nil, err
 	}
-	if err := x.commit(ctx, s.up); err != nil {
-		return err
+	if err := x.commit(ctx, up); err != nil {
+		return nil, err
 	}
 	// Only S3 can say now what becomes of it, whatever the client does.
-	from, err := x.target().Complete(context.WithoutCancel(ctx), s.up, s.upload, parts, x.h.Multipart.retry())
-	if err != nil {
-		return err
-	}
-	x.stored(ctx, from, size)
-	return nil
+	return x.target().Complete(context.WithoutCancel(ctx), up, u, parts, x.h.Multipart.retry())
 }
 
 // sendParts sends b, which is the first part, and all that follow.
@@ -227,12 +231,23 @@ func (x *exchange) openBody(ctx context.Context) (*partBody, error) {
 	if x.r.ContentLength > b.limit {
 		return nil, &tooLargeError{x.r.ContentLength, b.limit}
 	}
-	pipe, closePipe := x.h.Bandwidth.open(x.grant())
-	x.transfer.Expect(x.r.ContentLength)
-	b.src = pipe.reader(ctx, x.transfer.Reader(b.idle.reader(x.r.Body)))
-	reading := context.AfterFunc(ctx, b.stop)
-	b.leave = func() { reading(); closePipe() }
+	b.open(ctx)
 	return b, nil
+}
+
+// open connects b to the client, until ctx ends.
+func (b *partBody) open(ctx context.Context) {
+	pipe, closePipe := b.x.h.Bandwidth.open(b.x.grant())
+	b.x.transfer.Expect(b.x.r.ContentLength)
+	b.src = pipe.reader(ctx, b.x.transfer.Reader(b.idle.reader(b.x.r.Body)))
+	reading := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), uploads.ErrTaken) {
+			b.stopIn(0) // somebody waits
+			return
+		}
+		b.stop()
+	})
+	b.leave = func() { reading(); closePipe() }
 }
 
 // close ends reading and says how much was read. A stop that comes later does
@@ -246,12 +261,14 @@ func (b *partBody) close() {
 }
 
 // stop bounds a read that hangs, when the upload is of no use any more.
-func (b *partBody) stop() {
+func (b *partBody) stop() { b.stopIn(bodyGrace) }
+
+func (b *partBody) stopIn(grace time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.stopped {
 		b.stopped = true
-		b.x.hurry()
+		b.x.hurryIn(grace)
 	}
 }
 

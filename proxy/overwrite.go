@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,7 +94,7 @@ func (x *exchange) probe(ctx context.Context, up Upstream) (heeds bool, err erro
 	// The next upload wants to know it too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
-	key := cmp.Or(x.h.TempPrefix, ".s3gate/") + "probe"
+	key := x.tempPrefix() + "probe"
 	heeds, err = x.tryCanary(ctx, up, key)
 	switch {
 	case err != nil:

@@ -152,9 +152,9 @@ func TestDropBoxIsALinkLikeOthers(t *testing.T) {
 		want   int
 		allow  string
 	}{
-		{"GET", drop(1, ""), "GET", nil, 405, "PUT, OPTIONS"},
-		{"HEAD", drop(1, ""), "HEAD", nil, 405, "PUT, OPTIONS"},
-		{"POST", drop(1, ""), "POST", nil, 405, "PUT, OPTIONS"},
+		{"GET", drop(1, ""), "GET", nil, 405, "PUT, POST, PATCH, HEAD, OPTIONS"},
+		{"HEAD", drop(1, ""), "HEAD", nil, 405, "PUT, POST, PATCH, HEAD, OPTIONS"},
+		{"POST", drop(1, ""), "POST", nil, 405, "PUT, POST, PATCH, HEAD, OPTIONS"},
 		{"type", with(func(g *tokens.Grant) { g.Upload.ContentTypes = []string{"image/*"} }), "PUT", []string{"Content-Type", "text/html"}, 415, ""},
 		{"size", with(func(g *tokens.Grant) { g.Upload.MaxBytes = 3 }), "PUT", nil, 413, ""},
 		{"network", with(func(g *tokens.Grant) { g.Clients = []string{"192.0.2.0/24"} }), "PUT", nil, 403, ""},

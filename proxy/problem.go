@@ -176,6 +176,7 @@ func problemOf(err error) problem {
 		spent    *tokens.SpentError
 		tries    *tokens.TriesError
 		answer   *answerError
+		tus      *tusError
 		answered *s3client.Error
 		timeout  net.Error
 	)
@@ -208,6 +209,8 @@ func problemOf(err error) problem {
 	case errors.As(err, &tries):
 		return problem{status: http.StatusTooManyRequests, code: "TooManyPasscodes", retry: int(tries.Wait/time.Second) + 1,
 			message: "The passcode of this link was wrong too often. Try again later."}
+	case errors.As(err, &tus):
+		return tus.problem
 	case errors.As(err, &answer):
 		return problem{status: http.StatusForbidden, code: "ConfirmationRequired", message: answer.words}
 	case errors.Is(err, s3client.ErrUnreachable) && !errors.Is(err, uploads.ErrUnknown) &&

@@ -56,10 +56,10 @@ var problemCases = []struct {
 	{"wrong method for get", forever(get()), nil, aPut(content), 405, "MethodNotAllowed",
 		map[string]string{"Allow": "GET, HEAD, OPTIONS"}},
 	{"wrong method for put", forever(put()), nil, aGet(), 405, "MethodNotAllowed",
-		map[string]string{"Allow": "PUT, OPTIONS"}},
+		map[string]string{"Allow": "PUT, POST, PATCH, HEAD, OPTIONS"}},
 	{"method of no link", forever(get()), nil, func(g *gate, token tokens.Token) *http.Request {
 		return g.request("PROPFIND", token, nil)
-	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, POST, DELETE, OPTIONS"}},
+	}, 405, "MethodNotAllowed", map[string]string{"Allow": "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"}},
 	{"no such path below the prefix", forever(below(get(), false)), nil, aGet(), 404, "NotFound", nil},
 	{"malformed cursor", forever(below(get(), true)), nil, func(g *gate, token tokens.Token) *http.Request {
 		r := g.request("GET", token, nil)

@@ -21,6 +21,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -53,9 +54,9 @@ type Upstream interface {
 }
 
 // Handler answers link requests: GET and HEAD for a token that permits get,
-// with POST for the form of its page, PUT for one that permits put, OPTIONS for
-// everybody. Its fields are set
-// before the first request and not changed after.
+// with POST for the form of its page, PUT for one that permits put, with POST,
+// PATCH, HEAD and DELETE for uploads that can be resumed, OPTIONS for everybody.
+// Its fields are set before the first request and not changed after.
 type Handler struct {
 	// Tokens decides what is permitted. Required.
 	Tokens Tokens
@@ -112,8 +113,8 @@ type Handler struct {
 	// Multipart sends uploads that one request cannot carry; the zero value is
 	// ready to use.
 	Multipart Multipart
-	// Journal knows the uploads that leave something behind if the gate dies; nil
-	// remembers none.
+	// Journal knows the uploads that leave something behind if the gate dies, and
+	// those that can be resumed; nil remembers none, and offers no resuming.
 	Journal *uploads.Journal
 	// Contact tells people on pages whom to ask, such as a mail
 	// address; "" leaves that out.
@@ -172,6 +173,9 @@ func (x *exchange) serve() error {
 // answer returns what serves the method, nil for a method that no link
 // permits.
 func (x *exchange) answer() func() error {
+	if serve := x.tus(); serve != nil {
+		return serve
+	}
 	switch x.r.Method {
 	case http.MethodGet:
 		return x.download
@@ -186,6 +190,9 @@ func (x *exchange) answer() func() error {
 	}
 	return nil
 }
+
+// tempPrefix begins the keys of temporary objects.
+func (x *exchange) tempPrefix() string { return cmp.Or(x.h.TempPrefix, ".s3gate/") }
 
 // permit asks whether the gate may serve what the grant permits.
 func (x *exchange) permit() error {

@@ -50,6 +50,9 @@ func (x *exchange) storage() Storage { return x.h.Storage[x.grant().Bucket] }
 
 // ofObject is what S3 is told of the object to be.
 func (x *exchange) ofObject() http.Header {
+	if x.described != nil {
+		return x.described.Clone()
+	}
 	header := http.Header{}
 	for _, name := range uploadHeaders {
 		if v := x.r.Header.Values(name); len(v) > 0 {

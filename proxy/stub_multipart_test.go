@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -61,7 +62,11 @@ func (s *stubS3) multipart(w http.ResponseWriter, r *http.Request) {
 		delete(s.uploads, q.Get("uploadId"))
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method == "GET":
-		fmt.Fprint(w, "<ListPartsResult></ListPartsResult>")
+		fmt.Fprint(w, "<ListPartsResult>")
+		for _, number := range slices.Sorted(maps.Keys(u.parts)) {
+			fmt.Fprintf(w, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag><Size>%d</Size></Part>", number, partTag(u.parts[number]), len(u.parts[number]))
+		}
+		fmt.Fprint(w, "</ListPartsResult>")
 	default:
 		s.complete(w, r, q.Get("uploadId"), u)
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -135,6 +137,13 @@ func (s *stubS3) behave(w http.ResponseWriter, r *http.Request) {
 		} else {
 			refuse(http.StatusBadRequest, "IncompleteBody")(w, r)
 		}
+	case r.Method == "GET" && r.URL.Query().Get("list-type") == "2":
+		s.list(w, r.URL.Query().Get("prefix"))
+	case r.Method == "DELETE":
+		s.mu.Lock()
+		delete(s.objects, key)
+		s.mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
 	case !ok:
 		refuse(http.StatusNotFound, "NoSuchKey")(w, r)
 	default:
@@ -144,6 +153,19 @@ func (s *stubS3) behave(w http.ResponseWriter, r *http.Request) {
 		at, _ := http.ParseTime(modified)
 		http.ServeContent(w, r, "", at, bytes.NewReader(o.data))
 	}
+}
+
+// list lists the objects whose keys begin so.
+func (s *stubS3) list(w io.Writer, prefix string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprint(w, "<ListBucketResult>")
+	for _, key := range slices.Sorted(maps.Keys(s.objects)) {
+		if strings.HasPrefix(key, prefix) {
+			fmt.Fprintf(w, "<Contents><Key>%s</Key><Size>%d</Size><LastModified>2026-03-02T10:00:00Z</LastModified><ETag>%s</ETag></Contents>", key, len(s.objects[key].data), etag)
+		}
+	}
+	fmt.Fprint(w, "</ListBucketResult>")
 }
 
 // take stores the body of a PUT if it is whole.

@@ -45,7 +45,7 @@ func (x *exchange) submit() error {
 		return err
 	}
 	if !asks(x.grant()) {
-		return &methodError{allow: allowed(x.grant())}
+		return &methodError{allow: x.allowed()}
 	}
 	if !x.grant().Admits(x.client) {
 		return errNetwork

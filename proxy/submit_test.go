@@ -125,7 +125,7 @@ func TestPostElsewhere(t *testing.T) {
 	}{
 		"unlimited": {unlimited(get()), "GET, HEAD, OPTIONS"},
 		"never":     {confirming(get(), tokens.ConfirmNever), "GET, HEAD, OPTIONS"},
-		"put":       {put(), "PUT, OPTIONS"},
+		"put":       {put(), "PUT, POST, PATCH, HEAD, OPTIONS"},
 	} {
 		if a := g.post(g.mint(test.grant), nil); a.StatusCode != 405 || a.Header.Get("Allow") != test.allow {
 			t.Errorf("%s: %s, Allow %q, want 405 with %q", name, a.Status, a.Header.Get("Allow"), test.allow)

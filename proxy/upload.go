@@ -73,10 +73,16 @@ func (x *exchange) upload() (err error) {
 	if err := x.checkUpload(); err != nil {
 		return err
 	}
+	defer func() { x.endHold(ctx, err) }()
+	if x.grant().Limited() {
+		// Of one request only the use is left.
+		if ctx, err = x.hold(ctx); err != nil {
+			return err
+		}
+	}
 	if err := x.mayOverwrite(ctx, up); err != nil {
 		return err
 	}
-	defer func() { x.endHold(ctx, err) }()
 	if size := x.r.ContentLength; size < 0 || size > cmp.Or(x.h.Multipart.SingleMax, s3client.MaxPart) {
 		return x.putInParts(ctx, up)
 	}
@@ -149,14 +155,6 @@ func maxUpload(limits *tokens.Upload) int64 {
 
 // put streams the body.
 func (x *exchange) put(ctx context.Context, up Upstream) error {
-	if x.grant().Limited() {
-		// Nothing is left of it but the use.
-		held, err := x.hold(ctx)
-		if err != nil {
-			return err
-		}
-		ctx = held
-	}
 	pipe, closePipe := x.h.Bandwidth.open(x.grant())
 	defer closePipe()
 	x.transfer.Expect(x.r.ContentLength)
@@ -169,16 +167,21 @@ func (x *exchange) put(ctx context.Context, up Upstream) error {
 	if err := body.sniff(ctx, &x.grant().Upload); err != nil {
 		return err
 	}
-	return x.send(ctx, up, body)
+	from, err := x.send(ctx, up, body)
+	if err == nil {
+		x.stored(ctx, from, body.size)
+	}
+	return err
 }
 
-// send sends the body as one request and finds out what became of it.
-func (x *exchange) send(ctx context.Context, up Upstream, body *uploadBody) error {
+// send sends the body as one request and finds out what became of it. It returns
+// the headers of S3's answer if the object was stored.
+func (x *exchange) send(ctx context.Context, up Upstream, body *uploadBody) (http.Header, error) {
 	body.left = body.size
 	if body.size == 0 {
 		// There is no last byte to hold back: ask before the request is sent.
 		if err := body.end(); err != nil {
-			return err
+			return nil, err
 		}
 		body.sent = true
 	}
@@ -204,16 +207,15 @@ func (x *exchange) send(ctx context.Context, up Upstream, body *uploadBody) erro
 }
 
 // conclude judges by S3's answer and by how far the body came.
-func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, resp *http.Response, err error) error {
+func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, resp *http.Response, err error) (http.Header, error) {
 	stopped, complete := body.state()
 	switch {
 	case err == nil && resp.StatusCode == http.StatusOK:
 		resp.Body.Close()
 		if !complete {
-			return fmt.Errorf("%w: success before the body was sent", errUpstream)
+			return nil, fmt.Errorf("%w: success before the body was sent", errUpstream)
 		}
-		x.stored(ctx, resp.Header, body.size)
-		return nil
+		return resp.Header, nil
 	case err == nil:
 		err = s3client.ReadError(resp)
 		if resp.StatusCode == http.StatusPreconditionFailed {
@@ -223,24 +225,19 @@ func (x *exchange) conclude(ctx context.Context, up Upstream, body *uploadBody, 
 			err = damaged(err) // it was right in memory
 		}
 		if resp.StatusCode < 500 || resp.StatusCode == http.StatusServiceUnavailable {
-			return err // S3 says that it has not stored it
+			return nil, err // S3 says that it has not stored it
 		}
 	case stopped != nil:
-		return stopped
+		return nil, stopped
 	}
 	if !complete {
-		return err // S3 never had the last byte
+		return nil, err // S3 never had the last byte
 	}
 	// What stands between may say 502 or 504 while S3 still works.
 	var answered *s3client.Error
 	failed := errors.As(err, &answered) &&
 		answered.Status != http.StatusBadGateway && answered.Status != http.StatusGatewayTimeout
-	from, err := x.target().Resolve(context.WithoutCancel(ctx), up, err, failed)
-	if err != nil {
-		return err
-	}
-	x.stored(ctx, from, body.size)
-	return nil
+	return x.target().Resolve(context.WithoutCancel(ctx), up, err, failed)
 }
 
 // target is the object that is to be.
@@ -264,22 +261,38 @@ func (x *exchange) putHeader(size int64) http.Header {
 
 // stored charges the use and answers a PUT as S3 does.
 func (x *exchange) stored(ctx context.Context, from http.Header, size int64) {
+	x.charge(ctx, from, size)
+	x.showResult()
+	x.w.Header().Set("Content-Length", "0")
+	x.writeHeader(http.StatusOK)
+}
+
+// charge charges the use for what S3 has stored, with these headers in its
+// answer.
+func (x *exchange) charge(ctx context.Context, from http.Header, size int64) {
 	x.use.Stored(tokens.Object{
 		Key: x.key(), Size: size, ETag: from.Get("Etag"), VersionID: from.Get("X-Amz-Version-Id"),
 	})
 	x.use.Commit(ctx)
 	x.h.Metrics.stored(x)
 	x.result = http.Header{}
-	header := x.w.Header()
 	for name, values := range from {
 		if putAnswerHeader(name) {
-			header[asSent(name)] = values
 			x.result[name] = values
 		}
 	}
+}
+
+// showResult tells the client what S3 has said of the object, if it is stored.
+func (x *exchange) showResult() {
+	if x.result == nil {
+		return
+	}
 	x.revealKey()
-	header.Set("Content-Length", "0")
-	x.writeHeader(http.StatusOK)
+	header := x.w.Header()
+	for name, values := range x.result {
+		header[asSent(name)] = values
+	}
 }
 
 func putAnswerHeader(name string) bool {

@@ -60,6 +60,11 @@ func (x *exchange) endUse(ctx context.Context) {
 			bytes += x.maybe // the budget holds also if they did
 		}
 	}
+	x.report(ctx, bytes)
+}
+
+// report ends the use after so many bytes, and passes its receipt on.
+func (x *exchange) report(ctx context.Context, bytes int64) {
 	receipt, ended := x.use.End(ctx, bytes)
 	if ended && x.h.Ended != nil {
 		x.h.Ended(receipt)

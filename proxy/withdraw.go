@@ -19,7 +19,7 @@ func (x *exchange) withdraw() error {
 		return err
 	}
 	if !x.grant().SelfRevoke || x.h.Revoke == nil {
-		return &methodError{allow: allowed(x.grant())}
+		return &methodError{allow: x.allowed()}
 	}
 	if err := x.clear(ctx); err != nil {
 		return err

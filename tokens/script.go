@@ -18,6 +18,7 @@ var (
 	mintScript    = load("mint")
 	redeemScript  = load("redeem")
 	chargeScript  = load("charge")
+	stayScript    = load("stay")
 	settleScript  = load("settle")
 	revokeScript  = load("revoke")
 	restoreScript = load("restore")

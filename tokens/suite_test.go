@@ -549,13 +549,30 @@ func testLapse(t *testing.T, b *backend) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Put}); err != nil {
+	dead, err = s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Put})
+	if err != nil {
 		t.Fatal(err)
 	}
 	b.elapse(400 * time.Millisecond)
-	if _, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Put}); !errors.Is(err, tokens.ErrInUse) {
-		t.Errorf("an upload's reservation: %v, want ErrInUse", err)
+	heir, err = s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Put})
+	if err != nil {
+		t.Fatalf("an upload that has sent nothing: %v", err)
 	}
+	if err := dead.Stay(t.Context()); !errors.Is(err, tokens.ErrInUse) {
+		t.Errorf("sending with what has lapsed: %v, want ErrInUse", err)
+	}
+	dead.Refund(t.Context())
+	for range 2 {
+		if err := heir.Stay(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.elapse(400 * time.Millisecond)
+	if _, err := s.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Put}); !errors.Is(err, tokens.ErrInUse) {
+		t.Errorf("an upload that stays: %v, want ErrInUse", err)
+	}
+	heir.Commit(t.Context())
+	wantUses(t, s, token, 1, 0)
 }
 
 func testNotBefore(t *testing.T, b *backend) {

@@ -39,7 +39,8 @@ type Ask struct {
 
 // Use is one permission to carry out a grant's operation once, or to go on
 // with a use that was begun. A use of a limited token holds a reservation in
-// Redis, which its owner ends: an upload with one of Commit, Refund and Keep,
+// Redis, which its owner ends: an upload, that calls Stay before it sends
+// anything, with one of Commit, Refund and Keep,
 // a download with End. What comes after the first does nothing, and so do all
 // of them for a token without limit. A Use is not for concurrent use.
 type Use struct {
@@ -210,6 +211,29 @@ func (u *Use) Charge(ctx context.Context) error {
 }
 
 var errNotHeld = unproven(errors.New("charging a use that is not held"))
+
+// Stay keeps the reservation of an upload from lapsing, before anything is sent
+// that S3 could store: from then on only Commit and Refund end it, also those of
+// somebody else; see [Store.Recover]. On any error nothing may be sent, and the
+// use is still the caller's to refund. Errors: [ErrInUse] if it has lapsed
+// already, [ErrUnproven].
+func (u *Use) Stay(ctx context.Context) error {
+	if !u.Grant.Limited() {
+		return nil
+	}
+	if !u.held {
+		return errNotHeld
+	}
+	id := u.Grant.ID
+	status, _, err := u.store.prove(ctx, stayScript, id, useKeys(id, u.nonce), u.nonce)
+	switch {
+	case err != nil:
+		return err
+	case status == "lapsed":
+		return ErrInUse
+	}
+	return statusError(status)
+}
 
 // Commit records that the use was spent. It is remembered and repeated until
 // Redis has acknowledged it.

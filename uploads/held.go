@@ -36,10 +36,14 @@ type Held struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	kept    sync.WaitGroup
+
+	now   time.Time // by Redis time, when it was taken
+	taken time.Time // by the local clock
 }
 
-func (j *Journal) held(e Entry, fence int64) *Held {
-	h := &Held{Entry: e, journal: j, fence: fence}
+// held holds an entry, from a moment by Redis time on.
+func (j *Journal) held(e Entry, fence int64, now time.Time) *Held {
+	h := &Held{Entry: e, journal: j, fence: fence, now: now, taken: time.Now()}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	h.kept.Go(h.keep)
 	return h
@@ -52,6 +56,15 @@ func (h *Held) Context() context.Context {
 		return context.Background()
 	}
 	return h.ctx
+}
+
+// Until is until when a client may go on with the upload, by Redis time, if it is
+// let go of now; the zero time for one that cannot be resumed.
+func (h *Held) Until() time.Time {
+	if h.Expires.IsZero() || h.fence == 0 {
+		return h.Expires
+	}
+	return h.now.Add(time.Since(h.taken) + h.journal.opts.Resume)
 }
 
 // Fence is higher than that of everybody who held the upload before.
@@ -141,6 +154,15 @@ func (h *Held) Completing(ctx context.Context, parts []s3client.Part) error {
 	}
 	h.State, h.Parts = Completing, Fingerprint(parts)
 	return h.note(ctx, h.journal.opts.holdLife, -1, "s", string(Completing), "p", h.Parts)
+}
+
+// Resume notes that the upload was not stored after all, and goes on.
+func (h *Held) Resume(ctx context.Context) error {
+	if h == nil {
+		return nil
+	}
+	h.State, h.Parts = Uploading, ""
+	return h.note(ctx, h.journal.opts.holdLife, -1, "s", string(Uploading), "p", "")
 }
 
 // Done notes that the upload was stored, and lets go of it. One that can be

@@ -180,19 +180,19 @@ func (j *Journal) Begin(ctx context.Context, e Entry, resumable bool) (*Held, er
 	if e.Began = r.Time(0); resumable {
 		e.Expires = e.Began.Add(j.opts.Resume)
 	}
-	return j.held(e, 1), nil
+	return j.held(e, 1, e.Began), nil
 }
 
 // Take takes over an upload that can be resumed. A request that holds it is
 // asked to let go, and waited for; one whose gate has died lets go after ten
 // seconds. What is done is returned and held by nobody. Errors: [ErrGone], also
-// for one that cannot be resumed, [ErrBusy], [ErrJournal], and that of ctx.
+// for one that cannot be resumed, or not any more, [ErrBusy], [ErrJournal], and that of ctx.
 func (j *Journal) Take(ctx context.Context, id tokens.ID, name string) (*Held, error) {
 	who := rand.Text()
 	for deadline := time.Now().Add(j.opts.takeWait); ; {
 		h, _, err := j.take(ctx, id, name, who, "")
-		if err == nil && (h.Expires.IsZero() || h.State == Dropped) {
-			h.Release(ctx)
+		if err == nil && (h.State == Dropped || !h.now.Before(h.Expires)) {
+			h.leave(ctx)
 			return nil, ErrGone
 		}
 		if !errors.Is(err, ErrBusy) || time.Now().After(deadline) {
@@ -229,9 +229,9 @@ func (j *Journal) take(ctx context.Context, id tokens.ID, name, who string, grac
 	fence, _ := strconv.ParseInt(fields["f"], 10, 64)
 	e := readEntry(id, name, fields)
 	if status == "done" && grace == "" {
-		return &Held{Entry: e, journal: j}, 0, nil
+		return &Held{Entry: e, journal: j, now: r.Time(0)}, 0, nil
 	}
-	return j.held(e, fence), 0, nil
+	return j.held(e, fence, r.Time(0)), 0, nil
 }
 
 func readEntry(id tokens.ID, name string, f map[string]string) Entry {

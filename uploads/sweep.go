@@ -148,10 +148,14 @@ func (s *Sweeper) conclude(ctx context.Context, up Upstream, h *Held) (http.Head
 	switch {
 	case h.State == Done || h.State == Dropped:
 		return nil, nil
+	case h.State == Uploading && !h.Expires.IsZero():
+		// An earlier request for it may have stored it, and never heard so.
+		if stored, err := h.Object().Find(ctx, up); err != nil || stored != nil {
+			return stored, err
+		}
+		return nil, s.abort(ctx, up, h)
 	case h.State == Uploading && h.Multipart:
 		return nil, s.abort(ctx, up, h)
-	case h.State == Uploading && !h.Expires.IsZero():
-		return nil, nil // it was not sent yet
 	}
 	use, err := s.Recover(ctx, h.Token, h.Attempt)
 	if errors.Is(err, tokens.ErrUnproven) {

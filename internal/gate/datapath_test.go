@@ -82,7 +82,7 @@ func TestUpload(t *testing.T) {
 		rand.Read(body)
 
 		put := g.mint("put", "up/a.bin", nil)
-		if a := do(w.t, "GET", put.URL, nil); a.status != 405 || a.header.Get("Allow") != "PUT, DELETE, OPTIONS" {
+		if a := do(w.t, "GET", put.URL, nil); a.status != 405 || a.header.Get("Allow") != "PUT, POST, PATCH, HEAD, DELETE, OPTIONS" {
 			w.t.Errorf("GET on an upload link: %d, Allow %q", a.status, a.header.Get("Allow"))
 		}
 		a := do(w.t, "PUT", put.URL, body, "Content-Type: application/x-up")

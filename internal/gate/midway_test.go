@@ -3,6 +3,7 @@ package gate_test
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,20 +24,27 @@ func newMidway(w *world) *midway {
 	m := &midway{world: w, relay: newS3Relay(w, w.t)}
 	upload := config.Default().Upload
 	upload.PartSize, upload.Memory, upload.Concurrency = 5<<20, 32<<20, 1
+	upload.SweepAfter = time.Second
 	for i := range m.gates {
 		m.gates[i] = w.processWith(w.t, orders{S3: m.relay.Endpoint, Redis: w.redis, Upload: &upload})
 	}
 	return m
 }
 
-// mint makes a token for an upload, at one of the gates.
+// mint makes a token for an upload, at one of the gates, which may have to get its
+// lease first.
 func (m *midway) mint(gate int, key string) *client.Token {
 	m.t.Helper()
-	token, err := m.gates[gate].api.Mint(m.t.Context(), client.MintRequest{Operation: "put", Bucket: "docs", Key: key})
-	if err != nil {
-		m.t.Fatal(err)
+	for tries := 0; ; tries++ {
+		token, err := m.gates[gate].api.Mint(m.t.Context(), client.MintRequest{Operation: "put", Bucket: "docs", Key: key})
+		if err == nil {
+			return token
+		}
+		if tries == 50 {
+			m.t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
-	return token
 }
 
 // put uploads through one of the gates, and returns the status, or 0 if there
@@ -101,5 +109,81 @@ func TestKilledInTheMiddleOfParts(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What a gate leaves behind that is killed in the middle of an upload is ended by
+// another one: nothing is left in the bucket but what is an object, and the use is
+// charged if and only if that is there (I8, I12).
+func TestKilledGateIsSweptAfter(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		of     string
+		after  bool
+		size   int64 // known, of one request; 0 for one in parts
+		stored bool
+	}{
+		{"one request is on its way", put, false, 1 << 20, false},
+		{"one request is stored", put, true, 1 << 20, true},
+		{"the upload in parts has begun", createUpload, true, 0, false},
+		{"a part is on its way", "UploadPart 2", false, 0, false},
+		{"Complete is on its way", complete, false, 0, true},
+		{"Complete is carried out", complete, true, 0, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			eachWorld(t, func(w *world) {
+				w.t.Parallel() // most of it is waiting
+				m := newMidway(w)
+				if status := m.put(0, m.mint(0, "first"), strings.NewReader("x")); status != 200 {
+					w.t.Fatal("the first upload, which tries the store:", status)
+				}
+				token := m.mint(0, "swept")
+				body := stream(12 << 20)
+				if test.size > 0 {
+					body = strings.NewReader(strings.Repeat("x", int(test.size)))
+				}
+				m.killAt(test.of, test.after, token, body)
+				want := client.Status{}
+				if test.stored {
+					want.Uses = 1
+				}
+				var got *client.Status
+				for until := time.Now().Add(90 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+					var err error
+					if got, err = m.gates[1].api.Show(w.t.Context(), token.ID); err != nil {
+						w.t.Fatal(err)
+					}
+					if got.InUse == 0 && got.Uses == want.Uses || time.Now().After(until) {
+						break
+					}
+				}
+				if got.Uses != want.Uses || got.InUse != 0 {
+					w.t.Errorf("%d uses, %d taken; want %d and none", got.Uses, got.InUse, want.Uses)
+				}
+				if stored := w.stored("swept") != nil; stored != test.stored {
+					w.t.Errorf("stored: %v, want %v", stored, test.stored)
+				}
+				eventuallyNone(w.t, w.uploads)
+				if test.stored && (len(got.Receipts) != 1 || got.Receipts[0].Key != "swept" || got.Receipts[0].Size == 0) {
+					w.t.Errorf("receipts %+v", got.Receipts)
+				}
+			})
+		})
+	}
+}
+
+// eventuallyNone waits until a list is empty.
+func eventuallyNone(t *testing.T, list func() []string) {
+	t.Helper()
+	for until := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		left := list()
+		if left == nil {
+			return
+		}
+		if time.Now().After(until) {
+			t.Errorf("left: %q", left)
+			return
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +44,7 @@ type orders struct {
 	Cert, Key string         // files; "" for plain HTTP
 	Dir       string         // where it keeps its files
 	Upload    *config.Upload // nil means the defaults
+	Links     string         // the address of its links; "" for any port
 }
 
 // The files of the process: where it answers, and what its oracle has seen.
@@ -64,6 +67,7 @@ func obey(text string) error {
 	defer out.Close()
 	cfg := (&world{s3: o.S3, redis: o.Redis}).config()
 	cfg.Links.Cert, cfg.Links.Key = o.Cert, o.Key
+	cfg.Links.Addr = cmp.Or(o.Links, cfg.Links.Addr)
 	if o.Upload != nil {
 		cfg.Upload = *o.Upload
 	}
@@ -139,6 +143,14 @@ func (w *world) processWith(t *testing.T, o orders) *gateProcess {
 	}
 	p.api = client.New(p.API, bearer)
 	return p
+}
+
+// restart starts a gate in place of one that has ended, at the same address.
+func (w *world) restart(t *testing.T, p *gateProcess) *gateProcess {
+	t.Helper()
+	o := p.orders
+	o.Links = strings.TrimPrefix(p.places.Links, "http://")
+	return w.processWith(t, o)
 }
 
 // written is what the oracle of a process has seen, which must have ended.

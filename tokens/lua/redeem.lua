@@ -1,8 +1,8 @@
 -- Decides whether a token permits an operation now, and reserves a use.
--- KEYS record, reserved (hash nonce -> ms), charged (set of nonces), cancelled,
+-- KEYS record, reserved (hash nonce -> ms, or "stays"), charged (set of nonces), cancelled,
 --      open (sorted set of uses by the ms until which they may be resumed)
 -- ARGV call, operation, nonce ("" looks without reserving), ms after which the
---      reservation of a download lapses, first byte asked for (negative counts
+--      reservation lapses that does not stay, first byte asked for (negative counts
 --      from the end), byte to end before (0 is the end), "1" if a part may
 --      wait for a use that is about to be open, "" if not, "1" if the nonce is of
 --      an upload that began in an earlier request, "" if not
@@ -116,12 +116,13 @@ if r[7] and not whole and reserved > 0 and patient == '1' then
 end
 -- A download gives nothing out before it is charged, and is not charged once
 -- its use has gone to somebody else. So a reservation whose gate has died may
--- go. An upload may be stored already: its reservation stays.
-if op == 'g' and reserved > 0 and reserved <= 1000
+-- go. So may that of an upload before anything was sent; after that it stays.
+if reserved > 0 and reserved <= 1000
     and reserved + redis.call('SCARD', KEYS[3]) >= max then
   local held = redis.call('HGETALL', KEYS[2])
   for i = 1, #held, 2 do
-    if now - tonumber(held[i + 1]) > tonumber(lapse) then
+    local since = tonumber(held[i + 1])
+    if since and now - since > tonumber(lapse) then
       redis.call('HDEL', KEYS[2], held[i])
       reserved = reserved - 1
     end
