@@ -460,7 +460,7 @@ function announce() {
     const stored = uploads.filter((u) => u.state === "stored").length;
     const parts = [`${stored} of ${uploads.length} files stored.`];
     for (const u of uploads) {
-      const part = Math.floor(100 * u.sent / u.file.size);
+      const part = Math.floor(100 * u.row.bar.value);
       if (u.state === "running") parts.push(`${u.row.name}: ${part} percent.`);
       else if (u.state === "refused" || u.state === "later") parts.push(`${u.row.name}: ${u.row.line.textContent}`);
     }

@@ -30,6 +30,7 @@ type chrome struct {
 
 	mu       sync.Mutex
 	requests []string // what the page asked for
+	offsets  []string // where the pieces of uploads began
 }
 
 // newChrome starts a browser with a profile of its own.
@@ -75,6 +76,9 @@ func (c *chrome) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		c.requests = append(c.requests, e.Request.URL)
+		if e.Request.Method == "PATCH" {
+			c.offsets = append(c.offsets, fmt.Sprint(e.Request.Headers["Upload-Offset"]))
+		}
 	case *browser.EventDownloadWillBegin:
 		c.done <- e.SuggestedFilename
 	case *browser.EventDownloadProgress:
