@@ -124,7 +124,7 @@ func TestUploadPagePasscode(t *testing.T) {
 	g := newPartsGate(t, http1)
 	token := g.mint(coded(t, put()))
 	ask := g.get(token, chromeOpens...)
-	if ask.StatusCode != 401 || isUploadPage(ask) || !strings.Contains(ask.body, "This link needs a passcode") || strings.Contains(ask.body, "left") {
+	if ask.StatusCode != 401 || isUploadPage(ask) || !strings.Contains(ask.body, "This link needs a passcode") || strings.Contains(ask.body, "left</dt>") {
 		t.Fatalf("%s:\n%s", ask.Status, ask.body)
 	}
 	if a := g.post(token, url.Values{"passcode": {"wrong"}}, chromeOpens...); a.StatusCode != 401 || !strings.Contains(a.body, "That is not the passcode") {

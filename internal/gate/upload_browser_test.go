@@ -389,13 +389,13 @@ func TestBrowserUploadsByPUT(t *testing.T) {
 		slow(r)
 		r.Upload = &client.Upload{KeyTemplate: "incoming/{filename}"}
 	})
-	path, sum := fileOf(t, "a ?#%.bin", pictured/2)
+	path, sum := fileOf(t, "a ?#%.bin", pictured)
 	c.open("http://" + relay.Addr + "/" + box.Token + "/")
 	c.choose(path)
 	c.partly()
 	relay.Cut(false)
 	c.reaches("stored", 1)
-	w.wantOnly("incoming/a ?#%.bin", pictured/2, sum)
+	w.wantOnly("incoming/a ?#%.bin", pictured, sum)
 	if len(c.offsets) > 0 {
 		t.Errorf("pieces at %q", c.offsets)
 	}
