@@ -7,6 +7,7 @@ const root = document.querySelector("#upload"), picker = root.querySelector("inp
 const zone = root.querySelector(".drop"), alertLine = root.querySelector("[role=alert]"), statusLine = root.querySelector("[role=status]");
 const many = "many" in root.dataset, most = Number(root.dataset.max) || Infinity;
 const left = "left" in root.dataset ? Number(root.dataset.left) : Infinity;
+const leftLine = document.querySelector("#left");
 const base = /^.*?\/s3g_[0-9A-Za-z]{28}/.exec(location.pathname)[0];
 const ticket = new URLSearchParams(location.search).get("ticket");
 const abreast = 2; // uploads at a time
@@ -228,8 +229,10 @@ class Upload {
     if (this.stop) this.stop.abort();
     this.set("cancelled", "Cancelled");
     await this.work; // in which it may have got its name
-    if (await terminate(this.name) === "stored") this.finish();
-    this.drop();
+    const end = this.name ? await terminate(this.name) : "ended";
+    if (end === "stored") this.finish();
+    else if (end === "ended") this.drop();
+    else this.set("cancelled", "Cancelled, but the server could not be told. The link may be in use for a while.");
     pump();
   }
 
@@ -354,7 +357,7 @@ async function terminate(name) {
     try {
       const x = await tus("DELETE", address("", name));
       if (x.status === 409 && problem(x).code === "UploadComplete") return "stored";
-      if (x.status < 500 && x.status !== 423) return "ended";
+      if (x.status < 300 || isGone(x)) return "ended";
     } catch { /* once more */ }
     await new Promise((resolve) => { setTimeout(resolve, second << tries); });
   }
@@ -394,8 +397,8 @@ class Remembered {
 
   async discard() {
     this.row.show("cancelled", "Discarded", 0, "", "");
-    if (await terminate(recall(this.key)) !== "unknown") forget(this.key);
-    this.row.element.focus();
+    if (await terminate(recall(this.key)) !== "unknown") return forget(this.key);
+    this.row.show("paused", "The server could not be told to discard it. Try again later.", 0, "", "Discard");
   }
 }
 
@@ -405,6 +408,7 @@ function pump() {
   uploads.filter((u) => u.state === "waiting").slice(0, Math.max(0, free)).forEach((u) => u.start());
   picker.disabled = room() <= 0;
   zone.hidden = picker.disabled;
+  if (leftLine) leftLine.textContent = Math.max(0, left - uploads.filter((u) => u.state === "stored").length);
 }
 
 // room is how many files the link takes besides.

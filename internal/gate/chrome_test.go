@@ -124,8 +124,12 @@ func (c *chrome) open(link string) (text string) {
 	return c.text()
 }
 
-// text is what the page shows.
-func (c *chrome) text() string { return ask(c, chromedp.Text(chromedp.CSS("body"))) }
+// text is what the page shows. It is asked for at once, since a node that is waited
+// for may be gone when it is read.
+func (c *chrome) text() string {
+	c.t.Helper()
+	return ask(c, chromedp.Evaluate[string]("document.body.innerText"))
+}
 
 // alerted waits until the page shows an alert, and returns the text.
 func (c *chrome) alerted() string {

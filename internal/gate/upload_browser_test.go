@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
@@ -42,7 +44,11 @@ func fileOf(t *testing.T, name string, size int64) (path string, sum [32]byte) {
 // choose chooses files, as the dialog of a browser does.
 func (c *chrome) choose(paths ...string) {
 	c.t.Helper()
-	c.run(chromedp.SetUploadFiles(chromedp.CSS("#files"), paths))
+	field, err := chromedp.Call(c.ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: `document.querySelector("#files")`})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	call(c, dom.SetFileInputFiles, dom.SetFileInputFilesParams{Files: paths, ObjectID: field.Result.ObjectID})
 }
 
 // until waits for something that the script of the page can see.
@@ -61,16 +67,23 @@ func (c *chrome) reaches(state string, files int) {
 	c.until(fmt.Sprint(files, " ", state), fmt.Sprintf(`document.querySelectorAll("li[data-state=%s]").length === %d`, state, files))
 }
 
-// partly waits until a file is under way, between two shares of the whole.
-func (c *chrome) partly() {
+// partly waits until a third of a file is on its way, and not all of it.
+func (c *chrome) partly() { c.t.Helper(); c.over(0.3) }
+
+func (c *chrome) over(share float64) {
 	c.t.Helper()
-	c.until("under way", `[...document.querySelectorAll("progress")].some(p => p.value > 0.3 && p.value < 0.9)`)
+	c.until("under way", fmt.Sprintf(`[...document.querySelectorAll("progress")].some(p => p.value > %g && p.value < 0.9)`, share))
 }
 
-// does presses a button of the first file.
+// does presses the first button of a file that has this label. Its surroundings
+// change all the time, so that the mouse would miss it.
 func (c *chrome) does(label string) {
 	c.t.Helper()
-	c.run(chromedp.Click(chromedp.Search(fmt.Sprintf("//li//button[normalize-space()=%q]", label)), chromedp.NodeVisible))
+	c.script(fmt.Sprintf(`(() => {
+	const button = [...document.querySelectorAll("li button")].find(b => b.textContent === %q);
+	button.focus();
+	button.click();
+})()`, label))
 }
 
 // wentOn checks that an upload did not begin again at its first byte.
@@ -248,14 +261,16 @@ func TestBrowserUploadThroughACut(t *testing.T) {
 func TestBrowserUploadThroughAKilledGate(t *testing.T) {
 	c, w := newChrome(t), newEmbedded(t)
 	first := w.process(t, "", "")
-	link, err := first.api.Mint(t.Context(), client.MintRequest{Operation: "put", Bucket: "docs", Key: "in/killed", Bandwidth: 8 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var link *client.Token
+	eventually(t, "the gate has its lease", func() (ok bool) {
+		var err error
+		link, err = first.api.Mint(t.Context(), client.MintRequest{Operation: "put", Bucket: "docs", Key: "in/killed", Bandwidth: 8 << 20})
+		return err == nil
+	})
 	path, sum := fileOf(t, "a.bin", pictured)
 	c.open(first.Links + link.URL[strings.LastIndex(link.URL, "/"):])
 	c.choose(path)
-	c.partly()
+	c.over(0.7) // so that S3 has a part
 	first.Kill()
 	c.reaches("later", 1)
 	second := w.restart(t, first)
@@ -263,6 +278,61 @@ func TestBrowserUploadThroughAKilledGate(t *testing.T) {
 	w.wantOnly("in/killed", pictured, sum)
 	c.wentOn()
 	second.Stop()
+}
+
+// What ends an upload in the middle for good is said, and it does not begin again.
+func TestBrowserUploadEnds(t *testing.T) {
+	c, w := newChrome(t), newEmbedded(t)
+	g := w.gate(nil)
+	path, _ := fileOf(t, "a.png", pictured)
+	for _, test := range []struct {
+		name string
+		key  string
+		end  func(link *client.Token)
+		want string
+	}{
+		{"revoked", "in/revoked", func(link *client.Token) {
+			if _, err := g.api.Revoke(t.Context(), link.ID, "a test"); err != nil {
+				t.Fatal(err)
+			}
+		}, "This link was withdrawn"},
+		{"taken", "in/taken", func(*client.Token) { w.store("in/taken", "text/plain", []byte("first")) }, "The file exists already"},
+		{"changed", "in/changed", func(*client.Token) {
+			c.does("Pause")
+			c.reaches("paused", 1)
+			if err := os.WriteFile(path, []byte("another"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c.does("Resume")
+		}, "The file cannot be read any more"},
+	} {
+		link := g.mint("put", test.key, slow)
+		c.open(link.URL)
+		c.choose(path)
+		c.partly()
+		test.end(link)
+		c.reaches("refused", 1)
+		if text := c.text(); !strings.Contains(text, test.want) {
+			t.Errorf("%s: no %q in\n%s", test.name, test.want, text)
+		}
+		c.run(chromedp.Navigate("about:blank"))
+	}
+
+	// Random bytes do not look like a picture, which the gate sees only when
+	// they come.
+	path, _ = fileOf(t, "b.png", pictured)
+	link := g.mint("put", "in/sniffed", func(r *client.MintRequest) {
+		r.Upload = &client.Upload{ContentTypes: []string{"image/png"}, Sniff: true}
+	})
+	c.open(link.URL)
+	c.choose(path)
+	c.reaches("refused", 1)
+	if text := c.text(); !strings.Contains(text, "does not look like that") {
+		t.Errorf("sniffed:\n%s", text)
+	}
+	if w.stored("in/sniffed") != nil {
+		t.Error("stored all the same")
+	}
 }
 
 // The page is loaded anew in the middle. It remembers the upload, without the
