@@ -180,6 +180,9 @@ func (x *exchange) enter(ctx context.Context, up Upstream, c creation) (*resumab
 // stored at once.
 func (t *resumable) first(c creation, sum *checksum) error {
 	ctx := t.holding(t.transfer.Context(), t.held)
+	if err := t.use.Stay(ctx); err != nil {
+		return err
+	}
 	switch {
 	case t.size == 0:
 		b, err := t.memory.take(ctx, 0)

@@ -182,6 +182,9 @@ func (t *resumable) leave(ctx context.Context, err error) error {
 		if t.held.State == uploads.Completing {
 			_ = t.held.Resume(ctx) // else the sweeper asks S3 once more
 		}
+		if t.nameless && t.offset() == 0 {
+			t.held.Unheard()
+		}
 		t.held.Release(ctx)
 	}
 	return err

@@ -21,6 +21,8 @@ const (
 	// holdEvery is how often a hold is kept: so often its owner also learns that
 	// somebody waits.
 	holdEvery = time.Second
+	// unheardLife is how long an upload stands that nobody has come for yet.
+	unheardLife = 2 * time.Minute
 	// noteTimeout bounds what is noted when a request is over.
 	noteTimeout = 5 * time.Second
 )
@@ -36,6 +38,8 @@ type Held struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	kept    sync.WaitGroup
+
+	unheard bool
 
 	now   time.Time // by Redis time, when it was taken
 	taken time.Time // by the local clock
@@ -64,7 +68,18 @@ func (h *Held) Until() time.Time {
 	if h.Expires.IsZero() || h.fence == 0 {
 		return h.Expires
 	}
-	return h.now.Add(time.Since(h.taken) + h.journal.opts.Resume)
+	return h.now.Add(time.Since(h.taken) + h.resume())
+}
+
+// Unheard says that the client may not have heard of the upload, of which nothing
+// is there yet: when it is let go of now it expires after two minutes.
+func (h *Held) Unheard() { h.unheard = true }
+
+func (h *Held) resume() time.Duration {
+	if h.unheard {
+		return min(unheardLife, h.journal.opts.Resume)
+	}
+	return h.journal.opts.Resume
 }
 
 // Fence is higher than that of everybody who held the upload before.
@@ -208,7 +223,7 @@ func (h *Held) Release(ctx context.Context) {
 	}
 	resume := time.Duration(-1)
 	if !h.Expires.IsZero() {
-		resume = h.journal.opts.Resume
+		resume = h.resume()
 	}
 	h.end(ctx, func(ctx context.Context) error { return h.note(ctx, 0, resume) })
 }

@@ -163,8 +163,12 @@ func New(rdb Redis, opts Options) *Journal {
 // Redis. Errors: [ErrJournal].
 func (j *Journal) Begin(ctx context.Context, e Entry, resumable bool) (*Held, error) {
 	e.Name, e.State = rand.Text(), Uploading
+	first := j.opts.Grace
+	if resumable {
+		first = min(first, unheardLife)
+	}
 	// The list comes first: what is on it and not in the journal is harmless.
-	if err := j.agenda.Add(ctx, j.opts.holdLife+j.opts.Grace, string(e.Token)+"/"+e.Name); err != nil {
+	if err := j.agenda.Add(ctx, j.opts.holdLife+first, string(e.Token)+"/"+e.Name); err != nil {
 		return nil, unreachable(err)
 	}
 	on := any("")

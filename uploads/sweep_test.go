@@ -106,6 +106,9 @@ func (w *world) begin(resumable bool) *lostUpload {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if err := use.Stay(ctx); err != nil {
+		w.t.Fatal(err)
+	}
 	use.Keep()
 	h, err := w.journal.Begin(ctx, uploads.Entry{
 		Token: token.ID(), Attempt: use.Attempt(), Bucket: "docs", Key: key, Size: 3,
@@ -380,6 +383,21 @@ func TestSweepDuringComplete(t *testing.T) {
 	w.elapse(time.Hour)
 	if n := w.sweeper.Sweep(t.Context()); n != 1 || w.state(u) != "used" {
 		t.Errorf("%d ended, the use is %s", n, w.state(u))
+	}
+}
+
+// An upload that nobody has come for since it was begun ends soon: its client may
+// never have heard of it, and the use of the link is not to be lost for a day.
+func TestSweepUnheard(t *testing.T) {
+	w := newWorld(t)
+	u := w.begin(true)
+	u.Unheard()
+	u.Release(t.Context())
+	heard := w.begin(true)
+	heard.Release(t.Context())
+	w.elapse(3 * time.Minute)
+	if n := w.sweeper.Sweep(t.Context()); n != 1 || w.state(u) != "free" || w.state(heard) != "held" {
+		t.Errorf("%d ended, the use is %s, of the other one %s", n, w.state(u), w.state(heard))
 	}
 }
 

@@ -276,13 +276,3 @@ func roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
-
-// send is roundTrip with an error answer turned into an error.
-func send(req *http.Request) (*http.Response, error) {
-	resp, err := roundTrip(req)
-	if err != nil || resp.StatusCode/100 == 2 {
-		return resp, err
-	}
-	defer resp.Body.Close()
-	return nil, client.ReadError(resp)
-}

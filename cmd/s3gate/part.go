@@ -50,8 +50,6 @@ func partPath(target string) string {
 	return dir + name + partSuffix
 }
 
-var errLocked = errors.New("another process is downloading this file")
-
 // openPart opens and locks the part of a target, and makes it if there is
 // none.
 func openPart(target string) (*part, error) {
@@ -59,49 +57,19 @@ func openPart(target string) (*part, error) {
 		return nil, fmt.Errorf("%s is not a regular file", target)
 	}
 	p := &part{path: partPath(target)}
-	for {
-		file, err := openLocked(p.path)
-		if errors.Is(err, errLocked) {
-			return nil, fmt.Errorf("%s: %w", target, errLocked)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("saving: %w", err)
-		}
-		p.file = file
-		current, err := p.isCurrent()
-		if err != nil {
-			file.Close()
-			return nil, err
-		}
-		if current {
-			break
-		}
-		file.Close()
+	file, err := openCurrent(p.path, 0o644)
+	if errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("%s: another process is downloading this file", target)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("saving: %w", err)
+	}
+	p.file = file
 	if err := p.recall(); err != nil {
 		p.file.Close()
 		return nil, err
 	}
 	return p, nil
-}
-
-// isCurrent reports whether the locked file is still the one at the path: who
-// had the lock before may have finished, and moved it to its target.
-func (p *part) isCurrent() (bool, error) {
-	mine, err := p.file.Stat()
-	if err != nil {
-		return false, fmt.Errorf("saving: %w", err)
-	}
-	there, err := os.Lstat(p.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("saving: %w", err)
-	case !there.Mode().IsRegular():
-		return false, fmt.Errorf("saving: %s is not a regular file", p.path)
-	}
-	return os.SameFile(mine, there), nil
 }
 
 // recall reads what an earlier run has left.

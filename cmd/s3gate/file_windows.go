@@ -2,13 +2,14 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
 
 // openLocked opens a file, which it makes if need be, for one process at a
 // time; errLocked if another has it. It can be renamed while it is open.
-func openLocked(path string) (*os.File, error) {
+func openLocked(path string, _ fs.FileMode) (*os.File, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err
@@ -24,3 +25,7 @@ func openLocked(path string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(handle), path), nil
 }
+
+// inode would tell a file from another one that has taken its name; its size
+// and time must do.
+func inode(fs.FileInfo) uint64 { return 0 }
