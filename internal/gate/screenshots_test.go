@@ -123,28 +123,35 @@ func TestUploadScreenshots(t *testing.T) {
 	c.looks(360, 740, func(look string) {
 		box := g.mint("put", "", func(r *client.MintRequest) {
 			uses(20)(r)
-			slow(r)
 			r.Bandwidth = 4 << 20
 			r.Upload = &client.Upload{KeyTemplate: "in/{uuid}/{filename}", MaxBytes: 50 << 20}
 		})
 		one := g.mint("put", "in/one", func(r *client.MintRequest) {
-			r.Upload = &client.Upload{ContentTypes: []string{"image/*", "application/pdf"}}
+			r.Upload = &client.Upload{ContentTypes: []string{"image/*", "application/pdf"}, Overwrite: true}
 		})
 		picture := func(state string) { c.picture(filepath.Join(dir, "upload-"+state+"-"+look+".png")) }
 		c.open(one.URL)
 		picture("one")
+		c.choose(short)
+		c.reaches("stored", 1)
+		picture("done")
 		c.open(box.URL)
 		picture("empty")
 		c.choose(short, long, large)
 		c.partly()
 		c.reaches("refused", 1)
 		picture("running")
+		c.script(`document.querySelector("li:last-child").scrollIntoView()`)
+		picture("refused")
 		c.does("Pause")
 		c.reaches("stored", 1)
 		picture("paused")
 		c.run(chromedp.Reload())
 		c.until("how far it was", `/Interrupted at [0-9.]+ MB/.test(document.body.innerText)`)
 		picture("interrupted")
-		c.run(chromedp.Navigate("about:blank"))
+		call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		c.open(box.URL)
+		picture("program")
+		call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{})
 	})
 }
