@@ -136,10 +136,13 @@ function readable(n) {
   return n.toFixed(1) + " " + ["kB", "MB", "GB", "TB", "PB"][unit];
 }
 
+const exactly = (n) => n.toLocaleString("en");
+
+// span writes a time for people, on one line.
 function span(seconds) {
-  if (seconds < 60) return Math.max(1, Math.round(seconds)) + " s";
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? minutes + " min" : Math.floor(minutes / 60) + " h " + minutes % 60 + " min";
+  if (seconds < 60) return Math.max(1, Math.round(seconds)) + "\u00a0s";
+  const minutes = Math.round(seconds / 60), hours = Math.floor(minutes / 60);
+  return (hours ? hours + "\u00a0h\u00a0" : "") + minutes % 60 + "\u00a0min";
 }
 
 // Row is what the page shows of a file.
@@ -192,7 +195,7 @@ class Upload {
     this.row.act.onclick = () => (isOpen(this) ? this.pause() : this.queue());
     this.row.end.onclick = () => this.cancel();
     if (file.size > most) {
-      this.set("refused", `This file is too large: the link takes at most ${readable(most)}.`);
+      this.set("refused", `This file is too large: it has ${exactly(file.size)} bytes, and the link takes at most ${exactly(most)}.`);
       this.row.act.hidden = true;
     } else {
       this.queue();
@@ -287,7 +290,7 @@ class Upload {
     const [time, from] = this.marks[0], took = (now - time) / second, rate = took >= 0.5 ? (sent - from) / took : 0;
     let text = `${readable(sent)} of ${readable(this.file.size)}`;
     if (sent === this.file.size) text += ", waiting until it is stored";
-    else if (rate > 0) text += ` · ${readable(rate)}/s · ${span((this.file.size - sent) / rate)} left`;
+    else if (rate > 0) text += ` · ${readable(rate)}/s · ${span((this.file.size - sent) / rate)}\u00a0left`;
     if (this.state === "running") this.set("running", text);
   }
 

@@ -153,7 +153,7 @@ func TestBrowserDropBox(t *testing.T) {
 	c.reaches("stored", len(names))
 	c.reaches("refused", 2)
 	text := c.text()
-	for _, want := range []string{"too large: the link takes at most 1.0 MB", "This link takes only text/plain, image/png", "<img src=x", "x\ufffdgpj.txt"} {
+	for _, want := range []string{"too large: it has 1,048,577 bytes, and the link takes at most 1,048,576.", "This link takes only text/plain, image/png", "<img src=x", "x\ufffdgpj.txt"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
