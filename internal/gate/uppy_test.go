@@ -23,6 +23,7 @@ import (
 const uppyPage = `
 import Uppy from '@uppy/core'
 import AwsS3 from '@uppy/aws-s3'
+import Tus from '@uppy/tus'
 
 const show = text => {
 	const p = document.createElement('p')
@@ -31,10 +32,9 @@ const show = text => {
 	document.body.append(p)
 }
 const minted = () => fetch('/mint', { method: 'POST' }).then(answer => answer.json())
-const getUploadParameters = %s
 
-const uppy = new Uppy().use(AwsS3, { shouldUseMultipart: false, getUploadParameters })
 const upload = async () => {
+	const uppy = new Uppy().use(%s)
 	const data = await (await fetch('/file')).blob()
 	for (const name of %s) uppy.addFile({ name, type: 'image/png', data })
 	const { successful, failed } = await uppy.upload()
@@ -101,24 +101,29 @@ func (w *world) keys(prefix string) []string {
 }
 
 // A page of another origin uploads with Uppy, whose plugin for S3 takes the
-// API's answer as it is.
+// API's answer as it is, and that for tus the link.
 func TestUppyUploads(t *testing.T) {
 	for _, test := range []struct {
-		name       string
-		mint       string
-		parameters string // of one file
-		files      string
-		below      string // where they are stored
-		want       int
+		name   string
+		mint   string
+		plugin string
+		files  string
+		below  string // where they are stored
+		want   int
 	}{
 		{"to a key", `{"operation": "put", "bucket": "docs", "key": "in/one.png", "upload": {"content_types": ["image/png"], "max_bytes": 10000000}}`,
-			`minted`, `['photo.png']`, "in/", 1},
+			`AwsS3, { shouldUseMultipart: false, getUploadParameters: minted }`, `['photo.png']`, "in/", 1},
 		{"to a drop box", `{"operation": "put", "bucket": "docs", "max_uses": 2, "upload": {"key_template": "box/{uuid}/{filename}"}}`,
-			`(box => async file => ({ ...await box, url: (await box).url + encodeURIComponent(file.name) }))(minted())`,
+			`AwsS3, { shouldUseMultipart: false, getUploadParameters:
+				(box => async file => ({ ...await box, url: (await box).url + encodeURIComponent(file.name) }))(minted()) }`,
 			`['a photo.png', 'b.png']`, "box/", 2},
+		{"by tus", `{"operation": "put", "bucket": "docs", "key": "in/one.png", "upload": {"content_types": ["image/png"], "max_bytes": 10000000}}`,
+			`Tus, { endpoint: (await minted()).url }`, `['photo.png']`, "in/", 1},
+		{"by tus in pieces, to a drop box", `{"operation": "put", "bucket": "docs", "max_uses": 2, "upload": {"key_template": "box/{uuid}/{filename}"}}`,
+			`Tus, { endpoint: (await minted()).url, chunkSize: 1 << 20 }`, `['a photo.png', 'b.png']`, "box/", 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			script := s3gatetest.Bundle(t, fmt.Sprintf(uppyPage, test.parameters, test.files))
+			script := s3gatetest.Bundle(t, fmt.Sprintf(uppyPage, test.plugin, test.files))
 			c, w := newChrome(t), newEmbedded(t)
 			g := w.gate(nil)
 			file := make([]byte, 3<<20)
