@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,7 +76,7 @@ func (x *exchange) allowed() string {
 			methods = append(methods, "POST", "PATCH", "HEAD")
 		}
 	}
-	if asks(g) {
+	if asks(g) && !slices.Contains(methods, "POST") {
 		methods = append(methods, "POST")
 	}
 	if g.SelfRevoke {

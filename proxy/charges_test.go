@@ -79,6 +79,7 @@ var chargeCases = []chargeCase{
 		sends("PUT", content, "Content-Type", "text/html")},
 	{"PUT in aws-chunked", put(), (*gate).empty, sends("PUT", content, "Content-Encoding", "aws-chunked")},
 	{"GET on a link to put", put(), nil, sends("GET", "")},
+	{"GET of a browser on a link to put", put(), nil, sends("GET", "", chromeOpens...)},
 	{"PUT, s3 answers 403", put(), answering(refuse(403, "AccessDenied")), sends("PUT", content)},
 	{"PUT, s3 answers 500 and has nothing", put(), failing(refuse(500, "InternalError"), false), sends("PUT", content)},
 	{"PUT, s3 answers 500 and has it", put(), failing(refuse(500, "InternalError"), true), sends("PUT", content)},

@@ -29,6 +29,9 @@ const (
 	// lookLife is that of a ticket for a folder with a passcode, in which
 	// somebody looks around before a download.
 	lookLife = 15 * time.Minute
+	// uploadLife is that of a ticket for uploads with a passcode, which carry it
+	// to their end.
+	uploadLife = 24 * time.Hour
 	// challengeLife is how long a page may stay open.
 	challengeLife = time.Hour
 )
@@ -97,7 +100,7 @@ func (x *exchange) clear(ctx context.Context) error {
 func (x *exchange) confirmed() error {
 	g := x.grant()
 	switch {
-	case x.r.Method != http.MethodGet || x.hasTicket() || x.lists():
+	case x.r.Method != http.MethodGet || g.Operation != tokens.Get || x.hasTicket() || x.lists():
 	case g.Confirm == tokens.ConfirmAlways:
 		return errConfirm
 	case !g.Limited():
@@ -114,6 +117,9 @@ func (x *exchange) confirmed() error {
 // asks reports whether there are requests that a grant answers by the page,
 // whose form is then taken.
 func asks(g *tokens.Grant) bool {
+	if g.Operation == tokens.Put {
+		return !g.Passcode.IsZero()
+	}
 	return g.Operation == tokens.Get && (!g.Passcode.IsZero() || g.Confirm == tokens.ConfirmAlways ||
 		g.Confirm != tokens.ConfirmNever && g.Limited())
 }
@@ -214,7 +220,7 @@ func questionOf(err error) *question {
 // does: nothing.
 func (x *exchange) ask(ctx context.Context, q *question) error {
 	g := x.grant()
-	page := web.ConfirmPage{Until: g.ExpiresAt, Problem: q.problem, Contact: x.h.Contact, Folder: x.lists()}
+	page := web.ConfirmPage{Until: g.ExpiresAt, Problem: q.problem, Contact: x.h.Contact, Folder: x.lists(), Upload: g.Operation == tokens.Put}
 	if !g.Passcode.IsZero() && q.status == http.StatusUnauthorized {
 		page.Passcode = true
 		challengeAuth(x.w.Header(), true)
@@ -231,15 +237,25 @@ func (x *exchange) ask(ctx context.Context, q *question) error {
 		page.Challenge = s.close(challenge, time.Now().Add(challengeLife))
 		page.Digits = s.digits(page.Challenge)
 	}
-	if g.Limited() && x.h.Status != nil {
-		status, err := x.h.Status(ctx, g.ID)
-		if err != nil {
+	if !page.Upload {
+		var err error
+		if page.Left, _, err = x.usesLeft(ctx); err != nil {
 			return err
 		}
-		page.Left = max(0, g.MaxUses-status.Uses)
 	}
 	x.sendPage(q.status, web.Confirm(page))
 	return nil
+}
+
+// usesLeft returns how many uses are not charged; false if that is not known, or
+// there is no limit.
+func (x *exchange) usesLeft(ctx context.Context) (left int64, ok bool, err error) {
+	g := x.grant()
+	if !g.Limited() || x.h.Status == nil {
+		return 0, false, nil
+	}
+	status, err := x.h.Status(ctx, g.ID)
+	return max(0, g.MaxUses-status.Uses), true, err
 }
 
 // describe learns from S3 what the page says of the object.

@@ -18,7 +18,11 @@ import (
 // download answers a GET.
 func (x *exchange) download() error {
 	if x.wary() {
-		if answered, err := x.look(x.r.Context(), tokens.Get); answered || err != nil {
+		answered, err := x.look(x.r.Context(), tokens.Get)
+		if errors.Is(err, tokens.ErrOperation) && x.opensUpload() {
+			return x.offerUpload(x.r.Context())
+		}
+		if answered || err != nil {
 			return err
 		}
 	}

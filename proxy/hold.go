@@ -45,9 +45,23 @@ func (x *exchange) endHold(ctx context.Context, err error) {
 	case errors.Is(err, uploads.ErrUnknown):
 		x.use.Keep() // it stays taken rather than be spent twice
 		x.held.Release(ctx)
+	default:
+		x.giveUp(ctx)
+	}
+}
+
+// giveUp ends an upload that was not stored. Its use comes back before it leaves
+// the journal, unless it is not ours to end any more.
+func (x *exchange) giveUp(ctx context.Context) {
+	switch err := x.held.Abandon(context.WithoutCancel(ctx)); {
+	case err != nil:
+		x.use.Keep()
+		x.held.Release(ctx)
 	case x.left != nil:
+		x.use.Refund(ctx)
 		x.held.Release(ctx)
 	default:
+		x.use.Refund(ctx)
 		x.held.Drop(ctx)
 	}
 }

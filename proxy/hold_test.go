@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -124,6 +125,67 @@ func TestUploadWithoutAJournal(t *testing.T) {
 		if kinds := g.s3.kinds(); slices.Contains(kinds, "PUT") || slices.Contains(kinds, create) {
 			t.Errorf("s3 got %q", kinds)
 		}
+	}
+}
+
+// What a sweeper has taken, because this gate stood still for long, is not stored
+// any more, and the use is the sweeper's to end.
+func TestUploadAfterASleep(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		size int
+		at   string // the request during which the gate stands still
+		then http.HandlerFunc
+		want int
+	}{
+		{"before the last byte", testPart, "PUT", nil, 423},
+		{"before Complete", 3 * testPart, uploadPart, nil, 423},
+		{"during Complete", 3 * testPart, complete, refuse(404, "NoSuchUpload"), 502},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newPartsGate(t, http1)
+			g.Journal = uploads.New(g.rdb, uploads.Options{Grace: time.Nanosecond})
+			g.s3.times(1, test.at, func(w http.ResponseWriter, r *http.Request) {
+				for _, key := range g.journal() {
+					g.redis.HSet(key, "f", "99")
+				}
+				if test.then != nil {
+					test.then(w, r)
+					return
+				}
+				g.s3.behave(w, r)
+			})
+			token := g.mint(put())
+			if a := g.put(token, noise(test.size)); a.StatusCode != test.want {
+				t.Errorf("%s %s", a.Status, a.body)
+			}
+			g.wantCharge(token, "taken")
+			if data, ok := g.s3.object(); ok {
+				t.Errorf("stored %d bytes", len(data))
+			}
+		})
+	}
+}
+
+// Parts that S3 refused to complete, and to drop, are not completed later: their use
+// has come back.
+func TestUploadThatIsNotDropped(t *testing.T) {
+	g := newPartsGate(t, http1)
+	g.s3.answer(func(w http.ResponseWriter, r *http.Request) {
+		switch kind(r.Method, r.RequestURI) {
+		case complete, abort:
+			refuse(503, "SlowDown")(w, r)
+		default:
+			g.s3.behave(w, r)
+		}
+	})
+	token := g.mint(put())
+	if a := g.put(token, noise(3*testPart)); a.StatusCode != 503 {
+		t.Errorf("%s %s", a.Status, a.body)
+	}
+	g.wantCharge(token, "free")
+	if left := g.journal(); len(left) != 1 || g.redis.HGet(left[0], "s") != "uploading" {
+		t.Errorf("the journal has %q", left)
 	}
 }
 

@@ -212,7 +212,7 @@ type partBody struct {
 	plan   partPlan
 	limit  int64 // the most bytes that it may have
 	read   int64
-	ended  bool // the body was read to its end
+	ended  bool // the body was read to its end; mu guards the writing
 	idle   *idleTimer
 	leave  func()
 
@@ -266,8 +266,11 @@ func (b *partBody) stop() { b.stopIn(bodyGrace) }
 func (b *partBody) stopIn(grace time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.stopped {
-		b.stopped = true
+	if b.stopped {
+		return
+	}
+	b.stopped = true
+	if !b.ended { // else net/http would take the client for gone
 		b.x.hurryIn(grace)
 	}
 }
@@ -315,7 +318,9 @@ func (b *partBody) Read(p []byte) (int, error) {
 	case err == io.EOF && b.read < b.plan.size:
 		return n, bodyError(err)
 	case err == io.EOF:
+		b.mu.Lock()
 		b.ended = true
+		b.mu.Unlock()
 		b.rest()
 	case err != nil:
 		return n, bodyError(err)

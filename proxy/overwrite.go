@@ -65,7 +65,11 @@ func (x *exchange) commit(ctx context.Context, up Upstream) error {
 			return err
 		}
 	}
-	return x.transfer.Commit()
+	if err := x.transfer.Commit(); err != nil {
+		return err
+	}
+	// This process may have been stopped for so long that the upload was ended.
+	return x.held.Mine(context.WithoutCancel(ctx))
 }
 
 // mustBeAbsent is for where nobody else looks: what is neither there nor absent

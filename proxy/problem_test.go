@@ -55,7 +55,7 @@ var problemCases = []struct {
 	}, aGet(), 409, "LinkInUse", map[string]string{"Retry-After": "2"}},
 	{"wrong method for get", forever(get()), nil, aPut(content), 405, "MethodNotAllowed",
 		map[string]string{"Allow": "GET, HEAD, OPTIONS"}},
-	{"wrong method for put", forever(put()), nil, aGet(), 405, "MethodNotAllowed",
+	{"wrong method for put", forever(put()), nil, aGet("Sec-Fetch-Dest", "image"), 405, "MethodNotAllowed",
 		map[string]string{"Allow": "PUT, POST, PATCH, HEAD, OPTIONS"}},
 	{"method of no link", forever(get()), nil, func(g *gate, token tokens.Token) *http.Request {
 		return g.request("PROPFIND", token, nil)

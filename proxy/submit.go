@@ -41,9 +41,7 @@ func (e *answerError) Error() string { return "no confirmation: " + e.words }
 // taken before that.
 func (x *exchange) submit() error {
 	ctx := x.r.Context()
-	use, err := x.h.Tokens.Look(ctx, x.token, x.wants(tokens.Get))
-	x.use = use
-	if err != nil {
+	if err := x.lookForForm(ctx); err != nil {
 		return err
 	}
 	if !asks(x.grant()) {
@@ -65,7 +63,10 @@ func (x *exchange) submit() error {
 		return err
 	}
 	life := ticketLife
-	if x.lists() {
+	switch {
+	case x.grant().Operation == tokens.Put:
+		life = uploadLife
+	case x.lists():
 		life = lookLife
 	}
 	life += time.Duration(x.grant().ResumeWindow)
@@ -74,6 +75,22 @@ func (x *exchange) submit() error {
 	x.w.Header().Set("Location", "?"+ticketParam+"="+x.seal().close(proof, time.Now().Add(life)))
 	x.writeHeader(http.StatusSeeOther)
 	return nil
+}
+
+// lookForForm asks what the token permits, for whoever fills in the form of a
+// page. That of an upload may be had while every use is taken, since an upload
+// that was interrupted holds one.
+func (x *exchange) lookForForm(ctx context.Context) error {
+	use, err := x.h.Tokens.Look(ctx, x.token, x.wants(tokens.Get))
+	x.use = use
+	if !errors.Is(err, tokens.ErrOperation) || !asks(x.grant()) {
+		return err
+	}
+	x.use, err = x.h.Tokens.Look(ctx, x.token, x.wants(tokens.Put))
+	if errors.Is(err, tokens.ErrInUse) {
+		return nil
+	}
+	return err
 }
 
 // readForm reads the form within the bounds of size and time.

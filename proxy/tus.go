@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"s3gate/uploads"
 )
 
 // What links speak of tus (https://tus.io/protocols/resumable-upload). A client
@@ -62,7 +64,8 @@ func (x *exchange) tus() func() error {
 	if x.h.Journal == nil {
 		return nil
 	}
-	if strings.Contains(x.r.URL.RawQuery, uploadParam+"=") {
+	named := strings.Contains(x.r.URL.RawQuery, uploadParam+"=")
+	if named {
 		query, _ := url.ParseQuery(x.r.URL.RawQuery)
 		x.name = query.Get(uploadParam)
 	}
@@ -71,8 +74,11 @@ func (x *exchange) tus() func() error {
 	}[x.tusMethod()]
 	if x.name == "" {
 		serve = nil
-		if x.r.Method == http.MethodPost && x.creates() {
+		switch {
+		case x.r.Method == http.MethodPost && x.creates():
 			serve = x.create
+		case named && x.tusMethod() == http.MethodDelete:
+			serve = func() error { return uploads.ErrGone }
 		}
 	}
 	if serve == nil {

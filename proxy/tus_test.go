@@ -187,6 +187,66 @@ func TestTusUpload(t *testing.T) {
 	}
 }
 
+// Who does not meet the constraints of a link does not interrupt its uploads.
+func TestTusInterruptedByNobody(t *testing.T) {
+	g := newPartsGate(t, http1)
+	g.Passcodes = proxy.NewPasscodes(g.store)
+	grant := put()
+	var err error
+	if grant.Passcode, err = canaryHash(); err != nil {
+		t.Fatal(err)
+	}
+	token := g.mint(grant)
+	at := g.begin(token, 10, "X-S3gate-Passcode", canaryCode)
+	fence := func() string { return g.redis.HGet(g.journal()[0], "f") }
+	before := fence()
+	for _, method := range []string{"HEAD", "PATCH", "DELETE"} {
+		if a := g.tus(method, at, nil, "Content-Type", pieceType, "Upload-Offset", "0"); a.StatusCode != 401 {
+			t.Errorf("%s: %s", method, a.Status)
+		}
+	}
+	if got := fence(); got != before {
+		t.Errorf("it was taken over: fence %s, was %s", got, before)
+	}
+	if a := g.tus("HEAD", at, nil, "X-S3gate-Passcode", canaryCode); a.StatusCode != 200 {
+		t.Errorf("with the passcode: %s", a.Status)
+	}
+}
+
+// What was acknowledged stays so through a gate that makes smaller parts.
+func TestTusThroughAGateWithOtherParts(t *testing.T) {
+	g := newPartsGate(t, http1)
+	other := g.another()
+	const size = 2 * testPart
+	g.Multipart.PartSize = size
+	token, data := g.mint(put()), noise(size)
+	at := g.begin(token, size)
+	if a := g.piece(at, 0, data[:size-1]); a.StatusCode != 204 {
+		t.Fatal(a.Status)
+	}
+	if got := other.offset(at); got != size-1 {
+		t.Errorf("the offset went from %d down to %d", size-1, got)
+	}
+	if a := other.piece(at, size-1, data[size-1:]); a.StatusCode != 204 {
+		t.Errorf("the rest: %s %s", a.Status, a.body)
+	}
+	g.wantStored(token, data)
+}
+
+// A DELETE that lacks the name of its upload does not end the link.
+func TestTusTerminationWithoutAName(t *testing.T) {
+	g := newPartsGate(t, http1)
+	grant := put()
+	grant.SelfRevoke = true
+	g.Revoke = func(context.Context, tokens.ID) error { t.Error("the link was revoked"); return nil }
+	token := g.mint(grant)
+	for _, query := range []string{"?upload=", "?upload=%zz", "?a=b&upload="} {
+		if a := g.tus("DELETE", "/"+token.Reveal()+query, nil); a.StatusCode != 404 {
+			t.Errorf("%s: %s", query, a.Status)
+		}
+	}
+}
+
 // The data may come with the creation, all of it or the first of it.
 func TestTusCreationWithUpload(t *testing.T) {
 	const size = 2*testPart + 9

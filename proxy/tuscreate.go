@@ -166,7 +166,7 @@ func (x *exchange) enter(ctx context.Context, up Upstream, c creation) (*resumab
 	}
 	held, err := x.h.Journal.Begin(ctx, uploads.Entry{
 		Token: x.grant().ID, Attempt: x.use.Attempt(), Bucket: x.grant().Bucket, Key: x.key(),
-		Overwrite: x.grant().Upload.Overwrite, Size: c.size, Header: header,
+		Overwrite: x.grant().Upload.Overwrite, Size: c.size, Part: x.h.Multipart.plan(c.size).part(1), Header: header,
 	}, true)
 	if err != nil {
 		return nil, err
@@ -204,7 +204,7 @@ func (x *exchange) resumable(up Upstream, held *uploads.Held) *resumable {
 	x.described.Del(metadataHeader)
 	x.result = held.Result
 	return &resumable{
-		exchange: x, up: up, size: held.Size, part: x.h.Multipart.plan(held.Size).part(1), memory: x.h.Multipart.memory(),
+		exchange: x, up: up, size: held.Size, part: cmp.Or(held.Part, x.h.Multipart.plan(held.Size).part(1)), memory: x.h.Multipart.memory(),
 		temp: &uploads.Temp{Prefix: x.tempPrefix(), Entry: &held.Entry},
 	}
 }

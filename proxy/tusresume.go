@@ -99,6 +99,9 @@ func (x *exchange) terminate() error {
 func (x *exchange) resume() (*resumable, error) {
 	x.register()
 	ctx := x.transfer.Context()
+	if err := x.screen(ctx); err != nil {
+		return nil, err
+	}
 	held, err := x.h.Journal.Take(ctx, x.token.ID(), x.name)
 	if errors.Is(err, uploads.ErrGone) {
 		return nil, x.unnamed(ctx, err)
@@ -130,6 +133,21 @@ func (x *exchange) resume() (*resumable, error) {
 		return nil, t.leave(ctx, err)
 	}
 	return t, nil
+}
+
+// screen holds the request against the constraints of its token before it takes
+// the upload from another request, which who may not go on with it must not
+// interrupt. Of a token that permits nothing any more the upload is to end anyway.
+func (x *exchange) screen(ctx context.Context) error {
+	use, err := x.h.Tokens.Look(ctx, x.token, tokens.Ask{Operation: tokens.Put, Attempt: x.name})
+	x.use = use
+	switch {
+	case err == nil, errors.Is(err, tokens.ErrInUse), errors.Is(err, tokens.ErrUsed):
+		return x.clear(ctx)
+	case errors.Is(err, tokens.ErrRevoked), errors.Is(err, tokens.ErrExpired):
+		return nil
+	}
+	return err
 }
 
 // unnamed says why there is no such upload: there may be no such link.
@@ -179,7 +197,7 @@ func (t *resumable) leave(ctx context.Context, err error) error {
 		t.drop(ctx)
 	default:
 		t.use.Keep()
-		if t.held.State == uploads.Completing {
+		if t.held.State == uploads.Completing && !t.doubtful {
 			_ = t.held.Resume(ctx) // else the sweeper asks S3 once more
 		}
 		if t.nameless && t.offset() == 0 {

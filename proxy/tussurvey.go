@@ -50,7 +50,7 @@ func (t *resumable) resolve(ctx context.Context) error {
 	if t.held.State != uploads.Completing {
 		return nil
 	}
-	stored, err := t.held.Settle(ctx, t.up, false, t.h.Multipart.retry())
+	stored, err := t.held.Settle(ctx, t.up, nil)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", uploads.ErrUnknown, err)
@@ -61,8 +61,7 @@ func (t *resumable) resolve(ctx context.Context) error {
 	return t.held.Resume(ctx)
 }
 
-// listParts asks S3 for the parts. The sizes of those that count tell how the
-// upload was divided, also if that is configured otherwise now.
+// listParts asks S3 for the parts, and takes those that count.
 func (t *resumable) listParts(ctx context.Context) error {
 	if t.held.Multipart && t.held.UploadID == "" {
 		t.held.Astray() // another one is begun
@@ -79,7 +78,7 @@ func (t *resumable) listParts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(parts) > 0 && parts[0].Number == 1 {
+	if t.held.Part == 0 && len(parts) > 0 && parts[0].Number == 1 {
 		t.part = parts[0].Size
 	}
 	for i, p := range parts {

@@ -116,10 +116,13 @@ const (
 // Begin registers a transfer before its permission is asked for, so that no
 // revocation slips between. The caller must call [Transfer.End].
 func (ts *Transfers) Begin(id string, token tokens.ID, w http.ResponseWriter, r *http.Request) *Transfer {
-	t := &Transfer{ID: id, Token: token, owner: ts, rc: http.NewResponseController(w), began: time.Now()}
-	t.ctx, t.cancel = context.WithCancelCause(r.Context())
-	t.conn, _ = r.Context().Value(connKey{}).(*conn)
-	t.shared = r.ProtoMajor > 1
+	return ts.begin(r.Context(), &Transfer{ID: id, Token: token, rc: http.NewResponseController(w), shared: r.ProtoMajor > 1})
+}
+
+func (ts *Transfers) begin(ctx context.Context, t *Transfer) *Transfer {
+	t.owner, t.began = ts, time.Now()
+	t.ctx, t.cancel = context.WithCancelCause(ctx)
+	t.conn, _ = ctx.Value(connKey{}).(*conn)
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.all == nil {
@@ -127,6 +130,25 @@ func (ts *Transfers) Begin(id string, token tokens.ID, w http.ResponseWriter, r 
 	}
 	ts.all[t] = struct{}{}
 	return t
+}
+
+// Commit asks whether the gate may complete by itself an upload whose client is
+// not there, right before it does. With nil a revocation that comes before done
+// is called names it; after an error, [ErrNoLease] or tokens.ErrRevoked, nothing
+// may be sent.
+func (ts *Transfers) Commit(ctx context.Context, id string, g *tokens.Grant) (done func(), err error) {
+	t := ts.begin(ctx, &Transfer{ID: id, Token: g.ID})
+	if err = t.Permit(g); err == nil {
+		err = t.Commit()
+	}
+	if errors.Is(err, ErrCut) {
+		err = tokens.ErrRevoked
+	}
+	if err != nil {
+		t.End()
+		return nil, err
+	}
+	return t.End, nil
 }
 
 // Permit asks whether the transfer may run, once its grant is known, which

@@ -78,6 +78,52 @@ func TestCommit(t *testing.T) {
 	}
 }
 
+// What a gate completes by itself is named by a revocation that comes too late to
+// stop it, and does not begin after one.
+func TestCommitAlone(t *testing.T) {
+	var ts revocation.Transfers
+	grant := &tokens.Grant{ID: "tok_a", Operation: tokens.Put}
+	done, err := ts.Commit(t.Context(), "own", grant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stopped, late := ts.Cut(only("tok_a")); stopped != 0 || !slices.Equal(late, []string{"own"}) {
+		t.Errorf("Cut = %d, %v; want 0, [own]", stopped, late)
+	}
+	done()
+	if ts.Len() != 0 {
+		t.Errorf("%d transfers left", ts.Len())
+	}
+	for _, test := range []struct {
+		name string
+		gate revocation.Gate
+		want error
+	}{
+		{"revoked", &still{rules: revocation.NewRules([]*revocation.Rule{{ID: "rev_1", Token: "tok_a", Standing: true}})}, tokens.ErrRevoked},
+		{"without a lease", &still{rules: &revocation.Rules{}, expired: true}, revocation.ErrNoLease},
+	} {
+		ts := revocation.Transfers{Gate: test.gate}
+		if _, err := ts.Commit(t.Context(), "own", grant); !errors.Is(err, test.want) || ts.Len() != 0 {
+			t.Errorf("%s: Commit = %v, %d transfers left; want %v", test.name, err, ts.Len(), test.want)
+		}
+	}
+}
+
+// still is a gate of which nothing changes.
+type still struct {
+	rules   *revocation.Rules
+	expired bool
+}
+
+func (s *still) Rules() *revocation.Rules    { return s.rules }
+func (s *still) Await(context.Context) error { return revocation.ErrNoLease }
+func (s *still) Remaining() time.Duration {
+	if s.expired {
+		return 0
+	}
+	return time.Second
+}
+
 func TestCutAllIsAShutdown(t *testing.T) {
 	var ts revocation.Transfers
 	transfer := begin(&ts, "req_1", "tok_a")

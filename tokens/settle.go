@@ -12,6 +12,8 @@ type outcome string
 const (
 	commit outcome = "commit"
 	refund outcome = "refund"
+	// handBack is refund, but for a use that was charged.
+	handBack outcome = "return"
 	// endRequest ends a request of a use that may be resumed.
 	endRequest outcome = "end"
 	// keepReceipt adds the receipt of a use that has ended.

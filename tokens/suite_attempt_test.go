@@ -127,3 +127,31 @@ func testRecover(t *testing.T, b *backend) {
 		t.Errorf("of an unknown token: %v", err)
 	}
 }
+
+// A use that was charged stays so when somebody who does not find what it has
+// stored hands it back: that may have been moved since.
+func testRecoverCharged(t *testing.T, b *backend) {
+	ctx := t.Context()
+	s, other := b.store(t, tokens.Options{}), b.store(t, tokens.Options{})
+	for _, again := range []func(token tokens.Token, attempt string) (*tokens.Use, error){
+		func(token tokens.Token, attempt string) (*tokens.Use, error) {
+			return other.Recover(ctx, token.ID(), attempt)
+		},
+		func(token tokens.Token, attempt string) (*tokens.Use, error) {
+			return other.Redeem(ctx, token, tokens.Ask{Operation: tokens.Put, Attempt: attempt})
+		},
+	} {
+		token, _ := mintGrant(t, s, uploadGrant(1), time.Hour)
+		use, err := s.Redeem(ctx, token, tokens.Ask{Operation: tokens.Put})
+		if err != nil {
+			t.Fatal(err)
+		}
+		use.Commit(ctx)
+		found, err := again(token, use.Attempt())
+		if found == nil {
+			t.Fatal(err)
+		}
+		found.Refund(ctx)
+		wantUses(t, s, token, 1, 0)
+	}
+}

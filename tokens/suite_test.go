@@ -47,6 +47,7 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"an upload goes on", testAttempt},
 		{"an upload goes on after its token's end", testLateAttempt},
 		{"the use of a dead gate's upload", testRecover},
+		{"the charged use of a dead gate's upload", testRecoverCharged},
 		{"revoking", testRevoke},
 		{"refusals give the grant", testRefusalsGiveGrant},
 		{"tries at a passcode", testTries},

@@ -253,8 +253,10 @@ func (u *Use) Commit(ctx context.Context) {
 func (u *Use) Keep() { u.held = false }
 
 // Refund hands the use back. Call it only when not one byte of the object was
-// given out, and, for an upload, when S3 is known to have stored nothing. It
-// is remembered and repeated until Redis has acknowledged it.
+// given out, and, for an upload, when S3 is known to have stored nothing. The use
+// of an upload that an earlier request has begun comes back only if nobody has
+// charged it: what it has stored may have been moved since. It is remembered and
+// repeated until Redis has acknowledged it.
 func (u *Use) Refund(ctx context.Context) {
 	switch {
 	case u.meter != nil:
@@ -263,6 +265,8 @@ func (u *Use) Refund(ctx context.Context) {
 		u.held = false // nothing was reserved for it
 	case fault.On(fault.ReservationKept):
 		u.held = false
+	case u.ask.Attempt != "":
+		u.settle(ctx, handBack)
 	default:
 		u.settle(ctx, refund)
 	}

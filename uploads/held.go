@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -27,6 +28,9 @@ const (
 	noteTimeout = 5 * time.Second
 )
 
+// errWanted is an upload that is still held, and for which somebody waits.
+var errWanted = fmt.Errorf("%w: somebody waits for it", ErrTaken)
+
 // Held is an upload that one request holds. Its owner calls one of Done, Drop
 // and Release at its end, and then nothing more. It is for one goroutine, but for
 // Context. A nil Held is that of an upload that the journal need not know, and its
@@ -41,13 +45,16 @@ type Held struct {
 
 	unheard bool
 
+	mu   sync.Mutex
+	sure time.Time // when it was last known to be ours, by the local clock
+
 	now   time.Time // by Redis time, when it was taken
 	taken time.Time // by the local clock
 }
 
 // held holds an entry, from a moment by Redis time on.
 func (j *Journal) held(e Entry, fence int64, now time.Time) *Held {
-	h := &Held{Entry: e, journal: j, fence: fence, now: now, taken: time.Now()}
+	h := &Held{Entry: e, journal: j, fence: fence, now: now, taken: time.Now(), sure: time.Now()}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	h.kept.Go(h.keep)
 	return h
@@ -99,10 +106,15 @@ func (h *Held) keep() {
 		ctx, cancel := context.WithTimeout(h.ctx, noteTimeout)
 		status, err := h.run(ctx, h.journal.scripts.Read, h.journal.opts.holdLife, -1)
 		cancel()
-		if err == nil && status != "ok" {
+		switch {
+		case err != nil || status == "ok":
+			continue
+		case status == "wanted":
+			h.cancel(errWanted)
+		default:
 			h.cancel(ErrTaken)
-			return
 		}
+		return
 	}
 }
 
@@ -117,8 +129,43 @@ func (h *Held) run(ctx context.Context, run runFunc, life, resume time.Duration,
 		on = resume.Milliseconds()
 	}
 	args := append([]any{h.fence, life.Milliseconds(), on}, fields...)
+	asked := time.Now()
 	status, _, err := run(ctx, holdScript, string(h.Token), []string{entryKey(h.Token, h.Name)}, args...)
+	if err == nil && (status == "ok" || status == "wanted") {
+		h.mu.Lock()
+		h.sure = asked
+		h.mu.Unlock()
+	}
 	return status, err
+}
+
+// Mine is nil while the upload is its owner's, as far as sweepers go: they let an
+// owner alone that was heard of lately, so Redis is asked only if it was not, as by
+// a process that was stopped for long. Errors: those of note.
+func (h *Held) Mine(ctx context.Context) error {
+	if h == nil || h.fence == 0 {
+		return nil
+	}
+	if cause := context.Cause(h.ctx); errors.Is(cause, ErrTaken) && !errors.Is(cause, errWanted) {
+		return ErrTaken
+	}
+	h.mu.Lock()
+	sure := h.sure
+	h.mu.Unlock()
+	// One of the clocks may stand still while the machine sleeps.
+	if max(time.Since(sure), time.Now().Round(0).Sub(sure.Round(0))) < h.journal.opts.Grace/2 {
+		return nil
+	}
+	return h.note(ctx, h.journal.opts.holdLife, -1)
+}
+
+// Abandon notes that the upload will not be stored. With nil its use may be handed
+// back; else whoever has taken the upload over ends the use. Errors: those of note.
+func (h *Held) Abandon(ctx context.Context) error {
+	if h != nil && h.State == Completing {
+		return h.Resume(ctx)
+	}
+	return h.Mine(ctx)
 }
 
 // note notes fields so that they are not lost. Errors: [ErrTaken], [ErrJournal].
@@ -210,7 +257,10 @@ func (h *Held) Drop(ctx context.Context) {
 		return
 	}
 	h.end(ctx, func(ctx context.Context) error {
-		_, _, err := h.journal.scripts.Write(ctx, dropScript, string(h.Token), []string{entryKey(h.Token, h.Name)}, h.fence)
+		status, _, err := h.journal.scripts.Write(ctx, dropScript, string(h.Token), []string{entryKey(h.Token, h.Name)}, h.fence)
+		if err == nil && status == "ok" {
+			h.journal.agenda.Remove(ctx, agendaMember(h.Token, h.Name))
+		}
 		return err
 	})
 }

@@ -42,6 +42,9 @@ const (
 	takeTry  = 100 * time.Millisecond
 )
 
+// agendaMember is what stands on the agenda for an upload.
+func agendaMember(id tokens.ID, name string) string { return string(id) + "/" + name }
+
 func entryKey(id tokens.ID, name string) string { return "s3g:{" + string(id) + "}:u:" + name }
 
 // State is how far an upload has come.
@@ -71,6 +74,9 @@ type Entry struct {
 	Overwrite bool
 	// Size is that of the object in bytes, less than 0 while it is not known.
 	Size int64
+	// Part is the size in bytes of each of its parts but the last; 0 for one that
+	// ends with its request.
+	Part int64
 	// Header describes the object to be; only uploads that can be resumed need
 	// it.
 	Header http.Header
@@ -168,7 +174,7 @@ func (j *Journal) Begin(ctx context.Context, e Entry, resumable bool) (*Held, er
 		first = min(first, unheardLife)
 	}
 	// The list comes first: what is on it and not in the journal is harmless.
-	if err := j.agenda.Add(ctx, j.opts.holdLife+first, string(e.Token)+"/"+e.Name); err != nil {
+	if err := j.agenda.Add(ctx, j.opts.holdLife+first, agendaMember(e.Token, e.Name)); err != nil {
 		return nil, unreachable(err)
 	}
 	on := any("")
@@ -176,7 +182,7 @@ func (j *Journal) Begin(ctx context.Context, e Entry, resumable bool) (*Held, er
 		on = j.opts.Resume.Milliseconds()
 	}
 	args := []any{j.opts.holdLife.Milliseconds(), entryLife.Milliseconds(), on,
-		"s", string(Uploading), "a", e.Attempt, "b", e.Bucket, "k", e.Key, "z", e.Size, "r", flag(e.Overwrite), "h", encodeHeader(e.Header)}
+		"s", string(Uploading), "a", e.Attempt, "b", e.Bucket, "k", e.Key, "z", e.Size, "q", e.Part, "r", flag(e.Overwrite), "h", encodeHeader(e.Header)}
 	_, r, err := j.scripts.Write(ctx, beginScript, string(e.Token), []string{entryKey(e.Token, e.Name)}, args...)
 	if err != nil {
 		return nil, unreachable(err)
@@ -194,7 +200,7 @@ func (j *Journal) Begin(ctx context.Context, e Entry, resumable bool) (*Held, er
 func (j *Journal) Take(ctx context.Context, id tokens.ID, name string) (*Held, error) {
 	who := rand.Text()
 	for deadline := time.Now().Add(j.opts.takeWait); ; {
-		h, _, err := j.take(ctx, id, name, who, "")
+		h, _, err := j.take(ctx, id, name, who, "", false)
 		if err == nil && (h.State == Dropped || !h.now.Before(h.Expires)) {
 			h.leave(ctx)
 			return nil, ErrGone
@@ -211,10 +217,10 @@ func (j *Journal) Take(ctx context.Context, id tokens.ID, name string) (*Held, e
 }
 
 // take runs take.lua; of an upload that may be taken later it returns after how
-// long, and nil.
-func (j *Journal) take(ctx context.Context, id tokens.ID, name, who string, grace any) (h *Held, later time.Duration, err error) {
+// long, and nil. With ended it does not matter that a client may go on with it.
+func (j *Journal) take(ctx context.Context, id tokens.ID, name, who string, grace any, ended bool) (h *Held, later time.Duration, err error) {
 	status, r, err := j.scripts.Write(ctx, takeScript, string(id), []string{entryKey(id, name)},
-		j.opts.holdLife.Milliseconds(), entryLife.Milliseconds(), who, grace)
+		j.opts.holdLife.Milliseconds(), entryLife.Milliseconds(), who, grace, flag(ended))
 	if err != nil {
 		return nil, 0, unreachable(err)
 	}
@@ -243,8 +249,9 @@ func readEntry(id tokens.ID, name string, f map[string]string) Entry {
 	if err != nil {
 		size = -1
 	}
+	part, _ := strconv.ParseInt(f["q"], 10, 64)
 	return Entry{
-		Token: id, Name: name, Attempt: f["a"], Bucket: f["b"], Key: f["k"], Overwrite: f["r"] == "1", Size: size,
+		Token: id, Name: name, Attempt: f["a"], Bucket: f["b"], Key: f["k"], Overwrite: f["r"] == "1", Size: size, Part: part,
 		Header: decodeHeader(f["h"]), Expires: readTime(f["x"]), Began: readTime(f["c"]), left: readTime(f["y"]),
 		State: State(f["s"]), Multipart: f["m"] == "1", UploadID: f["i"], Stray: f["l"] == "1", Parts: f["p"],
 		Result: decodeHeader(f["j"]),

@@ -213,3 +213,45 @@ func TestNotInTheJournal(t *testing.T) {
 	h.Drop(ctx)
 	h.Release(ctx)
 }
+
+// The owner of an upload learns that a sweeper has it when it was not heard of for
+// long, and asks nobody otherwise.
+func TestMine(t *testing.T) {
+	rdb := connect(t, s3gatetest.Redis(t))
+	for _, test := range []struct {
+		grace time.Duration
+		want  error
+	}{{time.Nanosecond, uploads.ErrTaken}, {time.Hour, nil}} {
+		h := begin(t, uploads.New(rdb, uploads.Options{Grace: test.grace}), entry(), false)
+		if err := errors.Join(h.Mine(t.Context()), h.Abandon(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		rdb.HSet(t.Context(), uploads.EntryKey(h.Token, h.Name), "f", 99)
+		if err := h.Mine(t.Context()); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", test.grace, err, test.want)
+		}
+		h.Die()
+	}
+}
+
+// An upload that was completing goes on being that for a sweeper until its owner has
+// noted that it comes to nothing.
+func TestAbandon(t *testing.T) {
+	rdb := connect(t, s3gatetest.Redis(t))
+	h := begin(t, uploads.New(rdb, uploads.Options{}), entry(), false)
+	if err := errors.Join(h.Completing(t.Context(), nil), h.Abandon(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	key := uploads.EntryKey(h.Token, h.Name)
+	if state := rdb.HGet(t.Context(), key, "s").Val(); state != "uploading" {
+		t.Errorf("the journal says %q", state)
+	}
+	rdb.HSet(t.Context(), key, "f", 99)
+	if err := h.Completing(t.Context(), nil); !errors.Is(err, uploads.ErrTaken) {
+		t.Fatal(err)
+	}
+	if err := h.Abandon(t.Context()); !errors.Is(err, uploads.ErrTaken) {
+		t.Errorf("of another's upload: %v", err)
+	}
+	h.Die()
+}

@@ -18,6 +18,9 @@ type Object struct {
 	Mark string
 	// Overwrite permits to replace one that exists.
 	Overwrite bool
+	// Check says that the store does not heed [Object.Condition]: then that is not
+	// sent, and whether an object is there is asked right before the end.
+	Check bool
 	// Agent is as in [s3client.Request].
 	Agent string
 }
@@ -63,10 +66,28 @@ func (o *Object) Resolve(ctx context.Context, up Upstream, cause error, failed b
 // Condition is the header that keeps the object from replacing another one
 // (RFC 9110, section 13.1.2); nil if it may.
 func (o *Object) Condition() http.Header {
-	if o.Overwrite {
+	if o.Overwrite || o.Check {
 		return nil
 	}
 	return http.Header{"If-None-Match": {"*"}}
+}
+
+// absent returns [ErrExists] if an object is there. What is neither there nor
+// absent is an error.
+func (o *Object) absent(ctx context.Context, up Upstream) error {
+	resp, err := up.Do(ctx, &s3client.Request{Method: http.MethodHead, Key: o.Key, Agent: o.Agent})
+	if err != nil {
+		return err
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		resp.Body.Close()
+		return ErrExists
+	case http.StatusNotFound:
+		resp.Body.Close()
+		return nil
+	}
+	return s3client.ReadError(resp)
 }
 
 // completeTimeout bounds all tries to complete an upload. S3 needs minutes for
@@ -80,6 +101,11 @@ const completeTimeout = 15 * time.Minute
 func (o *Object) Complete(ctx context.Context, up Upstream, u *s3client.Upload, parts []s3client.Part, retry Retry) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
 	defer cancel()
+	if o.Check && !o.Overwrite {
+		if err := o.absent(ctx, up); err != nil {
+			return nil, err
+		}
+	}
 	// S3 says that it failed and may be wrong; or nobody knows what it says.
 	var doubt, lost bool
 	var stored http.Header

@@ -35,8 +35,16 @@ type Sweeper struct {
 	// Recover gives back the use of an upload; [tokens.Store.Recover] is one.
 	// Required.
 	Recover func(ctx context.Context, id tokens.ID, attempt string) (*tokens.Use, error)
-	// Permits says whether an upload may be completed; nil permits all.
+	// Permits says whether what a grant permits may be done. An upload for which it
+	// says [tokens.ErrRevoked] is not waited for. Nil permits all.
 	Permits func(*tokens.Grant) error
+	// Commit asks for the last time whether an upload may be completed, which has
+	// the ID for whoever revokes it from now on; done is called after that. An error
+	// other than [tokens.ErrRevoked] means not now. Nil permits all.
+	Commit func(ctx context.Context, id string, g *tokens.Grant) (done func(), err error)
+	// Check are the aliases of buckets whose store does not heed a condition; see
+	// [Object].
+	Check map[string]bool
 	// Ended is told of each use that has ended; nil hears nothing. It must not
 	// block.
 	Ended func(tokens.Receipt)
@@ -88,7 +96,7 @@ func (s *Sweeper) look(ctx context.Context, member string) bool {
 		j.agenda.Remove(ctx, member)
 		return false
 	}
-	h, later, err := j.take(ctx, id, name, "sweeper", j.opts.Grace.Milliseconds())
+	h, later, err := s.take(ctx, id, name)
 	switch {
 	case errors.Is(err, ErrGone):
 		j.agenda.Remove(ctx, member)
@@ -96,19 +104,44 @@ func (s *Sweeper) look(ctx context.Context, member string) bool {
 	case err != nil:
 		return false
 	case h == nil:
-		_ = j.agenda.Add(ctx, later, member)
+		_ = j.agenda.Add(ctx, min(later, j.opts.Grace), member)
 		return false
 	}
 	state := h.State
-	if err := s.end(ctx, h); err != nil {
+	err = s.end(ctx, h)
+	if errors.Is(err, errGoesOn) {
+		_ = h.Resume(ctx)
+		h.leave(ctx)
+		return false
+	}
+	if err != nil {
 		s.log(slog.LevelWarn, h, "upload cannot be ended", "state", string(state), "err", err)
 		h.leave(ctx)
 		return false
 	}
 	h.Stray = false
 	h.Drop(ctx)
-	j.agenda.Remove(ctx, member)
 	return true
+}
+
+// take takes an upload that is due; see [Journal.take]. One that a client may go on
+// with is due early when its token does not permit that any more.
+func (s *Sweeper) take(ctx context.Context, id tokens.ID, name string) (h *Held, later time.Duration, err error) {
+	grace := s.Journal.opts.Grace
+	h, later, err = s.Journal.take(ctx, id, name, "sweeper", grace.Milliseconds(), false)
+	if later > grace && s.revoked(ctx, id) {
+		h, later, err = s.Journal.take(ctx, id, name, "sweeper", grace.Milliseconds(), true)
+	}
+	return h, later, err
+}
+
+// revoked reports whether a token was revoked, or forgotten.
+func (s *Sweeper) revoked(ctx context.Context, id tokens.ID) bool {
+	use, err := s.Recover(ctx, id, "")
+	if use == nil || errors.Is(err, tokens.ErrRevoked) {
+		return errors.Is(err, tokens.ErrRevoked) || errors.Is(err, tokens.ErrUnknown)
+	}
+	return s.Permits != nil && errors.Is(s.Permits(&use.Grant), tokens.ErrRevoked)
 }
 
 func (s *Sweeper) log(level slog.Level, h *Held, what string, attrs ...any) {
@@ -129,7 +162,7 @@ func (s *Sweeper) end(ctx context.Context, h *Held) error {
 		return err
 	}
 	if h.Stray || h.Multipart && h.UploadID == "" {
-		if err := s.dropStrays(ctx, up, &h.Entry); err != nil {
+		if err := s.dropStrays(ctx, up, h); err != nil {
 			return err
 		}
 	}
@@ -157,16 +190,64 @@ func (s *Sweeper) conclude(ctx context.Context, up Upstream, h *Held) (http.Head
 	case h.State == Uploading && h.Multipart:
 		return nil, s.abort(ctx, up, h)
 	}
-	use, err := s.Recover(ctx, h.Token, h.Attempt)
-	if errors.Is(err, tokens.ErrUnproven) {
-		return nil, err
-	}
-	permitted := use != nil && !errors.Is(err, tokens.ErrRevoked) && (s.Permits == nil || s.Permits(&use.Grant) == nil)
-	stored, err := h.Settle(ctx, up, permitted, s.Retry)
-	if err != nil || stored != nil {
+	refused := false
+	stored, err := h.Settle(ctx, up, func(parts []s3client.Part) (stored http.Header, err error) {
+		stored, err = s.complete(ctx, up, h, parts)
+		refused = stored == nil && err == nil
 		return stored, err
+	})
+	switch {
+	case err != nil || stored != nil:
+		return stored, err
+	case !refused && h.now.Before(h.Expires) && !s.revoked(ctx, h.Token):
+		return nil, errGoesOn
 	}
 	return nil, s.abort(ctx, up, h)
+}
+
+// errGoesOn is an upload that was about to be stored, was not, and with which its
+// client may go on.
+var errGoesOn = errors.New("upload may be gone on with")
+
+// complete completes an upload of which all parts are there, if that is permitted.
+// Without headers and an error it is not, or S3 refuses it for good.
+func (s *Sweeper) complete(ctx context.Context, up Upstream, h *Held, parts []s3client.Part) (http.Header, error) {
+	use, err := s.Recover(ctx, h.Token, h.Attempt)
+	switch {
+	case errors.Is(err, tokens.ErrUnproven):
+		return nil, err
+	case use == nil, errors.Is(err, tokens.ErrRevoked):
+		return nil, nil
+	}
+	// A use that came back may be somebody else's by now.
+	if err := use.Stay(ctx); err != nil {
+		return nil, unless(err, tokens.ErrInUse)
+	}
+	o := h.Object()
+	o.Check = s.Check[h.Bucket]
+	if s.Commit != nil {
+		done, err := s.Commit(ctx, "upl_"+o.Mark, &use.Grant)
+		if err != nil {
+			return nil, unless(err, tokens.ErrRevoked)
+		}
+		defer done()
+	}
+	stored, err := o.Complete(ctx, up, h.Upload(), parts, s.Retry)
+	var answered *s3client.Error
+	switch {
+	case errors.Is(err, ErrUnknown):
+	case errors.Is(err, ErrExists), errors.As(err, &answered) && answered.Status < 500 && answered.Status != http.StatusOK:
+		return nil, nil
+	}
+	return stored, err
+}
+
+// unless is err, or nil if it is that one.
+func unless(err, one error) error {
+	if errors.Is(err, one) {
+		return nil
+	}
+	return err
 }
 
 func (s *Sweeper) abort(ctx context.Context, up Upstream, h *Held) error {
@@ -178,10 +259,11 @@ func (s *Sweeper) abort(ctx context.Context, up Upstream, h *Held) error {
 
 // Settle finds out what became of an upload that somebody else may have
 // completed. It returns the headers of the object if it was stored. If it was not,
-// and all its parts are still there, they are completed, if that is permitted. With
-// neither an error nor headers the upload has come to nothing, and S3 will not
-// store it any more, but for parts that are still there: those are to be aborted.
-func (e *Entry) Settle(ctx context.Context, up Upstream, permitted bool, retry Retry) (http.Header, error) {
+// and all its parts are still there, complete is called to do that, unless it is
+// nil, and returns what Settle then does. With neither an error nor headers the
+// upload has come to nothing, and S3 will not store it any more, but for parts that
+// are still there: those are to be aborted.
+func (e *Entry) Settle(ctx context.Context, up Upstream, complete func([]s3client.Part) (http.Header, error)) (http.Header, error) {
 	o := e.Object()
 	stored, err := o.Find(ctx, up)
 	if err != nil || stored != nil || e.UploadID == "" {
@@ -194,21 +276,21 @@ func (e *Entry) Settle(ctx context.Context, up Upstream, permitted bool, retry R
 		return o.Find(ctx, up)
 	case err != nil:
 		return nil, err
-	case !permitted || e.State != Completing || Fingerprint(parts) != e.Parts:
+	case complete == nil || e.State != Completing || Fingerprint(parts) != e.Parts:
 		return nil, nil
 	}
-	stored, err = o.Complete(ctx, up, e.Upload(), parts, retry)
-	var answered *s3client.Error
-	if errors.As(err, &answered) && !errors.Is(err, ErrUnknown) && answered.Status < 500 && answered.Status != http.StatusOK {
-		return nil, nil // S3 refuses it for good
-	}
-	return stored, err
+	return complete(parts)
 }
+
+// errYoung is a multipart upload that may be another gate's, which is about to send
+// the first part.
+var errYoung = errors.New("an upload without parts was begun lately")
 
 // dropStrays aborts multipart uploads of which nobody has heard the ID: those of
 // the key that began while this one did, and of which no part has come in all the
 // time since. Another gate's would have parts by now.
-func (s *Sweeper) dropStrays(ctx context.Context, up Upstream, e *Entry) error {
+func (s *Sweeper) dropStrays(ctx context.Context, up Upstream, h *Held) error {
+	e := &h.Entry
 	resp, err := up.Do(ctx, s3client.NewListUploadsRequest(e.Key, string(e.Token)))
 	if err != nil {
 		return err
@@ -224,6 +306,9 @@ func (s *Sweeper) dropStrays(ctx context.Context, up Upstream, e *Entry) error {
 		u.Agent = string(e.Token)
 		parts, err := Parts(ctx, up, &u.Upload)
 		if err == nil && len(parts) == 0 {
+			if u.Initiated.After(h.now.Add(-s.Journal.opts.Grace)) {
+				return errYoung
+			}
 			err = Abort(ctx, up, &u.Upload, s.Retry)
 		}
 		if err != nil && !gone(err) {

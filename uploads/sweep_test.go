@@ -187,6 +187,16 @@ func (w *world) uploads() []string {
 	return ids
 }
 
+// recover is the use of an upload for whoever ends it.
+func (w *world) recover(u *lostUpload) *tokens.Use {
+	w.t.Helper()
+	use, _ := w.store.Recover(w.t.Context(), u.Token, u.Attempt)
+	if use == nil {
+		w.t.Fatal("no use")
+	}
+	return use
+}
+
 // state is "used", "free" or "held": what the use of an upload has become.
 func (w *world) state(u *lostUpload) string {
 	w.t.Helper()
@@ -247,6 +257,14 @@ func TestSweep(t *testing.T) {
 				w.must(up.CompleteRequest(parts, nil))
 				w.must(&s3client.Request{Method: "DELETE", Key: key})
 			}},
+		{name: "charged, and the object moved since", after: hour, want: "used",
+			before: func(w *world, u *lostUpload) { w.recover(u).Commit(w.t.Context()) }},
+		{name: "handed back before Complete", after: hour, want: "free",
+			before: func(w *world, u *lostUpload) {
+				_, parts := w.multipart(u)
+				w.completing(u, parts)
+				w.recover(u).Refund(w.t.Context())
+			}},
 		{name: "an object came before Complete", after: hour, want: "free",
 			before: func(w *world, u *lostUpload) {
 				_, parts := w.multipart(u)
@@ -288,6 +306,14 @@ func TestSweep(t *testing.T) {
 			}},
 		{name: "a client may go on", resumable: true, after: hour, want: "held", left: 1,
 			before: func(w *world, u *lostUpload) { w.multipart(u) }},
+		{name: "a client might go on, and the token was revoked", resumable: true, after: hour, want: "free",
+			before: func(w *world, u *lostUpload) {
+				w.multipart(u)
+				w.put((&uploads.Temp{Prefix: ".tmp/", Entry: &u.Entry}).Key(3, 1), "")
+				if err := w.store.Revoke(w.t.Context(), u.Token, "a", "r"); err != nil {
+					w.t.Fatal(err)
+				}
+			}},
 		{name: "no client went on", resumable: true, after: 25 * hour, want: "free",
 			before: func(w *world, u *lostUpload) {
 				w.multipart(u)
@@ -362,6 +388,156 @@ func TestSweepWaitsForS3(t *testing.T) {
 	w.elapse(24 * time.Hour)
 	if n := w.sweeper.Sweep(t.Context()); n != 1 || w.state(u) != "used" {
 		t.Errorf("%d ended, the use is %s", n, w.state(u))
+	}
+}
+
+// What a client was told that S3 has of an upload stays there when the request was
+// lost that should have stored it: the client may go on.
+func TestSweepKeepsWhatWasAcknowledged(t *testing.T) {
+	w := newWorld(t)
+	u := w.begin(true)
+	tail := (&uploads.Temp{Prefix: ".tmp/", Entry: &u.Entry}).Key(0, 1)
+	w.put(tail, "")
+	w.completing(u, nil)
+	u.Die()
+	w.elapse(time.Hour)
+	if n := w.sweeper.Sweep(t.Context()); n != 0 || w.state(u) != "held" {
+		t.Errorf("%d ended, the use is %s", n, w.state(u))
+	}
+	w.must(&s3client.Request{Method: "HEAD", Key: tail})
+	h, err := w.journal.Take(t.Context(), u.Token, u.Name)
+	if err != nil || h.State != uploads.Uploading {
+		t.Fatalf("taking it: %v, %v", h, err)
+	}
+	h.Release(t.Context())
+	w.elapse(25 * time.Hour)
+	if n := w.sweeper.Sweep(t.Context()); n != 1 || w.state(u) != "free" {
+		t.Errorf("at the end: %d ended, the use is %s", n, w.state(u))
+	}
+}
+
+// Whether an upload may be completed is asked right before, so that a revocation
+// comes before that or finds it; while nobody can say, the upload waits.
+func TestSweepAsksLast(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer error
+		want   string // what the use has become
+	}{
+		{"yes", nil, "used"},
+		{"no", tokens.ErrRevoked, "free"},
+		{"nobody knows", tokens.ErrUnproven, "held"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			u := w.begin(false)
+			_, parts := w.multipart(u)
+			w.completing(u, parts)
+			u.Die()
+			var story []string
+			w.sweeper.Commit = func(_ context.Context, id string, g *tokens.Grant) (func(), error) {
+				if id == "" || g.ID != u.Token {
+					t.Errorf("asked for %q, %q", id, g.ID)
+				}
+				story = append(story, "asked")
+				return func() { story = append(story, "done") }, test.answer
+			}
+			w.bucket.hook = func(r *s3client.Request, send func() (*http.Response, error)) (*http.Response, error) {
+				story = append(story, r.Method)
+				return send()
+			}
+			w.elapse(time.Hour)
+			w.sweeper.Sweep(t.Context())
+			if got := w.state(u); got != test.want {
+				t.Errorf("the use is %s, want %s", got, test.want)
+			}
+			if text := strings.Join(story, " "); test.answer == nil && !strings.Contains(text, "asked POST done") || strings.Count(text, "asked") != 1 {
+				t.Error(text)
+			}
+			w.bucket.hook = nil
+			if left := len(w.uploads()); (left == 1) != (test.want == "held") {
+				t.Errorf("%d multipart uploads left", left)
+			}
+		})
+	}
+}
+
+// Where the store does not heed a condition the sweeper looks by itself, and does
+// not replace what is there.
+func TestSweepChecks(t *testing.T) {
+	for _, there := range []bool{false, true} {
+		w := newWorld(t)
+		u := w.begin(false)
+		_, parts := w.multipart(u)
+		w.completing(u, parts)
+		u.Die()
+		if there {
+			w.put(key, "another")
+		}
+		w.sweeper.Check = map[string]bool{"docs": true}
+		w.bucket.hook = func(r *s3client.Request, send func() (*http.Response, error)) (*http.Response, error) {
+			if r.Header.Get("If-None-Match") != "" {
+				t.Error("sent a condition")
+				r.Header.Del("If-None-Match")
+			}
+			return send()
+		}
+		w.elapse(time.Hour)
+		w.sweeper.Sweep(t.Context())
+		mark, want := u.use.Mark(), "used"
+		if there {
+			mark, want = "another", "free"
+		}
+		if got := w.must(&s3client.Request{Method: "HEAD", Key: key}).Header.Get(uploads.UseMark); got != mark || w.state(u) != want {
+			t.Errorf("there %v: the object is %q, the use %s", there, got, w.state(u))
+		}
+	}
+}
+
+// A multipart upload that another request has just begun, and of which no part has
+// come yet, is not taken for a stray one.
+func TestSweepLeavesTheYoung(t *testing.T) {
+	w := newWorld(t)
+	u := w.begin(true)
+	if err := u.Creating(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	u.Unheard()
+	u.Release(t.Context())
+	w.create(u)
+	w.elapse(3 * time.Minute)
+	if n := w.sweeper.Sweep(t.Context()); n != 0 || len(w.uploads()) != 1 {
+		t.Errorf("%d ended, left %q", n, w.uploads())
+	}
+	w.elapse(15 * time.Minute)
+	if n := w.sweeper.Sweep(t.Context()); n != 1 || len(w.uploads()) != 0 {
+		t.Errorf("%d ended, left %q", n, w.uploads())
+	}
+}
+
+// An upload that no sweeper can end is forgotten some day.
+func TestSweepDoesNotKeepAnEntry(t *testing.T) {
+	w := newWorld(t)
+	u := w.begin(false)
+	u.Die()
+	w.sweeper.Buckets = nil
+	w.rdb.PExpire(t.Context(), uploads.EntryKey(u.Token, u.Name), time.Hour)
+	w.elapse(time.Hour - time.Minute)
+	if n := w.sweeper.Sweep(t.Context()); n != 0 {
+		t.Fatalf("%d ended", n)
+	}
+	if left := w.rdb.PTTL(t.Context(), uploads.EntryKey(u.Token, u.Name)).Val(); left > time.Hour {
+		t.Errorf("it is kept for %s more", left)
+	}
+}
+
+// An upload that has ended is not on the agenda any more.
+func TestDropClearsTheAgenda(t *testing.T) {
+	w := newWorld(t)
+	u := w.begin(false)
+	u.Drop(t.Context())
+	if left, err := w.rdb.ZRange(t.Context(), uploads.AgendaKey, 0, -1).Result(); err != nil || len(left) > 0 {
+		t.Errorf("left %q, %v", left, err)
 	}
 }
 

@@ -15,6 +15,8 @@ type ConfirmPage struct {
 	File *File
 	// Folder is set when the link shows a folder, rather than gives a file.
 	Folder bool
+	// Upload is set when the link takes files.
+	Upload bool
 	// Left is how many downloads are left; 0 leaves that out.
 	Left int64
 	// Until is when the link ends.
@@ -68,19 +70,23 @@ type confirmView struct {
 // "challenge", "gesture" and "digits".
 func Confirm(p ConfirmPage) Document {
 	f := newFrame(p.Contact, confirmJS)
+	f.forms = true
 	until := p.Until.UTC()
 	v := confirmView{
 		frame: f, ConfirmPage: p, Contact: p.Contact, Heading: "This file needs a passcode", Digits: spell(p.Digits),
 		Until: until.Format(time.RFC3339), UntilText: until.Format("2 January 2006, 15:04 UTC"),
 	}
-	if p.Folder {
+	switch {
+	case p.Folder:
 		v.Heading = "This folder needs a passcode"
+	case p.Upload:
+		v.Heading = "This link needs a passcode"
 	}
 	if p.File != nil {
 		v.Heading, v.Known, v.Type = p.File.Name, true, p.File.Type
 		v.Readable, v.Exact = readable(p.File.Size)
 	}
-	return f.document(confirmTemplate, v, true)
+	return f.document(confirmTemplate, v)
 }
 
 // Gesture is what the script of the confirm page answers to a challenge: its

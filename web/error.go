@@ -26,5 +26,5 @@ func Error(p ErrorPage) Document {
 	return f.document(errorTemplate, struct {
 		frame
 		Title, Message, Status, Request string
-	}{f, p.Title, p.Message, p.Status, p.Request}, false)
+	}{f, p.Title, p.Message, p.Status, p.Request})
 }

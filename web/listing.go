@@ -65,7 +65,7 @@ func Listing(p ListingPage) Document {
 	for _, file := range p.Files {
 		v.Rows = append(v.Rows, file.row())
 	}
-	return f.document(listingTemplate, v, false)
+	return f.document(listingTemplate, v)
 }
 
 // sharedFolder stands for the name of the folder that is shared.

@@ -41,6 +41,8 @@ type frame struct {
 	Script  template.JS // empty for a page without one
 	Contact string
 	Wide    bool // for a page that is a list and not a card
+
+	forms, connects bool // forms may be sent, and the script may ask, this origin only
 }
 
 func newFrame(contact, script string) frame {
@@ -54,23 +56,26 @@ func parse(page string) *template.Template {
 
 // document executes a page. The templates are fixed and the tests run them
 // whole, so it does not fail.
-func (f *frame) document(t *template.Template, data any, forms bool) Document {
+func (f *frame) document(t *template.Template, data any) Document {
 	var b bytes.Buffer
 	if err := t.Execute(&b, data); err != nil {
 		panic(err)
 	}
-	return Document{b.Bytes(), f.policy(forms)}
+	return Document{b.Bytes(), f.policy()}
 }
 
 // policy allows what the page has and nothing else (Content Security Policy
 // Level 3). The only image is the empty icon of the layout, which keeps
 // browsers from asking the gate for /favicon.ico.
-func (f *frame) policy(forms bool) string {
+func (f *frame) policy() string {
 	p := "default-src 'none'; img-src data:; style-src 'nonce-" + f.Nonce + "'"
 	if f.Script != "" {
 		p += "; script-src 'nonce-" + f.Nonce + "'"
 	}
-	if forms {
+	if f.connects {
+		p += "; connect-src 'self'"
+	}
+	if f.forms {
 		p += "; form-action 'self'"
 	} else {
 		p += "; form-action 'none'"

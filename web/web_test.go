@@ -26,8 +26,14 @@ func pages() map[string]web.Document {
 	list := web.ListingPage{Above: []web.Link{{Href: "../../"}, {Name: hostile, Href: "../"}}, Name: hostile, Folders: []web.Link{link},
 		Files: []web.ListedFile{{Link: link, Size: 1234567, Changed: full.Until}, {Link: web.Link{Href: "./"}}},
 		First: "./", Next: "./?after=" + hostile, Contact: hostile}
+	upload := web.UploadPage{Link: hostile, Many: true, Limited: true, Left: 3, MaxBytes: 1234567, Types: []string{"image/*", hostile},
+		Passcode: true, Until: full.Until, Contact: hostile}
+	summed := upload
+	summed.Checksum = hostile
 	return map[string]web.Document{
-		"listing": web.Listing(list), "empty": web.Listing(web.ListingPage{}),
+		"upload": web.Upload(upload), "upload of one": web.Upload(web.UploadPage{}), "upload with a checksum": web.Upload(summed),
+		"upload, passcode": web.Confirm(web.ConfirmPage{Upload: true, Passcode: true}),
+		"listing":          web.Listing(list), "empty": web.Listing(web.ListingPage{}),
 		"confirm": web.Confirm(full), "again": web.Confirm(again), "passcode": web.Confirm(code), "wrong": web.Confirm(wrong),
 		"bare":  web.Confirm(web.ConfirmPage{}),
 		"error": web.Error(web.ErrorPage{Title: hostile, Message: hostile, Status: hostile, Request: hostile, Contact: hostile}),
@@ -83,8 +89,11 @@ func TestPages(t *testing.T) {
 				}
 			}
 			wantScripts := 1
-			if count["form"] == 0 {
+			if count["form"] == 0 && count["template"] == 0 {
 				wantScripts = 0
+			}
+			if strings.Contains(doc.Policy, "connect-src 'self'") != (count["template"] == 1) || strings.Contains(doc.Policy, "connect-src 'self' ") {
+				t.Errorf("policy %q with %d scripts that send", doc.Policy, count["template"])
 			}
 			if count["title"] != 1 || count["main"] != 1 || count["h1"] != 1 || count["style"] != 1 || count["script"] != wantScripts {
 				t.Errorf("elements: %v", count)
@@ -111,6 +120,33 @@ func TestConfirmSays(t *testing.T) {
 	code := string(all["passcode"].HTML)
 	if strings.Contains(code, "challenge\"") || strings.Contains(code, "digits\"") || strings.Contains(code, "Size") || !strings.Contains(code, `type="password"`) {
 		t.Errorf("the page that asks for a passcode:\n%s", code)
+	}
+}
+
+// The page for uploads says what the link takes, and how a program uploads.
+func TestUploadSays(t *testing.T) {
+	all := pages()
+	for name, wants := range map[string][]string{
+		"upload": {"Upload files", "1.2 MB", "1,234,567 bytes", "any image", `<dd id="left">3</dd>`, "4 March 2026, 04:06 UTC", `data-left="3"`, " multiple ",
+			"curl -u :PASSCODE -T FILE 'LINK'", "a slash at its end", "up to the question mark", `accept="image/*,`},
+		"upload of one":          {"Upload a file", "curl -T FILE 'LINK'", `data-max="0"`},
+		"upload with a checksum": {"curl -u :PASSCODE -H 'CHECKSUM' -T FILE 'LINK'", "only uploads with a checksum"},
+		"upload, passcode":       {"This link needs a passcode", "Open</button>"},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(string(all[name].HTML), want) {
+				t.Errorf("%s: no %q in\n%s", name, want, all[name].HTML)
+			}
+		}
+	}
+	one := string(all["upload of one"].HTML)
+	for _, not := range []string{"multiple>", "data-left=", "data-many ", "Largest", "Types", " left</dt>", "accept=", "PASSCODE"} {
+		if strings.Contains(one, not) {
+			t.Errorf("%q in\n%s", not, one)
+		}
+	}
+	if page := string(all["upload with a checksum"].HTML); strings.Contains(page, "<input") || strings.Contains(page, "noscript") {
+		t.Errorf("takes files all the same:\n%s", page)
 	}
 }
 

@@ -30,6 +30,7 @@ type chrome struct {
 
 	mu       sync.Mutex
 	requests []string // what the page asked for
+	offsets  []string // where the pieces of uploads began
 }
 
 // newChrome starts a browser with a profile of its own.
@@ -75,6 +76,9 @@ func (c *chrome) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		c.requests = append(c.requests, e.Request.URL)
+		if e.Request.Method == "PATCH" {
+			c.offsets = append(c.offsets, fmt.Sprint(e.Request.Headers["Upload-Offset"]))
+		}
 	case *browser.EventDownloadWillBegin:
 		c.done <- e.SuggestedFilename
 	case *browser.EventDownloadProgress:
@@ -120,8 +124,12 @@ func (c *chrome) open(link string) (text string) {
 	return c.text()
 }
 
-// text is what the page shows.
-func (c *chrome) text() string { return ask(c, chromedp.Text(chromedp.CSS("body"))) }
+// text is what the page shows. It is asked for at once, since a node that is waited
+// for may be gone when it is read.
+func (c *chrome) text() string {
+	c.t.Helper()
+	return ask(c, chromedp.Evaluate[string]("document.body.innerText"))
+}
 
 // alerted waits until the page shows an alert, and returns the text.
 func (c *chrome) alerted() string {

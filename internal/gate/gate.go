@@ -157,12 +157,13 @@ func (g *Gate) newJournal() *uploads.Journal {
 
 // sweep ends uploads that other gates have left behind, until ctx is done.
 func (g *Gate) sweep(ctx context.Context) {
-	buckets := map[string]uploads.Upstream{}
+	buckets, check := map[string]uploads.Upstream{}, map[string]bool{}
 	for alias, b := range g.buckets {
 		buckets[alias] = b
+		check[alias] = proxy.NoOverwrite(g.cfg.Buckets[alias].NoOverwrite) == proxy.CheckOverwrite
 	}
 	s := &uploads.Sweeper{
-		Journal: g.journal, Buckets: buckets, Recover: g.store.Recover, Permits: g.transfers.Permits, Ended: g.useEnded,
+		Journal: g.journal, Buckets: buckets, Recover: g.store.Recover, Permits: g.transfers.Permits, Commit: g.transfers.Commit, Check: check, Ended: g.useEnded,
 		TempPrefix: g.cfg.Upload.TempPrefix, Retry: uploads.Retry{Tries: g.cfg.Upload.Tries, Backoff: g.cfg.Upload.Backoff},
 		Logger: g.logger,
 	}

@@ -3,13 +3,14 @@
 -- ARGV call, ms for which it is held, ms for which the entry is kept at most,
 --      who takes it, ms of grace: "" for a client, who asks the holder to let
 --      go; else a sweeper, who asks nobody, and takes what nobody has held for
---      so long, or what may not be gone on with any more
+--      so long, or what may not be gone on with any more, "1" for a sweeper for
+--      whom it does not matter that a client may go on, "" else
 -- Returns {call, status, ...}: "gone"; "busy"; "later", ms until it may be
 -- taken; else "ok" or, of an upload that is over, "done": now ms, field,
 -- value... What is done is held by nobody, and only a sweeper takes it.
 -- Each taking counts the fence up: what an earlier holder sends is refused. Who
 -- repeats a taking has it.
-local call, life, keep, who, grace = unpack(ARGV)
+local call, life, keep, who, grace, ended = unpack(ARGV)
 local e = redis.call('HMGET', KEYS[1], 'f', 't', 's', 'x', 'o')
 if not e[1] then
   return {call, 'gone'}
@@ -22,7 +23,7 @@ end
 local held, over = tonumber(e[2]), e[3] == 'done' or e[3] == 'dropped'
 if grace ~= '' then
   local due = held + grace
-  if e[4] and (e[3] == 'uploading' or over) then
+  if e[4] and ended == '' and (e[3] == 'uploading' or over) then
     due = math.max(held, tonumber(e[4]))
   end
   if now < due then
@@ -35,7 +36,10 @@ end
 if not over or grace ~= '' then
   redis.call('HSET', KEYS[1], 'f', e[1] + 1, 't', text(now + life), 'o', who)
   redis.call('HDEL', KEYS[1], 'w')
-  redis.call('PEXPIRE', KEYS[1], keep)
+  -- A sweeper that cannot end it does not keep it for ever.
+  if grace == '' then
+    redis.call('PEXPIRE', KEYS[1], keep)
+  end
 end
 local answer = {call, over and 'done' or 'ok', text(now), 'y', e[2]}
 for _, v in ipairs(redis.call('HGETALL', KEYS[1])) do
