@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 
-	"s3gate/tokens"
 	"s3gate/uploads"
 )
 
@@ -34,24 +33,11 @@ func (x *exchange) create() error {
 	if err != nil {
 		return err
 	}
-	if x.wary() {
-		if _, err := x.look(x.r.Context(), tokens.Put); err != nil {
-			return err
-		}
-	}
-	x.register()
-	ctx := x.transfer.Context()
-	use, err := x.h.Tokens.Redeem(ctx, x.token, x.wants(tokens.Put))
-	x.use = use
-	if err != nil {
-		return err
-	}
-	defer x.endUse(ctx)
-	x.limitTime()
-	up, err := x.upstream(http.MethodPut)
-	if err != nil {
-		return err
-	}
+	return x.uploading(func(ctx context.Context, up Upstream) error { return x.createWith(ctx, up, c, sum) })
+}
+
+// createWith begins an upload, with the first piece if there is one.
+func (x *exchange) createWith(ctx context.Context, up Upstream, c creation, sum *checksum) error {
 	x.place(cmp.Or(c.filename, tailName(x.tail))) // for all requests of the upload
 	if err := x.checkCreation(c); err != nil {
 		return err

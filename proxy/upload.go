@@ -47,10 +47,16 @@ var uploadHeaders = []string{"Content-Type", "Content-Encoding", "Content-Langua
 
 // upload answers a PUT: by one streamed request to S3, or in parts where that
 // cannot be.
-func (x *exchange) upload() (err error) {
+func (x *exchange) upload() error {
 	if err := checkLength(x.r); err != nil {
 		return err
 	}
+	return x.uploading(x.store)
+}
+
+// uploading redeems a use of the token for an upload, has it served, and ends the
+// use.
+func (x *exchange) uploading(serve func(ctx context.Context, up Upstream) error) error {
 	if x.wary() {
 		if _, err := x.look(x.r.Context(), tokens.Put); err != nil {
 			return err
@@ -69,6 +75,11 @@ func (x *exchange) upload() (err error) {
 	if err != nil {
 		return err
 	}
+	return serve(ctx, up)
+}
+
+// store stores the body.
+func (x *exchange) store(ctx context.Context, up Upstream) (err error) {
 	x.place(tailName(x.tail))
 	if err := x.checkUpload(); err != nil {
 		return err
