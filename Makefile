@@ -8,7 +8,7 @@
 
 GO       ?= go
 FUZZTIME ?= 1m
-TIMEOUT  ?= 20m
+TIMEOUT  ?= 40m
 SOAK_OPS ?= 1000000
 
 # The race detector needs cgo; without a C compiler the tests run without it.
