@@ -336,7 +336,7 @@ func TestUploadWhoseEndIsLost(t *testing.T) {
 					inManner(5 << 20)(c)
 					c.Upload.Backoff = 20 * time.Millisecond
 					b := c.Buckets["docs"]
-					b.Endpoint = relay.URL
+					b.Endpoint, b.NoOverwrite = relay.URL, "trust" // what is lost is not to be the trial of the store
 					c.Buckets["docs"] = b
 				})
 				trial := newTrial(w, g, "lost", 4<<20)

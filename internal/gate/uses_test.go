@@ -239,11 +239,11 @@ func TestReceipts(t *testing.T) {
 		if err != nil || len(open.Open) != 1 || open.Open[0].Bytes != 7 || open.Open[0].Left != 13 || open.Unreported != 0 {
 			t.Errorf("open use: %+v, %v", open, err)
 		}
-		wantReceipt(t, g, strict.ID, client.UseReceipt{Requests: 1, Client: detail.want, Size: 10, Bytes: 10,
+		wantReceipt(t, g, strict.ID, client.UseReceipt{Key: "dir/o", Requests: 1, Client: detail.want, Size: 10, Bytes: 10,
 			Ranges: [][2]int64{{0, 10}}, Outcome: "complete"})
-		wantReceipt(t, g, put.ID, client.UseReceipt{Requests: 1, Client: detail.want, Size: 4, Bytes: 4,
+		wantReceipt(t, g, put.ID, client.UseReceipt{Key: "up", Requests: 1, Client: detail.want, Size: 4, Bytes: 4,
 			Ranges: [][2]int64{{0, 4}}, Outcome: "complete"})
-		wantReceipt(t, g, window.ID, client.UseReceipt{Requests: 2, Client: detail.want, Size: 10, Bytes: 7,
+		wantReceipt(t, g, window.ID, client.UseReceipt{Key: "dir/o", Requests: 2, Client: detail.want, Size: 10, Bytes: 7,
 			Ranges: [][2]int64{{2, 8}}, Outcome: "aborted"})
 		wantEvents(t, file+detail.name, strict.ID, put.ID, window.ID)
 	}
