@@ -52,24 +52,13 @@ func (s *Store) sweep(ctx context.Context) {
 // Sweep reports the uses whose window has closed, as the store also does by
 // itself about once a second, and returns how many that were.
 func (s *Store) Sweep(ctx context.Context) int {
-	n := 0
-	for ctx.Err() == nil {
-		// When Redis is away they stay due.
-		due, _ := s.watched.Due(ctx, sweepMost, s.opts.sweepAgain)
-		for _, member := range due {
-			if len(member) <= idBytes {
-				s.watched.Remove(ctx, member)
-				continue
-			}
-			if s.reportClosed(ctx, member, idOf([]byte(member[:idBytes])), member[idBytes:]) {
-				n++
-			}
+	return s.watched.Each(ctx, sweepMost, s.opts.sweepAgain, func(member string) bool {
+		if len(member) <= idBytes {
+			s.watched.Remove(ctx, member)
+			return false
 		}
-		if len(due) < sweepMost {
-			break
-		}
-	}
-	return n
+		return s.reportClosed(ctx, member, idOf([]byte(member[:idBytes])), member[idBytes:])
+	})
 }
 
 // reportClosed looks at one use that is due. The report comes before it is

@@ -72,19 +72,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 
 // Sweep looks at all uploads that are due, and returns how many it has ended.
 func (s *Sweeper) Sweep(ctx context.Context) int {
-	n := 0
-	for ctx.Err() == nil {
-		due, _ := s.Journal.agenda.Due(ctx, sweepMost, sweepAgain) // when Redis is away they stay due
-		for _, member := range due {
-			if s.look(ctx, member) {
-				n++
-			}
-		}
-		if len(due) < sweepMost {
-			break
-		}
-	}
-	return n
+	return s.Journal.agenda.Each(ctx, sweepMost, sweepAgain, func(member string) bool { return s.look(ctx, member) })
 }
 
 // look looks at one upload and reports whether it has ended it.

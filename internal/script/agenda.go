@@ -43,6 +43,24 @@ func (a *Agenda) Due(ctx context.Context, most int, again time.Duration) ([]stri
 	return members, err
 }
 
+// Each has look look at every member that is due, taking up to most at a time,
+// and returns for how many it said true. When Redis is away they stay due.
+func (a *Agenda) Each(ctx context.Context, most int, again time.Duration, look func(member string) bool) int {
+	n := 0
+	for ctx.Err() == nil {
+		due, _ := a.Due(ctx, most, again)
+		for _, member := range due {
+			if look(member) {
+				n++
+			}
+		}
+		if len(due) < most {
+			break
+		}
+	}
+	return n
+}
+
 // Remove takes a member off the list. If that fails it is due once more.
 func (a *Agenda) Remove(ctx context.Context, member string) {
 	a.RDB.ZRem(ctx, a.Key, member)
