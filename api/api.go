@@ -8,7 +8,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -93,6 +95,9 @@ type Config struct {
 	Cut func(CutTransfer)
 	// Ready reports why the gate cannot serve, or nil.
 	Ready func(ctx context.Context) error
+	// Origins are the web origins, such as https://app.example.com, whose pages
+	// may call the API with a JWT of theirs; none if it is empty.
+	Origins []string
 	// Metrics answers /metrics; nil means that the route is not there.
 	Metrics http.Handler
 	// MaxBody is the largest request body in bytes; 0 means 64 KiB.
@@ -103,8 +108,9 @@ type Config struct {
 
 // Handler answers API requests.
 type Handler struct {
-	cfg Config
-	mux *http.ServeMux
+	cfg    Config
+	mux    *http.ServeMux
+	routes []string // the patterns
 }
 
 // New returns a Handler.
@@ -116,23 +122,31 @@ func New(cfg Config) *Handler {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Handler{cfg: cfg, mux: http.NewServeMux()}
-	h.mux.HandleFunc("GET /healthz", h.health)
-	h.mux.HandleFunc("GET /readyz", h.ready)
+	h.handle("GET /openapi.yaml", http.HandlerFunc(serveDocument))
+	h.handle("GET /docs", http.HandlerFunc(serveDocs))
+	h.handle("GET /healthz", http.HandlerFunc(h.health))
+	h.handle("GET /readyz", http.HandlerFunc(h.ready))
 	if cfg.Metrics != nil {
-		h.mux.Handle("GET /metrics", cfg.Metrics)
+		h.handle("GET /metrics", cfg.Metrics)
 	}
 	h.route("POST /v1/tokens", auth.Caller.MayMint, h.mint)
-	h.route("GET /v1/tokens", auth.Caller.MayList, h.list, "subject", "bucket", "prefix", "state", "limit", "cursor")
+	h.route("GET /v1/tokens", auth.Caller.MayList, h.list)
 	h.route("GET /v1/tokens/{id}", auth.Caller.MayList, h.show)
-	h.route("DELETE /v1/tokens/{id}", auth.Caller.MayRevoke, h.revoke, "reason")
+	h.route("DELETE /v1/tokens/{id}", auth.Caller.MayRevoke, h.revoke)
 	h.route("POST /v1/revocations", auth.Caller.MayRule, h.revokeBy)
-	h.route("GET /v1/revocations", auth.Caller.MayList, h.revocations, "state", "limit", "cursor")
+	h.route("GET /v1/revocations", auth.Caller.MayList, h.revocations)
 	h.route("GET /v1/revocations/{id}", auth.Caller.MayList, h.revocation)
-	h.route("DELETE /v1/revocations/{id}", auth.Caller.MayRule, h.lift, "reason")
+	h.route("DELETE /v1/revocations/{id}", auth.Caller.MayRule, h.lift)
 	h.route("GET /v1/gates", auth.Caller.MayAdminister, h.gates)
 	h.route("GET /v1/transfers", auth.Caller.MayList, h.running)
 	h.route("DELETE /v1/transfers/{id}", auth.Caller.MayRevoke, h.cut)
 	return h
+}
+
+// handle registers a handler for a route of openapi.yaml.
+func (h *Handler) handle(pattern string, handler http.Handler) {
+	h.routes = append(h.routes, pattern)
+	h.mux.Handle(pattern, handler)
 }
 
 // call is one request of a proven caller.
@@ -141,55 +155,80 @@ type call struct {
 	caller auth.Caller
 	query  url.Values
 	w      http.ResponseWriter
+
+	doc  *document
+	op   *operation
+	sent bytes.Buffer // what was read of the body
 }
 
 // route registers a handler for callers of whom may says that there is anything
-// that they may do here, and names the query parameters that it knows.
-func (h *Handler) route(pattern string, may func(auth.Caller) bool, serve func(*call) (status int, body any, err error), params ...string) {
-	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+// that they may do here. The pattern is a method and a path of openapi.yaml,
+// which says what query parameters and what body the call takes.
+func (h *Handler) route(pattern string, may func(auth.Caller) bool, serve func(*call) (status int, body any, err error)) {
+	doc := readDocument()
+	op := doc.operation(pattern)
+	h.handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, err := h.cfg.Verifier.Verify(r.Header.Get("Authorization"))
 		if err != nil {
-			h.fail(w, r, err)
+			h.fail(w, err)
 			return
 		}
 		if !may(caller) {
-			h.fail(w, r, forbidden(caller))
+			h.fail(w, forbidden(caller))
 			return
 		}
-		query, err := parseQuery(r.URL.RawQuery, params)
-		if err == nil && r.ContentLength > h.cfg.MaxBody {
-			err = errTooLarge // and nobody has to send it
-		}
-		if err != nil {
-			h.fail(w, r, err)
+		c := &call{Request: r, caller: caller, w: w, doc: doc, op: op}
+		if err := c.parseQuery(); err != nil {
+			h.fail(w, err)
 			return
 		}
-		status, body, err := serve(&call{Request: r, caller: caller, query: query, w: w})
+		if r.ContentLength > h.cfg.MaxBody {
+			h.fail(w, errTooLarge) // and nobody has to send it
+			return
+		}
+		r.Body = &sentBody{r.Body, &c.sent}
+		status, body, err := serve(c)
 		if err != nil {
-			h.fail(w, r, err)
+			h.fail(w, c.explain(err))
 			return
 		}
 		writeJSON(w, status, "application/json", body)
-	})
+	}))
+}
+
+// sentBody keeps what is read of a body.
+type sentBody struct {
+	io.ReadCloser
+	sent *bytes.Buffer
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.sent.Write(p[:n])
+	return n, err
 }
 
 // parseQuery reads query parameters. One that the route does not know, one
 // that is given twice and one that cannot be read are errors: leaving a filter
 // out would show too much.
-func parseQuery(raw string, known []string) (url.Values, error) {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return nil, &tokens.FieldError{Field: "query", Problem: "cannot be read"}
+func (c *call) parseQuery() (err error) {
+	if c.query, err = url.ParseQuery(c.URL.RawQuery); err != nil {
+		return &tokens.FieldError{Field: "query", Problem: "cannot be read"}
 	}
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if !slices.Contains(known, name) {
-			return nil, &tokens.FieldError{Field: clip(name), Problem: "is not a parameter of this request"}
+	known := c.op.query()
+	for _, name := range slices.Sorted(maps.Keys(c.query)) {
+		var field error
+		switch {
+		case !slices.Contains(known, name):
+			field = strange("parameter", clip(name), name, known)
+		case len(c.query[name]) > 1:
+			field = &tokens.FieldError{Field: name, Problem: "is given twice", Allowed: "once"}
+		default:
+			continue
 		}
-		if len(query[name]) > 1 {
-			return nil, &tokens.FieldError{Field: name, Problem: "is given twice"}
-		}
+		return c.explainQuery(field)
 	}
-	return query, nil
+	return nil
 }
 
 // ServeHTTP answers one request.
@@ -203,8 +242,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)
 	rec := &recorder{ResponseWriter: w}
 	// The mux would redirect a path such as //v1/tokens.
-	if _, pattern := h.mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
-		h.fail(rec, r, h.unrouted(rec, r))
+	if h.cors(w, r) {
+		h.preflight(rec, r)
+	} else if _, pattern := h.mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
+		h.fail(rec, h.unrouted(rec, r))
 	} else {
 		h.mux.ServeHTTP(rec, r)
 	}
@@ -261,7 +302,7 @@ func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if err := h.cfg.Ready(ctx); err != nil {
-		h.fail(w, r, err)
+		h.fail(w, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]any{"status": "ready", "durability": h.cfg.Member.Durability()})

@@ -114,6 +114,15 @@ func memberType(t reflect.Type, name string) reflect.Type {
 	return nil
 }
 
+// memberNames are the names of the members of an object that decodes into a t.
+func memberNames(t reflect.Type) (names []string) {
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
 // checkNames refuses names that t does not have and names that are given
 // twice. It is for what has been decoded into a t, and so is valid and has its
 // shape but for members that t does not have, which are not entered.
@@ -136,7 +145,7 @@ func checkNames(raw []byte, t reflect.Type, at string) error {
 		case seen[name]:
 			return &tokens.FieldError{Field: place, Problem: "is given twice"}
 		case member == nil:
-			return &tokens.FieldError{Field: place, Problem: "is not a field of this request"}
+			return strange("field", place, name, memberNames(t))
 		}
 		seen[name] = true
 		var value json.RawMessage

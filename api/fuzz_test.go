@@ -68,7 +68,7 @@ type recording struct{ rule *revocation.Rule }
 
 func (r recording) Revoke(_ context.Context, rule revocation.Rule) (revocation.Receipt, error) {
 	*r.rule = rule
-	return revocation.Receipt{}, nil
+	return revocation.Receipt{AcknowledgedBy: []string{}, ExpiredLeases: []string{}, Durability: revocation.Memory}, nil
 }
 
 func (recording) Lift(context.Context, string, string, string) (revocation.Receipt, error) {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -181,7 +182,7 @@ func send(t testing.TB, h http.Handler, r *http.Request) answer {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	a := answer{w.Code, w.Header(), w.Body.String()}
-	if err := a.check(); err != "" {
+	if err := cmp.Or(a.check(), theContract().check(r, a)); err != "" {
 		t.Errorf("%s %s: %s\n%d %v\n%s", r.Method, r.URL, err, a.status, a.header, a.body)
 	}
 	return a

@@ -120,9 +120,9 @@ func TestListRefusesBadParameters(t *testing.T) {
 		{"subject=ada&subject=bob", "subject", "is given twice"},
 		{"subject=%zz", "query", "cannot be read"},
 		{"subject=ada;state=active", "query", "cannot be read"},
-		{"cursor=x", "", "not one that a page has given"},
-		{"cursor=AAAA", "", "not one that a page has given"},
-		{"cursor=" + strings.Repeat("A", 5000), "", "not one that a page has given"},
+		{"cursor=x", "cursor", "not one that a page has given"},
+		{"cursor=AAAA", "cursor", "not one that a page has given"},
+		{"cursor=" + strings.Repeat("A", 5000), "cursor", "not one that a page has given"},
 	} {
 		a := g.do("GET", "/v1/tokens?"+tt.query, "")
 		p := a.problem()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"s3gate/auth"
 	"s3gate/revocation"
@@ -35,6 +34,10 @@ type Problem struct {
 	// those. Pointer is the place in the body as a JSON pointer (RFC 6901).
 	Field   string `json:"field,omitempty"`
 	Pointer string `json:"pointer,omitempty"`
+	// Given is what it had, shortened, and Allowed what it may have, in words;
+	// for an unknown name the nearest that there is.
+	Given   string `json:"given,omitempty"`
+	Allowed string `json:"allowed,omitempty"`
 	// Rule is the ID of a revocation rule that was not shown to hold, or not to
 	// hold any more, and Outcome says what is known of it.
 	Rule      string           `json:"rule,omitempty"`
@@ -56,7 +59,6 @@ var causes = []struct {
 	{errMethod, http.StatusMethodNotAllowed, "This route does not take that method."},
 	{errIdent, http.StatusNotFound, "There is no such token. A token's ID looks like tok_ and 26 characters."},
 	{tokens.ErrUnknown, http.StatusNotFound, "There is no such token."},
-	{tokens.ErrCursor, http.StatusBadRequest, "The cursor is not one that a page has given."},
 	{revocation.ErrRule, http.StatusBadRequest, "The rule cannot be read."},
 	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
 	{revocation.ErrNoTransfer, http.StatusNotFound, "No such transfer runs, on any gate. It may have ended."},
@@ -73,7 +75,7 @@ var stages = map[revocation.Stage]string{
 }
 
 // fail answers with the problem that err is.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (h *Handler) fail(w http.ResponseWriter, err error) {
 	p := Problem{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "Something went wrong here."}
 	var field *tokens.FieldError
 	if errors.As(err, &field) {
@@ -81,9 +83,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		if errors.Is(err, errNoRight) {
 			p.Status = http.StatusForbidden
 		}
-		if field.Field != bodyField && r.URL.RawQuery == "" {
-			p.Pointer = pointer(field.Field)
-		}
+		p.explain(err)
 	} else if errors.Is(err, errTooLarge) {
 		p.Status = http.StatusRequestEntityTooLarge
 		p.Detail = "The request body is larger than " + strconv.FormatInt(h.cfg.MaxBody, 10) + " bytes."
@@ -99,6 +99,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &unproven) {
 		p.Rule, p.Outcome, p.Detail = unproven.Rule, unproven.Stage, stages[unproven.Stage]
 	}
+	p.Detail, p.Field, p.Pointer = censored(p.Detail), censored(p.Field), censored(p.Pointer)
 	p.RequestID = w.Header().Get("X-Request-Id")
 	switch {
 	case p.Status == http.StatusUnauthorized:
@@ -114,18 +115,12 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeJSON(w, p.Status, "application/problem+json", p)
 }
 
-// pointer turns a field's name into a JSON pointer. What follows "labels." is
-// one name, whatever it holds.
-func pointer(field string) string {
-	names := strings.Split(field, ".")
-	if label, ok := strings.CutPrefix(field, "labels."); ok {
-		names = []string{"labels", label}
+// explain says of the field what is known of it.
+func (p *Problem) explain(err error) {
+	var told *complaint
+	if errors.As(err, &told) {
+		p.Pointer, p.Given, p.Allowed = told.pointer, clip(censored(told.given)), told.allowed
 	}
-	var p strings.Builder
-	for _, name := range names {
-		p.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
-	}
-	return p.String()
 }
 
 func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {

@@ -17,28 +17,12 @@ import (
 	"s3gate/tokens"
 )
 
-// revokeRequest is the body of POST /v1/revocations. Its fields are those of
-// [revocation.Rule] that a caller may set.
-type revokeRequest struct {
-	Token        string             `json:"token"`
-	Subject      string             `json:"subject"`
-	Issuer       string             `json:"issuer"`
-	Labels       map[string]*string `json:"labels"`
-	Bucket       string             `json:"bucket"`
-	Prefix       string             `json:"prefix"`
-	IssuedBefore string             `json:"issued_before"`
-	All          bool               `json:"all"`
-	Standing     bool               `json:"standing"`
-	Reason       string             `json:"reason"`
-	DryRun       bool               `json:"dry_run"`
-}
-
 // decodeRevoke reads a request to revoke. A field that is there without a
 // value is an error, since somebody's variable was not set, and a selection
 // without it would take more than they meant.
-func decodeRevoke(r io.Reader) (*revokeRequest, error) {
+func decodeRevoke(r io.Reader) (*RevokeRequest, error) {
 	var raw bytes.Buffer
-	req := new(revokeRequest)
+	req := new(RevokeRequest)
 	if err := decode(io.TeeReader(r, &raw), req); err != nil {
 		return nil, err
 	}
@@ -64,7 +48,7 @@ func decodeRevoke(r io.Reader) (*revokeRequest, error) {
 
 // rule turns the request into a rule, which is valid. The bucket must be an
 // alias: one that is mistyped would revoke nothing and say that it is done.
-func (h *Handler) rule(req *revokeRequest) (revocation.Rule, error) {
+func (h *Handler) rule(req *RevokeRequest) (revocation.Rule, error) {
 	r := revocation.Rule{
 		Token: tokens.ID(req.Token), Subject: req.Subject, Issuer: req.Issuer, Bucket: req.Bucket, Prefix: req.Prefix,
 		All: req.All, Standing: req.Standing, Reason: req.Reason,
@@ -227,7 +211,7 @@ func (h *Handler) revocations(c *call) (int, any, error) {
 	}
 	after, err := readRuleCursor(c.query.Get("cursor"))
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, blameCursor(err)
 	}
 	if err := h.cfg.Member.Lease(); err != nil {
 		return 0, nil, err // there may be others

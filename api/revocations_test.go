@@ -239,7 +239,7 @@ func TestRevocationsAreListedNewestFirst(t *testing.T) {
 		t.Errorf("active: %v", l)
 	}
 	for query, field := range map[string]string{
-		"state=": "state", "state=Active": "state", "limit=0": "limit", "limit=1001": "limit", "subject=s1": "subject", "cursor=x": "", "cursor=MSAyIA": "",
+		"state=": "state", "state=Active": "state", "limit=0": "limit", "limit=1001": "limit", "subject=s1": "subject", "cursor=x": "cursor", "cursor=MSAyIA": "cursor",
 	} {
 		if a := g.do("GET", "/v1/revocations?"+query, ""); a.status != http.StatusBadRequest || a.problem().Field != field {
 			t.Errorf("?%s: %d %s", query, a.status, a.body)

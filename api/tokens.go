@@ -17,41 +17,11 @@ import (
 	"s3gate/tokens"
 )
 
-// mintRequest is the body of POST /v1/tokens. Its fields are those of
-// [tokens.Grant] that a caller may set.
-type mintRequest struct {
-	Operation         tokens.Operation  `json:"operation"`
-	Bucket            string            `json:"bucket"`
-	Key               string            `json:"key"`
-	Prefix            string            `json:"prefix"`
-	List              bool              `json:"list"`
-	NotBefore         string            `json:"not_before"`
-	ExpiresAt         string            `json:"expires_at"`
-	ExpiresIn         string            `json:"expires_in"`
-	MaxUses           *int64            `json:"max_uses"`
-	Subject           string            `json:"subject"`
-	Labels            map[string]string `json:"labels"`
-	Clients           []string          `json:"clients"`
-	Bandwidth         int64             `json:"bandwidth"`
-	RequestsPerSecond int64             `json:"requests_per_second"`
-	MaxConcurrent     int64             `json:"max_concurrent"`
-	CutAtExpiry       bool              `json:"cut_at_expiry"`
-	ResumeWindow      string            `json:"resume_window"`
-	ResumeSlack       *int64            `json:"resume_slack"`
-	SelfRevoke        *bool             `json:"self_revoke"`
-	VersionID         string            `json:"version_id"`
-	IfMatch           string            `json:"if_match"`
-	Passcode          string            `json:"passcode"`
-	Confirm           tokens.Confirm    `json:"confirm"`
-	Response          tokens.Response   `json:"response"`
-	Upload            tokens.Upload     `json:"upload"`
-}
-
 // defaultLife is the life of a token whose caller does not say.
 const defaultLife = time.Hour
 
 // grant turns the request into a grant and, if it gives one, a life.
-func (m *mintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
+func (m *MintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
 	g = tokens.Grant{
 		Operation: m.Operation, Bucket: m.Bucket, Key: m.Key, Prefix: m.Prefix, List: m.List, Subject: m.Subject,
 		Labels: m.Labels, Clients: m.Clients, Bandwidth: m.Bandwidth, Response: m.Response, Upload: m.Upload,
@@ -84,7 +54,7 @@ func (m *mintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
 }
 
 // resume reads the window in which a use may go on.
-func (m *mintRequest) resume(g *tokens.Grant) error {
+func (m *MintRequest) resume(g *tokens.Grant) error {
 	if m.ResumeWindow != "" {
 		window, err := duration.Parse(m.ResumeWindow)
 		if err != nil {
@@ -108,7 +78,7 @@ const (
 
 // passcode hashes the passcode, if there is one. It comes last, because it
 // takes a while.
-func (m *mintRequest) passcode(g *tokens.Grant) (err error) {
+func (m *MintRequest) passcode(g *tokens.Grant) (err error) {
 	if m.Passcode == "" {
 		return nil
 	}
@@ -119,7 +89,7 @@ func (m *mintRequest) passcode(g *tokens.Grant) (err error) {
 	return err
 }
 
-func (m *mintRequest) life() (time.Duration, error) {
+func (m *MintRequest) life() (time.Duration, error) {
 	switch {
 	case m.ExpiresIn != "" && m.ExpiresAt != "":
 		return 0, &tokens.FieldError{Field: "expires_in", Problem: "and expires_at exclude each other"}
@@ -184,7 +154,7 @@ func parametersOf(g *tokens.Grant) *uploadParameters {
 }
 
 func (h *Handler) mint(c *call) (int, any, error) {
-	var req mintRequest
+	var req MintRequest
 	if err := decode(c.Body, &req); err != nil {
 		return 0, nil, err
 	}
@@ -330,13 +300,21 @@ func (h *Handler) list(c *call) (int, any, error) {
 	}
 	found, err := h.cfg.Tokens.List(c.Context(), q)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, blameCursor(err)
 	}
 	shown := make([]shownToken, len(found.Tokens))
 	for i := range found.Tokens {
 		shown[i] = h.covered(found.Tokens[i])
 	}
 	return http.StatusOK, page{shown, found.Next}, nil
+}
+
+// blameCursor lets the error of a cursor name the parameter.
+func blameCursor(err error) error {
+	if !errors.Is(err, tokens.ErrCursor) {
+		return err
+	}
+	return &tokens.FieldError{Field: "cursor", Problem: "is not one that a page has given", Allowed: "next of a page"}
 }
 
 // listQuery reads the parameters of a list. An empty filter is an error, since

@@ -5,7 +5,13 @@
 //	c := client.New("https://gate.internal:8090", jwt)
 //	t, err := c.Mint(ctx, client.MintRequest{Operation: "get", Bucket: "docs", Key: "report.pdf"})
 //	fmt.Println(t.URL)
+//
+// What is sent and answered are the types of the API's document, openapi.yaml,
+// from which they are generated; a gate serves it with examples and as a page
+// (/docs). A field that a gate of a later version has answered is ignored.
 package client
+
+//go:generate go run ../internal/apigen codegen.yaml
 
 import (
 	"bytes"
@@ -55,219 +61,17 @@ func (c *Client) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 // LogValue does the same for logs.
 func (c *Client) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MintRequest says what a new token is to permit. Zero fields take the gate's
-// defaults: one hour, any number of downloads or one upload.
-type MintRequest struct {
-	Operation         string            `json:"operation"` // get or put
-	Bucket            string            `json:"bucket"`    // an alias from the gate's configuration
-	Key               string            `json:"key,omitempty"`
-	Prefix            string            `json:"prefix,omitempty"` // instead of Key: everything below it
-	List              bool              `json:"list,omitempty"`   // and a listing of it
-	NotBefore         *time.Time        `json:"not_before,omitempty"`
-	ExpiresAt         *time.Time        `json:"expires_at,omitempty"`
-	ExpiresIn         string            `json:"expires_in,omitempty"` // such as 90s, 1h or 30d, instead of ExpiresAt
-	MaxUses           *int64            `json:"max_uses,omitempty"`   // 0 means without limit
-	Subject           string            `json:"subject,omitempty"`
-	Labels            map[string]string `json:"labels,omitempty"`
-	Clients           []string          `json:"clients,omitempty"`             // networks from which it works
-	Bandwidth         int64             `json:"bandwidth,omitempty"`           // bytes a second through one gate
-	RequestsPerSecond int64             `json:"requests_per_second,omitempty"` // through one gate
-	MaxConcurrent     int64             `json:"max_concurrent,omitempty"`      // transfers at a time
-	CutAtExpiry       bool              `json:"cut_at_expiry,omitempty"`       // also end what runs at expiry
-	ResumeWindow      string            `json:"resume_window,omitempty"`       // such as 10m: how long a use may be taken up again
-	ResumeSlack       *int64            `json:"resume_slack,omitempty"`        // bytes more than the object; nil means 16 MiB
-	VersionID         string            `json:"version_id,omitempty"`          // the only version that is given out
-	IfMatch           string            `json:"if_match,omitempty"`            // the ETag that the object must have
-	Passcode          string            `json:"passcode,omitempty"`            // what must be given with the link
-	SelfRevoke        *bool             `json:"self_revoke,omitempty"`         // whether the holder may revoke it; nil means if it has one use
-	Confirm           string            `json:"confirm,omitempty"`             // auto, always or never
-	Response          *Response         `json:"response,omitempty"`
-	Upload            *Upload           `json:"upload,omitempty"`
-}
-
-// Response says how a download is presented.
-type Response struct {
-	Filename    string `json:"filename,omitempty"`
-	Disposition string `json:"disposition,omitempty"` // attachment or inline
-	ContentType string `json:"content_type,omitempty"`
-}
-
-// Upload limits what an upload may store.
-type Upload struct {
-	MaxBytes     int64    `json:"max_bytes,omitempty"`
-	ContentTypes []string `json:"content_types,omitempty"`
-	Sniff        bool     `json:"sniff,omitempty"` // the content must look like one of ContentTypes too
-	Overwrite    bool     `json:"overwrite,omitempty"`
-	// Checksum must be sent along: md5, crc32, crc32c, crc64nvme, sha1, sha256
-	// or any; "" demands none.
-	Checksum string `json:"checksum,omitempty"`
-	// Metadata is kept with the object, and ClientMetadata names what the client
-	// may set besides; "*" stands for every name.
-	Metadata       map[string]string `json:"metadata,omitempty"`
-	ClientMetadata []string          `json:"client_metadata,omitempty"`
-	StorageClass   string            `json:"storage_class,omitempty"` // "" leaves that to the gate
-	// KeyTemplate is the whole key of what is stored below a Prefix, such as
-	// "incoming/{date}/{uuid}/{filename}"; "" means the prefix and then
-	// "{uuid}/{filename}".
-	KeyTemplate string `json:"key_template,omitempty"`
-	// RevealKey tells the uploader that key, in X-S3gate-Key.
-	RevealKey bool `json:"reveal_key,omitempty"`
-}
-
-// Grant is what a token permits.
-type Grant struct {
-	ID                string            `json:"id"`
-	Operation         string            `json:"operation"`
-	Bucket            string            `json:"bucket"`
-	Key               string            `json:"key,omitempty"`
-	Prefix            string            `json:"prefix,omitempty"`
-	List              bool              `json:"list,omitempty"`
-	NotBefore         *time.Time        `json:"not_before,omitempty"`
-	ExpiresAt         time.Time         `json:"expires_at"`
-	MaxUses           int64             `json:"max_uses"`
-	Subject           string            `json:"subject,omitempty"`
-	Labels            map[string]string `json:"labels,omitempty"`
-	Clients           []string          `json:"clients,omitempty"`             // networks from which it works
-	Bandwidth         int64             `json:"bandwidth,omitempty"`           // bytes a second through one gate
-	RequestsPerSecond int64             `json:"requests_per_second,omitempty"` // through one gate
-	MaxConcurrent     int64             `json:"max_concurrent,omitempty"`      // transfers at a time
-	CutAtExpiry       bool              `json:"cut_at_expiry,omitempty"`
-	ResumeWindow      string            `json:"resume_window,omitempty"` // such as 10m0s
-	ResumeSlack       int64             `json:"resume_slack,omitempty"`  // bytes
-	VersionID         string            `json:"version_id,omitempty"`
-	IfMatch           string            `json:"if_match,omitempty"`
-	Passcode          bool              `json:"passcode,omitempty"`    // one must be given
-	SelfRevoke        bool              `json:"self_revoke,omitempty"` // the holder may revoke it
-	Confirm           string            `json:"confirm,omitempty"`     // auto, always or never
-	Response          *Response         `json:"response,omitempty"`
-	Upload            *Upload           `json:"upload,omitempty"`
-	Issuer            string            `json:"issuer,omitempty"`
-	IssuedBy          string            `json:"issued_by,omitempty"`
-	IssuedAt          time.Time         `json:"issued_at"`
-}
-
-// Token is a freshly minted token. It prints and logs as its ID; its JSON form
-// holds the secret.
-type Token struct {
-	// Token is the secret; it is not given out again.
-	Token string `json:"token"`
-	// URL is the link, and Method what it answers.
-	URL    string `json:"url"`
-	Method string `json:"method"`
-	// Durability is what its uses and its revocation are worth; see [Receipt].
-	Durability string `json:"durability"`
-	Grant
-	*UploadParameters // nil for a get
-}
-
-// UploadParameters make the JSON form of a put's Token what Uppy's
-// getUploadParameters returns.
-type UploadParameters struct {
-	Fields  struct{}          `json:"fields"`  // of a form, which a PUT does not have
-	Headers map[string]string `json:"headers"` // what the upload has to declare
-	Expires int64             `json:"expires"` // whole seconds that the token lives
-}
-
 // Format writes the ID for every verb.
 func (t Token) Format(f fmt.State, _ rune) { io.WriteString(f, t.ID) }
 
 // LogValue is the ID.
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.ID) }
 
-// Status is a grant and what has become of it.
-type Status struct {
-	Grant
-	State string `json:"state"` // active, pending, used, expired or revoked
-	// CoveredBy is the ID of a rule that covers the token, which does not work
-	// then, whatever its state.
-	CoveredBy string `json:"covered_by,omitempty"`
-	Uses      int64  `json:"uses"`
-	InUse     int64  `json:"in_use"`
-	// UsesLeft is how many uses can still begin; nil without a limit.
-	UsesLeft *int64 `json:"uses_left,omitempty"`
-	// Open are the uses that may still be resumed, Receipts those that have
-	// ended, the latest first, and Unreported counts charged uses that are
-	// neither. Show gives them, List does not.
-	Open       []OpenUse    `json:"open,omitempty"`
-	Receipts   []UseReceipt `json:"receipts,omitempty"`
-	Unreported int64        `json:"unreported,omitempty"`
-	Revocation *Revocation  `json:"revocation,omitempty"`
-}
-
-// OpenUse is a use that may still be resumed. Sizes are in bytes.
-type OpenUse struct {
-	Use     string    `json:"use"`
-	Began   time.Time `json:"began"`
-	Until   time.Time `json:"until"`
-	Size    int64     `json:"size"`
-	Budget  int64     `json:"budget"`
-	Bytes   int64     `json:"bytes"` // given out or reserved
-	Left    int64     `json:"left"`
-	Running int64     `json:"running"` // requests
-}
-
-// UseReceipt says what became of one use.
-type UseReceipt struct {
-	Use        string     `json:"use"`
-	Request    string     `json:"request,omitempty"` // the first request's ID
-	Requests   int64      `json:"requests"`
-	Client     string     `json:"client,omitempty"` // its address, as far as it is kept
-	Size       int64      `json:"size"`
-	ETag       string     `json:"etag,omitempty"`
-	VersionID  string     `json:"version_id,omitempty"`
-	Key        string     `json:"key"` // of the object, or the prefix of a get
-	Bytes      int64      `json:"bytes"`
-	Ranges     [][2]int64 `json:"ranges,omitempty"` // first byte, and the byte after the last
-	Outcome    string     `json:"outcome"`          // complete or aborted
-	Began      time.Time  `json:"began"`
-	Ended      time.Time  `json:"ended"`
-	DurationMS int64      `json:"duration_ms"`
-}
-
-// Revocation says who revoked a token, when and why.
-type Revocation struct {
-	At     time.Time `json:"at"`
-	Author string    `json:"author,omitempty"`
-	Reason string    `json:"reason,omitempty"`
-}
-
-// Receipt is what a revocation can show for itself.
-type Receipt struct {
-	ID             string   `json:"id"`
-	AcknowledgedBy []string `json:"acknowledged_by"` // gates
-	ExpiredLeases  []string `json:"expired_leases"`  // gates that were silent, and may not serve
-	Cut            int      `json:"cut"`             // transfers that were stopped
-	// Durability is what that is worth: memory, disk, replicated or best-effort.
-	Durability string `json:"durability"`
-	// Committing are uploads past stopping, by the ID of their request.
-	Committing []string `json:"committing,omitempty"`
-	TookMS     float64  `json:"took_ms"`
-}
-
 // ListQuery selects tokens. Zero fields select all.
 type ListQuery struct {
 	Subject, Bucket, Prefix, State string
 	Limit                          int    // tokens in a page; 0 means the gate's default
 	Cursor                         string // from Page.Next; "" begins
-}
-
-// Page is one page of tokens; Next is empty on the last.
-type Page struct {
-	Tokens []Status `json:"tokens"`
-	Next   string   `json:"next,omitempty"`
-}
-
-// Error is what the API answers instead of success (RFC 9457).
-type Error struct {
-	Status int    `json:"status"`
-	Title  string `json:"title"`
-	Detail string `json:"detail"`
-	Field  string `json:"field"`
-	// Rule and Outcome are those of a revocation or lift that is not proven:
-	// the rule's ID, and not_made, unknown or made.
-	Rule      string `json:"rule"`
-	Outcome   string `json:"outcome"`
-	RequestID string `json:"request_id"`
 }
 
 func (e *Error) Error() string {

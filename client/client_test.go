@@ -206,7 +206,7 @@ func TestWhatTheAPIRefusesIsAnError(t *testing.T) {
 		{"long reason", revoke(admin, unknown, strings.Repeat("x", 256)), 400, "reason"},
 		{"state", list(client.ListQuery{State: "dead"}), 400, "state"},
 		{"limit", list(client.ListQuery{Limit: 1001}), 400, "limit"},
-		{"cursor", list(client.ListQuery{Cursor: "x"}), 400, ""},
+		{"cursor", list(client.ListQuery{Cursor: "x"}), 400, "cursor"},
 	} {
 		var e *client.Error
 		if !errors.As(tt.err, &e) || e.Status != tt.status || e.Field != tt.field || e.RequestID == "" || e.Detail == "" {

@@ -36,7 +36,7 @@ func (u *Upload) validateMetadata(l Limits) error {
 		return fieldErrorf("upload.metadata", "has %d bytes of names and values, at most %d are allowed", n, MaxMetadataBytes)
 	}
 	if len(u.ClientMetadata) > l.MaxLabels {
-		return fieldErrorf("upload.client_metadata", "has %d entries, at most %d are allowed", len(u.ClientMetadata), l.MaxLabels)
+		return limitErrorf(entries(l.MaxLabels), "upload.client_metadata", "has %d entries, at most %d are allowed", len(u.ClientMetadata), l.MaxLabels)
 	}
 	for _, name := range u.ClientMetadata {
 		if name == "*" {

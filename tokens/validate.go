@@ -53,13 +53,25 @@ type FieldError struct {
 	Field string
 	// Problem is the rest of the sentence.
 	Problem string
+	// Allowed is what the field may have, such as "0 to 10"; "" if it is what
+	// the API's document says of it.
+	Allowed string
 }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 
 func fieldErrorf(field, format string, args ...any) error {
-	return &FieldError{field, fmt.Sprintf(format, args...)}
+	return &FieldError{Field: field, Problem: fmt.Sprintf(format, args...)}
 }
+
+// limitErrorf is for a limit that a gate may have set otherwise than the API's
+// document says.
+func limitErrorf(allowed, field, format string, args ...any) error {
+	return &FieldError{Field: field, Problem: fmt.Sprintf(format, args...), Allowed: allowed}
+}
+
+// entries is what a list, or an object, may have.
+func entries(most int) string { return fmt.Sprintf("at most %d entries", most) }
 
 // Validate checks the fields that a caller sets against limits, with now as
 // the present. The error is a [*FieldError] that names the first bad field.
@@ -118,7 +130,7 @@ func (g *Grant) validateTarget() error {
 func validateKey(field, key string) error {
 	switch {
 	case len(key) > MaxKeyBytes:
-		return fieldErrorf(field, "is %d bytes long, at most %d are allowed", len(key), MaxKeyBytes)
+		return limitErrorf(fmt.Sprintf("at most %d bytes", MaxKeyBytes), field, "is %d bytes long, at most %d are allowed", len(key), MaxKeyBytes)
 	case !utf8.ValidString(key):
 		return fieldErrorf(field, "is not valid UTF-8")
 	case strings.ContainsRune(key, 0):
@@ -132,11 +144,11 @@ func (g *Grant) validateTimes(l Limits, now time.Time) error {
 	case g.ExpiresAt.IsZero():
 		return fieldErrorf("expires_at", "is required")
 	case !g.ExpiresAt.After(now):
-		return fieldErrorf("expires_at", "is in the past: %s, and it is %s", stamp(g.ExpiresAt), stamp(now))
+		return limitErrorf("after "+stamp(now), "expires_at", "is in the past: %s, and it is %s", stamp(g.ExpiresAt), stamp(now))
 	case g.ExpiresAt.Sub(now) > l.MaxLife:
-		return fieldErrorf("expires_at", "is %s away, at most %s are allowed", g.ExpiresAt.Sub(now).Round(time.Second), l.MaxLife)
+		return limitErrorf("at most "+l.MaxLife.String()+" from now", "expires_at", "is %s away, at most %s are allowed", g.ExpiresAt.Sub(now).Round(time.Second), l.MaxLife)
 	case !g.NotBefore.IsZero() && !g.NotBefore.Before(g.ExpiresAt):
-		return fieldErrorf("not_before", "must be earlier than expires_at (%s), got %s", stamp(g.ExpiresAt), stamp(g.NotBefore))
+		return limitErrorf("before "+stamp(g.ExpiresAt), "not_before", "must be earlier than expires_at (%s), got %s", stamp(g.ExpiresAt), stamp(g.NotBefore))
 	case g.NotBefore.Unix() < 0 && !g.NotBefore.IsZero():
 		return fieldErrorf("not_before", "must not be before 1970, got %s", stamp(g.NotBefore))
 	}
@@ -148,7 +160,7 @@ func (g *Grant) validateNames(l Limits) error {
 		return err
 	}
 	if len(g.Labels) > l.MaxLabels {
-		return fieldErrorf("labels", "has %d entries, at most %d are allowed", len(g.Labels), l.MaxLabels)
+		return limitErrorf(entries(l.MaxLabels), "labels", "has %d entries, at most %d are allowed", len(g.Labels), l.MaxLabels)
 	}
 	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
 		if name == "" {
@@ -166,7 +178,7 @@ func (g *Grant) validateNames(l Limits) error {
 
 func (g *Grant) validateClients(l Limits) error {
 	if len(g.Clients) > l.MaxLabels {
-		return fieldErrorf("clients", "has %d entries, at most %d are allowed", len(g.Clients), l.MaxLabels)
+		return limitErrorf(entries(l.MaxLabels), "clients", "has %d entries, at most %d are allowed", len(g.Clients), l.MaxLabels)
 	}
 	for _, text := range g.Clients {
 		network, ok := parseNetwork(text)
@@ -185,7 +197,7 @@ const minBandwidth = 1 << 10
 
 func (g *Grant) validateBandwidth() error {
 	if g.Bandwidth != 0 && g.Bandwidth < minBandwidth {
-		return fieldErrorf("bandwidth", "must be 0 or at least %d bytes a second, got %d", minBandwidth, g.Bandwidth)
+		return limitErrorf(fmt.Sprintf("0, or at least %d", minBandwidth), "bandwidth", "must be 0 or at least %d bytes a second, got %d", minBandwidth, g.Bandwidth)
 	}
 	return nil
 }
@@ -215,7 +227,7 @@ func (g *Grant) validateResume() error {
 	case g.Prefix != "":
 		return fieldErrorf("resume_window", "and prefix exclude each other")
 	case window < time.Second || window > MaxResumeWindow:
-		return fieldErrorf("resume_window", "must be 0s or from 1s to %s, got %s", MaxResumeWindow, window)
+		return limitErrorf("0s, or 1s to "+MaxResumeWindow.String(), "resume_window", "must be 0s or from 1s to %s, got %s", MaxResumeWindow, window)
 	}
 	return validateRange("resume_slack", g.ResumeSlack, MaxResumeSlack)
 }
@@ -301,7 +313,7 @@ func (u *Upload) validateTypes(l Limits) error {
 		return fieldErrorf("upload.sniff", "is for an upload with content_types only")
 	}
 	if len(u.ContentTypes) > l.MaxLabels {
-		return fieldErrorf("upload.content_types", "has %d entries, at most %d are allowed", len(u.ContentTypes), l.MaxLabels)
+		return limitErrorf(entries(l.MaxLabels), "upload.content_types", "has %d entries, at most %d are allowed", len(u.ContentTypes), l.MaxLabels)
 	}
 	for _, t := range u.ContentTypes {
 		if err := validateText("upload.content_types", t, l.MaxText); err != nil {
@@ -318,7 +330,7 @@ func (u *Upload) validateTypes(l Limits) error {
 
 func validateRange(field string, n, most int64) error {
 	if n < 0 || n > most {
-		return fieldErrorf(field, "must be 0 to %d, got %d", most, n)
+		return limitErrorf(fmt.Sprintf("0 to %d", most), field, "must be 0 to %d, got %d", most, n)
 	}
 	return nil
 }
@@ -326,7 +338,7 @@ func validateRange(field string, n, most int64) error {
 // validateText allows printable UTF-8 of a bounded length.
 func validateText(field, s string, most int) error {
 	if len(s) > most {
-		return fieldErrorf(field, "is %d bytes long, at most %d are allowed", len(s), most)
+		return limitErrorf(fmt.Sprintf("at most %d bytes", most), field, "is %d bytes long, at most %d are allowed", len(s), most)
 	}
 	if !utf8.ValidString(s) {
 		return fieldErrorf(field, "is not valid UTF-8")

@@ -88,6 +88,9 @@ type API struct {
 	Listener `koanf:",squash"` // default addr 127.0.0.1:8090
 	// MaxBody is the size of a request body in bytes. Default 65536.
 	MaxBody int64 `koanf:"max_body"`
+	// CORSOrigins are the web origins, such as https://app.example.com, whose
+	// pages may call the API from a browser. Default: none.
+	CORSOrigins []string `koanf:"cors_origins"`
 	// JWT says which bearer tokens are accepted.
 	JWT JWT `koanf:"jwt"`
 	// Issuers are identity providers whose tokens are accepted besides, and
@@ -366,6 +369,20 @@ func Default() *Config {
 	return c
 }
 
+// isOrigin reports whether a browser could send a text as Origin (RFC 6454,
+// section 6.2): in lower case, without a path and without the default port.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return false
+	}
+	port := u.Port()
+	if port == "80" && u.Scheme == "http" || port == "443" && u.Scheme == "https" || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	return text == u.Scheme+"://"+strings.ToLower(u.Host) && !strings.Contains(u.Host, "*")
+}
+
 var aliasForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // Validate reports every setting that cannot work, by its name.
@@ -381,6 +398,11 @@ func (c *Config) Validate() error {
 	}
 	c.Links.validate("links", bad)
 	c.API.Listener.validate("api", bad)
+	for _, origin := range c.API.CORSOrigins {
+		if !isOrigin(origin) {
+			bad("api.cors_origins", "must hold origins as browsers send them, such as https://app.example.com or http://localhost:5173, got %q", origin)
+		}
+	}
 	c.validateCallers(bad)
 	c.Redis.validate(bad)
 	if _, err := c.Proxies(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/knadh/koanf/v2"
 
 	"s3gate/internal/duration"
+	"s3gate/internal/spelling"
 )
 
 // Load fills a Config from a YAML file ("" for none), the environment, given
@@ -222,38 +223,12 @@ func leaves(t reflect.Type, prefix string) []string {
 // nearest returns the setting that differs least from key, "" if none is
 // near.
 func nearest(key string, known []string) string {
-	best, name := len(key)/3+1, ""
-	for _, k := range known {
-		if strings.Contains(k, "*") {
-			parts := strings.SplitN(key, ".", 3)
-			if len(parts) == 3 {
-				k = strings.Replace(k, "*", parts[1], 1)
-			}
-		}
-		if d := distance(key, k); d < best {
-			best, name = d, k
+	alias := strings.SplitN(key, ".", 3)
+	names := make([]string, len(known))
+	for i, k := range known {
+		if names[i] = k; len(alias) == 3 {
+			names[i] = strings.Replace(k, "*", alias[1], 1)
 		}
 	}
-	return name
-}
-
-// distance is the number of insertions, deletions and substitutions between
-// two texts (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return spelling.Nearest(key, names)
 }

@@ -284,7 +284,7 @@ func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Ha
 		Member:  g.member, Transfers: g.transfers, Fleet: &revocation.Fleet{Member: g.member, Transfers: g.transfers},
 		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Cut:   func(c api.CutTransfer) { g.emit(events.Cut, c) },
-		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Logger: g.logger,
+		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
 		cfg.Metrics = metrics

@@ -36,7 +36,11 @@ func wantReceipt(t *testing.T, g *testGate, id string, want client.UseReceipt) {
 	if got.Began.IsZero() || got.Ended.Before(got.Began) || got.DurationMS != got.Ended.Sub(got.Began).Milliseconds() {
 		t.Errorf("from %s to %s in %d ms", got.Began, got.Ended, got.DurationMS)
 	}
+	if got.Token != id || got.Operation == "" || got.Bucket == "" {
+		t.Errorf("%+v is not of the token %s", got, id)
+	}
 	want.Use, want.Request, want.ETag = got.Use, got.Request, got.ETag
+	want.Token, want.Operation, want.Bucket, want.Subject = got.Token, got.Operation, got.Bucket, got.Subject
 	want.Began, want.Ended, want.DurationMS = got.Began, got.Ended, got.DurationMS
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
