@@ -220,27 +220,36 @@ func (c *contract) checkBody(a answer, response map[string]any) string {
 
 // validate holds a value against a schema of the document.
 func (c *contract) validate(schema map[string]any, value any) error {
-	raw, err := json.Marshal(schema)
+	compiled, err := c.compile(schema)
 	if err != nil {
 		return err
 	}
+	return compiled.Validate(value)
+}
+
+func (c *contract) compile(schema map[string]any) (*jsonschema.Schema, error) {
+	raw, err := json.Marshal(schema)
+	if err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	compiled := c.compiled[string(raw)]
-	if compiled == nil {
-		name := fmt.Sprintf("answer-%d.json", len(c.compiled))
-		text := strings.ReplaceAll(string(raw), `"$ref":"#/`, `"$ref":"openapi.json#/`)
-		node, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-		if err != nil {
-			return err
-		}
-		if err := c.schemas.AddResource(name, node); err != nil {
-			return err
-		}
-		if compiled, err = c.schemas.Compile(name); err != nil {
-			return err
-		}
-		c.compiled[string(raw)] = compiled
+	if compiled := c.compiled[string(raw)]; compiled != nil {
+		return compiled, nil
 	}
-	return compiled.Validate(value)
+	name := fmt.Sprintf("answer-%d.json", len(c.compiled))
+	text := strings.ReplaceAll(string(raw), `"$ref":"#/`, `"$ref":"openapi.json#/`)
+	node, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	if err := c.schemas.AddResource(name, node); err != nil {
+		return nil, err
+	}
+	compiled, err := c.schemas.Compile(name)
+	if err != nil {
+		return nil, err
+	}
+	c.compiled[string(raw)] = compiled
+	return compiled, nil
 }

@@ -8,27 +8,32 @@ import (
 // MintRequest says what a new token is to permit. What it leaves out takes the gate's
 // defaults: one hour, any number of downloads or one upload.
 type MintRequest struct {
-	// Bytes a second that all its transfers through one gate get together; 0, or at least 1,024. 0 is without limit.
-	//
-	// Examples: 1048576
-	Bandwidth int64 `json:"bandwidth,omitempty"`
+	// What the token permits, download (`get`) or upload (`put`).
+	Operation tokens.Operation `json:"operation"`
 
 	// An alias from the gate's configuration.
 	//
 	// Examples: docs
 	Bucket string `json:"bucket"`
 
-	// Networks or addresses from which it works; from everywhere if it is empty.
+	// The object's key, byte for byte, at most 1,024 bytes. Required, or `prefix`.
 	//
-	// Examples: ["192.0.2.0/24","2001:db8::/32"]
-	Clients []string `json:"clients,omitempty"`
+	// Examples: 2030/report.pdf
+	Key string `json:"key,omitempty"`
 
-	// When a browser shows a page first, on which a person starts the download: `auto` (for
-	// tokens with a limit of uses), `always` (downloads only) or `never`.
-	Confirm tokens.Confirm `json:"confirm,omitempty"`
+	// Every object whose key begins so, instead of `key`. For a download the rest of
+	// the key follows the token in the link, for an upload the gate makes it.
+	//
+	// Examples: 2030/
+	Prefix string `json:"prefix,omitempty"`
 
-	// Also end what runs when it expires.
-	CutAtExpiry bool `json:"cut_at_expiry,omitempty"`
+	// Whether what is below `prefix` may be listed, by a download token.
+	List bool `json:"list,omitempty"`
+
+	// From when it works; at once if it is left out. Earlier than the end.
+	//
+	// Examples: 2030-01-31T12:30:00Z
+	NotBefore string `json:"not_before,omitempty"`
 
 	// Until when it works, at most ten years from now, or what `tokens.max_life` says. Not together with `expires_in`.
 	//
@@ -41,64 +46,43 @@ type MintRequest struct {
 	// Examples: 7d
 	ExpiresIn string `json:"expires_in,omitempty"`
 
-	// The ETag that the object must have, with its quotes, for a download with a key.
+	// How often it works; 0 is without limit. Left out it is 0 for a download and 1 for an upload.
 	//
-	// Examples: "9b2cf535f27731c974343645a3985328"
-	IfMatch string `json:"if_match,omitempty"`
+	// Examples: 1
+	MaxUses *int64 `json:"max_uses,omitempty"`
 
-	// The object's key, byte for byte, at most 1,024 bytes. Required, or `prefix`.
+	// For whom it is, at most 255 bytes without control characters.
 	//
-	// Examples: 2030/report.pdf
-	Key string `json:"key,omitempty"`
+	// Examples: ada@example.com
+	Subject string `json:"subject,omitempty"`
 
 	// Names and values to find and revoke tokens by, each at most 255 bytes without control characters.
 	//
 	// Examples: {"team":"press"}
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// Whether what is below `prefix` may be listed, by a download token.
-	List bool `json:"list,omitempty"`
-
-	// Transfers at a time, over all gates; 0 is without limit.
+	// Networks or addresses from which it works; from everywhere if it is empty.
 	//
-	// Examples: 2
-	MaxConcurrent int64 `json:"max_concurrent,omitempty"`
+	// Examples: ["192.0.2.0/24","2001:db8::/32"]
+	Clients []string `json:"clients,omitempty"`
 
-	// How often it works; 0 is without limit. Left out it is 0 for a download and 1 for an upload.
+	// Bytes a second that all its transfers through one gate get together; 0, or at least 1,024. 0 is without limit.
 	//
-	// Examples: 1
-	MaxUses *int64 `json:"max_uses,omitempty"`
-
-	// From when it works; at once if it is left out. Earlier than the end.
-	//
-	// Examples: 2030-01-31T12:30:00Z
-	NotBefore string `json:"not_before,omitempty"`
-
-	// What the token permits, download (`get`) or upload (`put`).
-	Operation tokens.Operation `json:"operation"`
-
-	// What must be given with the link, 4 to 255 bytes without control characters. The
-	// gate keeps a hash, and shows only that there is one.
-	Passcode string `json:"passcode,omitempty"`
-
-	// Every object whose key begins so, instead of `key`. For a download the rest of
-	// the key follows the token in the link, for an upload the gate makes it.
-	//
-	// Examples: 2030/
-	Prefix string `json:"prefix,omitempty"`
+	// Examples: 1048576
+	Bandwidth int64 `json:"bandwidth,omitempty"`
 
 	// Requests that one gate answers for it; 0 is without limit.
 	//
 	// Examples: 5
 	RequestsPerSecond int64 `json:"requests_per_second,omitempty"`
 
-	// Response says how a download is presented. It is for downloads only.
-	Response Response `json:"response,omitempty"`
-
-	// Bytes that such a use may yield more than the object has, never more than its size. 16 MiB if it is left out.
+	// Transfers at a time, over all gates; 0 is without limit.
 	//
-	// Examples: 16777216
-	ResumeSlack *int64 `json:"resume_slack,omitempty"`
+	// Examples: 2
+	MaxConcurrent int64 `json:"max_concurrent,omitempty"`
+
+	// Also end what runs when it expires.
+	CutAtExpiry bool `json:"cut_at_expiry,omitempty"`
 
 	// How long a use of a limited download stays open after a transfer, so that a broken
 	// one can be taken up: `0s`, or `1s` to `24h`. With `0s`, the default, one request is one use.
@@ -106,21 +90,37 @@ type MintRequest struct {
 	// Examples: 10m
 	ResumeWindow string `json:"resume_window,omitempty"`
 
-	// Whether whoever holds the link may revoke it (`DELETE` on the link). Left out, it is whether it has one use.
-	SelfRevoke *bool `json:"self_revoke,omitempty"`
-
-	// For whom it is, at most 255 bytes without control characters.
+	// Bytes that such a use may yield more than the object has, never more than its size. 16 MiB if it is left out.
 	//
-	// Examples: ada@example.com
-	Subject string `json:"subject,omitempty"`
-
-	// Upload limits what an upload may store. It is for uploads only.
-	Upload Upload `json:"upload,omitempty"`
+	// Examples: 16777216
+	ResumeSlack *int64 `json:"resume_slack,omitempty"`
 
 	// The only version of the object that is given out, for a download with a key.
 	//
 	// Examples: 3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY
 	VersionID string `json:"version_id,omitempty"`
+
+	// The ETag that the object must have, with its quotes, for a download with a key.
+	//
+	// Examples: "9b2cf535f27731c974343645a3985328"
+	IfMatch string `json:"if_match,omitempty"`
+
+	// What must be given with the link, 4 to 255 bytes without control characters. The
+	// gate keeps a hash, and shows only that there is one.
+	Passcode string `json:"passcode,omitempty"`
+
+	// Whether whoever holds the link may revoke it (`DELETE` on the link). Left out, it is whether it has one use.
+	SelfRevoke *bool `json:"self_revoke,omitempty"`
+
+	// When a browser shows a page first, on which a person starts the download: `auto` (for
+	// tokens with a limit of uses), `always` (downloads only) or `never`.
+	Confirm tokens.Confirm `json:"confirm,omitempty"`
+
+	// Response says how a download is presented. It is for downloads only.
+	Response Response `json:"response,omitempty"`
+
+	// Upload limits what an upload may store. It is for uploads only.
+	Upload Upload `json:"upload,omitempty"`
 }
 
 // Response says how a download is presented. It is for downloads only.
@@ -128,21 +128,15 @@ type Response = tokens.Response
 
 // RevokeRequest is a rule to make, or to try.
 type RevokeRequest struct {
-	// Every token; nothing else may be selected then.
-	All bool `json:"all,omitempty"`
-
-	// Tokens for this bucket, by its alias, which must be one of this gate.
+	// The token of this ID, alone.
 	//
-	// Examples: docs
-	Bucket string `json:"bucket,omitempty"`
+	// Examples: tok_jvq4zxt2b7hn5c3kd6ryo2mweu
+	Token string `json:"token,omitempty"`
 
-	// Only count what it would hit.
-	DryRun bool `json:"dry_run,omitempty"`
-
-	// Tokens minted before this time.
+	// Tokens for this subject, at most 1,024 bytes without control characters.
 	//
-	// Examples: 2030-01-31T12:00:00Z
-	IssuedBefore string `json:"issued_before,omitempty"`
+	// Examples: ada@example.com
+	Subject string `json:"subject,omitempty"`
 
 	// Tokens minted by a caller whose JWT has this issuer.
 	//
@@ -154,28 +148,34 @@ type RevokeRequest struct {
 	// Examples: {"team":"press"}
 	Labels map[string]*string `json:"labels,omitempty"`
 
+	// Tokens for this bucket, by its alias, which must be one of this gate.
+	//
+	// Examples: docs
+	Bucket string `json:"bucket,omitempty"`
+
 	// Tokens whose key begins so, and tokens for a prefix with keys in common. Needs `bucket`.
 	//
 	// Examples: secret/
 	Prefix string `json:"prefix,omitempty"`
+
+	// Tokens minted before this time.
+	//
+	// Examples: 2030-01-31T12:00:00Z
+	IssuedBefore string `json:"issued_before,omitempty"`
+
+	// Every token; nothing else may be selected then.
+	All bool `json:"all,omitempty"`
+
+	// Also cover later tokens, and refuse to mint them (403), until the rule is lifted.
+	Standing bool `json:"standing,omitempty"`
 
 	// Why, for those who look later, at most 1,024 bytes without control characters.
 	//
 	// Examples: laptop stolen
 	Reason string `json:"reason,omitempty"`
 
-	// Also cover later tokens, and refuse to mint them (403), until the rule is lifted.
-	Standing bool `json:"standing,omitempty"`
-
-	// Tokens for this subject, at most 1,024 bytes without control characters.
-	//
-	// Examples: ada@example.com
-	Subject string `json:"subject,omitempty"`
-
-	// The token of this ID, alone.
-	//
-	// Examples: tok_jvq4zxt2b7hn5c3kd6ryo2mweu
-	Token string `json:"token,omitempty"`
+	// Only count what it would hit.
+	DryRun bool `json:"dry_run,omitempty"`
 }
 
 // Upload limits what an upload may store. It is for uploads only.

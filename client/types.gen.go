@@ -7,14 +7,14 @@ import (
 
 // CutReceipt says whether a transfer was cut, or is an upload past stopping.
 type CutReceipt struct {
-	// Whether it is past stopping.
-	Committing bool `json:"committing"`
+	// The ID of its request.
+	ID string `json:"id"`
 
 	// Whether it was cut.
 	Cut bool `json:"cut"`
 
-	// The ID of its request.
-	ID string `json:"id"`
+	// Whether it is past stopping.
+	Committing bool `json:"committing"`
 }
 
 // What that which Redis has acknowledged is worth when Redis loses a server. `memory` may be lost with the process,
@@ -24,13 +24,14 @@ type Durability = string
 
 // Gate is one of the gates that share a Redis.
 type Gate struct {
+	// Its name.
+	Name string `json:"name"`
+
+	// Position is a place in the log of revocations, in one of its lives.
+	Position Position `json:"position"`
+
 	// Whether it has acknowledged all of the log that there is.
 	CaughtUp bool `json:"caught_up"`
-
-	// What that which Redis has acknowledged is worth when Redis loses a server. `memory` may be lost with the process,
-	// `disk` is on one server's disk, `replicated` is acknowledged by every
-	// replica that there should be, `best-effort` by fewer.
-	Durability Durability `json:"durability"`
 
 	// How many entries are missing.
 	Lag int64 `json:"lag"`
@@ -38,124 +39,128 @@ type Gate struct {
 	// Whether it has renewed its lease while it was watched. One that has not is stopped, cut off or frozen.
 	Live bool `json:"live"`
 
-	// Its name.
-	Name string `json:"name"`
-
-	// Position is a place in the log of revocations, in one of its lives.
-	Position Position `json:"position"`
+	// What that which Redis has acknowledged is worth when Redis loses a server. `memory` may be lost with the process,
+	// `disk` is on one server's disk, `replicated` is acknowledged by every
+	// replica that there should be, `best-effort` by fewer.
+	Durability Durability `json:"durability"`
 }
 
 // Grant is what a token permits.
 type Grant struct {
-	// Bytes a second through one gate; absent means without limit.
-	Bandwidth int64 `json:"bandwidth,omitempty"`
-
-	// The bucket's alias.
-	Bucket string `json:"bucket"`
-
-	// Networks from which it works; absent means from everywhere.
-	Clients []string `json:"clients,omitempty"`
-
-	// When a browser shows a page first, one of auto, always and never.
-	Confirm string `json:"confirm,omitempty"`
-
-	// Whether what runs then is ended.
-	CutAtExpiry bool `json:"cut_at_expiry,omitempty"`
-
-	// Until when it works.
-	ExpiresAt time.Time `json:"expires_at"`
-
 	// The token's ID, a one-way hash of it, which is safe in logs.
 	ID string `json:"id"`
-
-	// The ETag that the object must have.
-	IfMatch string `json:"if_match,omitempty"`
-
-	// When it was minted.
-	IssuedAt time.Time `json:"issued_at"`
-
-	// The subject of that JWT.
-	IssuedBy string `json:"issued_by,omitempty"`
-
-	// The issuer of the JWT of whoever minted it.
-	Issuer string `json:"issuer,omitempty"`
-
-	// The object's key; absent with a prefix.
-	Key string `json:"key,omitempty"`
-
-	// Names and values to find it by.
-	Labels map[string]string `json:"labels,omitempty"`
-
-	// Whether they may be listed.
-	List bool `json:"list,omitempty"`
-
-	// Transfers at a time over all gates; absent means without limit.
-	MaxConcurrent int64 `json:"max_concurrent,omitempty"`
-
-	// How often it works; 0 is without limit.
-	MaxUses int64 `json:"max_uses"`
-
-	// From when it works; absent means at once.
-	NotBefore *time.Time `json:"not_before,omitempty"`
 
 	// The one thing that it permits, get or put.
 	Operation string `json:"operation"`
 
-	// Whether a passcode must be given with the link.
-	Passcode bool `json:"passcode,omitempty"`
+	// The bucket's alias.
+	Bucket string `json:"bucket"`
+
+	// The object's key; absent with a prefix.
+	Key string `json:"key,omitempty"`
 
 	// What the keys begin with that it permits.
 	Prefix string `json:"prefix,omitempty"`
 
-	// Requests that one gate answers; absent means without limit.
-	RequestsPerSecond int64 `json:"requests_per_second,omitempty"`
+	// Whether they may be listed.
+	List bool `json:"list,omitempty"`
 
-	// Response says how a download is presented. It is for downloads only.
-	Response *Response `json:"response,omitempty"`
+	// From when it works; absent means at once.
+	NotBefore *time.Time `json:"not_before,omitempty"`
 
-	// Bytes that such a use may yield more than the object has.
-	ResumeSlack int64 `json:"resume_slack,omitempty"`
+	// Until when it works.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Whether what runs then is ended.
+	CutAtExpiry bool `json:"cut_at_expiry,omitempty"`
+
+	// How often it works; 0 is without limit.
+	MaxUses int64 `json:"max_uses"`
 
 	// How long a use stays open after a transfer, such as 10m0s; absent means that one request is one use.
 	ResumeWindow string `json:"resume_window,omitempty"`
 
-	// Whether whoever holds the link may revoke it.
-	SelfRevoke bool `json:"self_revoke,omitempty"`
+	// Bytes that such a use may yield more than the object has.
+	ResumeSlack int64 `json:"resume_slack,omitempty"`
+
+	// The only version that is given out.
+	VersionID string `json:"version_id,omitempty"`
+
+	// The ETag that the object must have.
+	IfMatch string `json:"if_match,omitempty"`
 
 	// For whom it is.
 	Subject string `json:"subject,omitempty"`
 
+	// Names and values to find it by.
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// Networks from which it works; absent means from everywhere.
+	Clients []string `json:"clients,omitempty"`
+
+	// Bytes a second through one gate; absent means without limit.
+	Bandwidth int64 `json:"bandwidth,omitempty"`
+
+	// Requests that one gate answers; absent means without limit.
+	RequestsPerSecond int64 `json:"requests_per_second,omitempty"`
+
+	// Transfers at a time over all gates; absent means without limit.
+	MaxConcurrent int64 `json:"max_concurrent,omitempty"`
+
+	// Whether a passcode must be given with the link.
+	Passcode bool `json:"passcode,omitempty"`
+
+	// When a browser shows a page first, one of auto, always and never.
+	Confirm string `json:"confirm,omitempty"`
+
+	// Whether whoever holds the link may revoke it.
+	SelfRevoke bool `json:"self_revoke,omitempty"`
+
+	// Response says how a download is presented. It is for downloads only.
+	Response *Response `json:"response,omitempty"`
+
 	// Upload limits what an upload may store. It is for uploads only.
 	Upload *Upload `json:"upload,omitempty"`
 
-	// The only version that is given out.
-	VersionID string `json:"version_id,omitempty"`
+	// The issuer of the JWT of whoever minted it.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The subject of that JWT.
+	IssuedBy string `json:"issued_by,omitempty"`
+
+	// When it was minted.
+	IssuedAt time.Time `json:"issued_at"`
 }
 
 // MintRequest says what a new token is to permit. What it leaves out takes the gate's
 // defaults: one hour, any number of downloads or one upload.
 type MintRequest struct {
-	// Bytes a second that all its transfers through one gate get together; 0, or at least 1,024. 0 is without limit.
-	//
-	// Examples: 1048576
-	Bandwidth int64 `json:"bandwidth,omitempty"`
+	// What the token permits, download (`get`) or upload (`put`).
+	Operation string `json:"operation"`
 
 	// An alias from the gate's configuration.
 	//
 	// Examples: docs
 	Bucket string `json:"bucket"`
 
-	// Networks or addresses from which it works; from everywhere if it is empty.
+	// The object's key, byte for byte, at most 1,024 bytes. Required, or `prefix`.
 	//
-	// Examples: ["192.0.2.0/24","2001:db8::/32"]
-	Clients []string `json:"clients,omitempty"`
+	// Examples: 2030/report.pdf
+	Key string `json:"key,omitempty"`
 
-	// When a browser shows a page first, on which a person starts the download: `auto` (for
-	// tokens with a limit of uses), `always` (downloads only) or `never`.
-	Confirm string `json:"confirm,omitempty"`
+	// Every object whose key begins so, instead of `key`. For a download the rest of
+	// the key follows the token in the link, for an upload the gate makes it.
+	//
+	// Examples: 2030/
+	Prefix string `json:"prefix,omitempty"`
 
-	// Also end what runs when it expires.
-	CutAtExpiry bool `json:"cut_at_expiry,omitempty"`
+	// Whether what is below `prefix` may be listed, by a download token.
+	List bool `json:"list,omitempty"`
+
+	// From when it works; at once if it is left out. Earlier than the end.
+	//
+	// Examples: 2030-01-31T12:30:00Z
+	NotBefore *time.Time `json:"not_before,omitempty"`
 
 	// Until when it works, at most ten years from now, or what `tokens.max_life` says. Not together with `expires_in`.
 	//
@@ -168,64 +173,43 @@ type MintRequest struct {
 	// Examples: 7d
 	ExpiresIn string `json:"expires_in,omitempty"`
 
-	// The ETag that the object must have, with its quotes, for a download with a key.
+	// How often it works; 0 is without limit. Left out it is 0 for a download and 1 for an upload.
 	//
-	// Examples: "9b2cf535f27731c974343645a3985328"
-	IfMatch string `json:"if_match,omitempty"`
+	// Examples: 1
+	MaxUses *int64 `json:"max_uses,omitempty"`
 
-	// The object's key, byte for byte, at most 1,024 bytes. Required, or `prefix`.
+	// For whom it is, at most 255 bytes without control characters.
 	//
-	// Examples: 2030/report.pdf
-	Key string `json:"key,omitempty"`
+	// Examples: ada@example.com
+	Subject string `json:"subject,omitempty"`
 
 	// Names and values to find and revoke tokens by, each at most 255 bytes without control characters.
 	//
 	// Examples: {"team":"press"}
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// Whether what is below `prefix` may be listed, by a download token.
-	List bool `json:"list,omitempty"`
-
-	// Transfers at a time, over all gates; 0 is without limit.
+	// Networks or addresses from which it works; from everywhere if it is empty.
 	//
-	// Examples: 2
-	MaxConcurrent int64 `json:"max_concurrent,omitempty"`
+	// Examples: ["192.0.2.0/24","2001:db8::/32"]
+	Clients []string `json:"clients,omitempty"`
 
-	// How often it works; 0 is without limit. Left out it is 0 for a download and 1 for an upload.
+	// Bytes a second that all its transfers through one gate get together; 0, or at least 1,024. 0 is without limit.
 	//
-	// Examples: 1
-	MaxUses *int64 `json:"max_uses,omitempty"`
-
-	// From when it works; at once if it is left out. Earlier than the end.
-	//
-	// Examples: 2030-01-31T12:30:00Z
-	NotBefore *time.Time `json:"not_before,omitempty"`
-
-	// What the token permits, download (`get`) or upload (`put`).
-	Operation string `json:"operation"`
-
-	// What must be given with the link, 4 to 255 bytes without control characters. The
-	// gate keeps a hash, and shows only that there is one.
-	Passcode string `json:"passcode,omitempty"`
-
-	// Every object whose key begins so, instead of `key`. For a download the rest of
-	// the key follows the token in the link, for an upload the gate makes it.
-	//
-	// Examples: 2030/
-	Prefix string `json:"prefix,omitempty"`
+	// Examples: 1048576
+	Bandwidth int64 `json:"bandwidth,omitempty"`
 
 	// Requests that one gate answers for it; 0 is without limit.
 	//
 	// Examples: 5
 	RequestsPerSecond int64 `json:"requests_per_second,omitempty"`
 
-	// Response says how a download is presented. It is for downloads only.
-	Response *Response `json:"response,omitempty"`
-
-	// Bytes that such a use may yield more than the object has, never more than its size. 16 MiB if it is left out.
+	// Transfers at a time, over all gates; 0 is without limit.
 	//
-	// Examples: 16777216
-	ResumeSlack *int64 `json:"resume_slack,omitempty"`
+	// Examples: 2
+	MaxConcurrent int64 `json:"max_concurrent,omitempty"`
+
+	// Also end what runs when it expires.
+	CutAtExpiry bool `json:"cut_at_expiry,omitempty"`
 
 	// How long a use of a limited download stays open after a transfer, so that a broken
 	// one can be taken up: `0s`, or `1s` to `24h`. With `0s`, the default, one request is one use.
@@ -233,27 +217,52 @@ type MintRequest struct {
 	// Examples: 10m
 	ResumeWindow string `json:"resume_window,omitempty"`
 
-	// Whether whoever holds the link may revoke it (`DELETE` on the link). Left out, it is whether it has one use.
-	SelfRevoke *bool `json:"self_revoke,omitempty"`
-
-	// For whom it is, at most 255 bytes without control characters.
+	// Bytes that such a use may yield more than the object has, never more than its size. 16 MiB if it is left out.
 	//
-	// Examples: ada@example.com
-	Subject string `json:"subject,omitempty"`
-
-	// Upload limits what an upload may store. It is for uploads only.
-	Upload *Upload `json:"upload,omitempty"`
+	// Examples: 16777216
+	ResumeSlack *int64 `json:"resume_slack,omitempty"`
 
 	// The only version of the object that is given out, for a download with a key.
 	//
 	// Examples: 3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY
 	VersionID string `json:"version_id,omitempty"`
+
+	// The ETag that the object must have, with its quotes, for a download with a key.
+	//
+	// Examples: "9b2cf535f27731c974343645a3985328"
+	IfMatch string `json:"if_match,omitempty"`
+
+	// What must be given with the link, 4 to 255 bytes without control characters. The
+	// gate keeps a hash, and shows only that there is one.
+	Passcode string `json:"passcode,omitempty"`
+
+	// Whether whoever holds the link may revoke it (`DELETE` on the link). Left out, it is whether it has one use.
+	SelfRevoke *bool `json:"self_revoke,omitempty"`
+
+	// When a browser shows a page first, on which a person starts the download: `auto` (for
+	// tokens with a limit of uses), `always` (downloads only) or `never`.
+	Confirm string `json:"confirm,omitempty"`
+
+	// Response says how a download is presented. It is for downloads only.
+	Response *Response `json:"response,omitempty"`
+
+	// Upload limits what an upload may store. It is for uploads only.
+	Upload *Upload `json:"upload,omitempty"`
 }
 
 // OpenUse is a use that may still be resumed.
 type OpenUse struct {
+	// Names the use, as its receipt will.
+	Use string `json:"use"`
+
 	// When it began.
 	Began time.Time `json:"began"`
+
+	// How long it stays open if nothing happens.
+	Until time.Time `json:"until"`
+
+	// The object's size.
+	Size int64 `json:"size"`
 
 	// How many bytes the use may yield in all.
 	Budget int64 `json:"budget"`
@@ -266,24 +275,15 @@ type OpenUse struct {
 
 	// How many requests of it run.
 	Running int64 `json:"running"`
-
-	// The object's size.
-	Size int64 `json:"size"`
-
-	// How long it stays open if nothing happens.
-	Until time.Time `json:"until"`
-
-	// Names the use, as its receipt will.
-	Use string `json:"use"`
 }
 
 // Page is one page of tokens.
 type Page struct {
-	// The cursor of the next page; absent on the last.
-	Next string `json:"next,omitempty"`
-
 	// The one that expires last first.
 	Tokens []Status `json:"tokens"`
+
+	// The cursor of the next page; absent on the last.
+	Next string `json:"next,omitempty"`
 }
 
 // Position is a place in the log of revocations, in one of its lives.
@@ -297,8 +297,14 @@ type Position struct {
 
 // Problem is what the API answers instead of success (RFC 9457).
 type Error struct {
-	// What it may have; for an unknown field the nearest name that there is, or all of them if none is near.
-	Allowed string `json:"allowed,omitempty"`
+	// Always about:blank; the status says what kind of problem it is.
+	Type string `json:"type"`
+
+	// The status in words.
+	Title string `json:"title"`
+
+	// The HTTP status.
+	Status int `json:"status"`
 
 	// What is wrong, in a sentence.
 	Detail string `json:"detail"`
@@ -307,57 +313,54 @@ type Error struct {
 	// `query` for the whole of those.
 	Field string `json:"field,omitempty"`
 
+	// The place of that field in the body, as a JSON pointer (RFC 6901).
+	Pointer string `json:"pointer,omitempty"`
+
 	// What that field had, shortened: text as it is, anything else as JSON; for an
 	// unknown field its name. Absent if nothing was given, and for a secret.
 	Given string `json:"given,omitempty"`
 
-	// What is known of it, one of not_made, unknown and made.
-	Outcome string `json:"outcome,omitempty"`
-
-	// The place of that field in the body, as a JSON pointer (RFC 6901).
-	Pointer string `json:"pointer,omitempty"`
-
-	// The request's ID, as in X-Request-Id.
-	RequestID string `json:"request_id"`
+	// What it may have; for an unknown field the nearest name that there is, or all of them if none is near.
+	Allowed string `json:"allowed,omitempty"`
 
 	// The ID of a revocation rule that was not shown to hold, or not to hold any more.
 	Rule string `json:"rule,omitempty"`
 
-	// The HTTP status.
-	Status int `json:"status"`
+	// What is known of it, one of not_made, unknown and made.
+	Outcome string `json:"outcome,omitempty"`
 
-	// The status in words.
-	Title string `json:"title"`
-
-	// Always about:blank; the status says what kind of problem it is.
-	Type string `json:"type"`
+	// The request's ID, as in X-Request-Id.
+	RequestID string `json:"request_id"`
 }
 
 // Reach is what a rule would hit.
 type Reach struct {
-	// Whether those were all that have not expired.
-	Complete bool `json:"complete"`
-
 	// Always true. Nothing was done.
 	DryRun bool `json:"dry_run"`
-
-	// How many tokens were looked at, about 100,000 at most, those that expire last first.
-	Scanned int `json:"scanned"`
 
 	// How many tokens work, or will, and would not any more.
 	Tokens int `json:"tokens"`
 
 	// How many transfers it would cut on the gate that was asked.
 	Transfers int `json:"transfers"`
+
+	// How many tokens were looked at, about 100,000 at most, those that expire last first.
+	Scanned int `json:"scanned"`
+
+	// Whether those were all that have not expired.
+	Complete bool `json:"complete"`
 }
 
 // Receipt is what a revocation, or a lift, can show for itself.
 type Receipt struct {
+	// The rule's ID.
+	ID string `json:"id"`
+
 	// The gates that have confirmed it.
 	AcknowledgedBy []string `json:"acknowledged_by"`
 
-	// Uploads that were past stopping, by the ID of their request. S3 may have stored them.
-	Committing []string `json:"committing,omitempty"`
+	// Gates that were silent. Their leases have run out, so they serve nothing until they have caught up.
+	ExpiredLeases []string `json:"expired_leases"`
 
 	// The number of transfers that were stopped, on all gates.
 	Cut int `json:"cut"`
@@ -367,11 +370,8 @@ type Receipt struct {
 	// replica that there should be, `best-effort` by fewer.
 	Durability Durability `json:"durability"`
 
-	// Gates that were silent. Their leases have run out, so they serve nothing until they have caught up.
-	ExpiredLeases []string `json:"expired_leases"`
-
-	// The rule's ID.
-	ID string `json:"id"`
+	// Uploads that were past stopping, by the ID of their request. S3 may have stored them.
+	Committing []string `json:"committing,omitempty"`
 
 	// How long it took in milliseconds.
 	TookMS float64 `json:"took_ms"`
@@ -379,18 +379,18 @@ type Receipt struct {
 
 // Response says how a download is presented. It is for downloads only.
 type Response struct {
-	// The media type to answer with, instead of the object's.
-	//
-	// Examples: application/pdf
-	ContentType string `json:"content_type,omitempty"`
-
-	// Whether browsers save it (`attachment`, the default) or show it (`inline`).
-	Disposition string `json:"disposition,omitempty"`
-
 	// The name to save under; not for a prefix. Left out, it is the last part of the key.
 	//
 	// Examples: report.pdf
 	Filename string `json:"filename,omitempty"`
+
+	// Whether browsers save it (`attachment`, the default) or show it (`inline`).
+	Disposition string `json:"disposition,omitempty"`
+
+	// The media type to answer with, instead of the object's.
+	//
+	// Examples: application/pdf
+	ContentType string `json:"content_type,omitempty"`
 }
 
 // Revocation says who revoked a token by its name, when and why.
@@ -408,14 +408,11 @@ type Revocation struct {
 // Rule says which tokens to revoke. Of the fields that select, those that are set must
 // all match, and one at least is set; a field that is left out by mistake makes the rule wider.
 type Rule struct {
-	// Every token; nothing else may be selected then.
-	All bool `json:"all,omitempty"`
+	// The token of this ID, alone.
+	Token string `json:"token,omitempty"`
 
-	// Tokens for this bucket, by its alias.
-	Bucket string `json:"bucket,omitempty"`
-
-	// Tokens minted before this time.
-	IssuedBefore *time.Time `json:"issued_before,omitempty"`
+	// Tokens for this subject.
+	Subject string `json:"subject,omitempty"`
 
 	// Tokens minted by a caller whose JWT has this issuer.
 	Issuer string `json:"issuer,omitempty"`
@@ -423,29 +420,32 @@ type Rule struct {
 	// Tokens that have all these labels.
 	Labels map[string]string `json:"labels,omitempty"`
 
+	// Tokens for this bucket, by its alias.
+	Bucket string `json:"bucket,omitempty"`
+
 	// Tokens whose key begins so, and tokens for a prefix with keys in common. Needs `bucket`.
 	Prefix string `json:"prefix,omitempty"`
 
-	// Why, for those who look later.
-	Reason string `json:"reason,omitempty"`
+	// Tokens minted before this time.
+	IssuedBefore *time.Time `json:"issued_before,omitempty"`
+
+	// Every token; nothing else may be selected then.
+	All bool `json:"all,omitempty"`
 
 	// Also cover later tokens, and refuse to mint them, until the rule is lifted.
 	Standing bool `json:"standing,omitempty"`
 
-	// Tokens for this subject.
-	Subject string `json:"subject,omitempty"`
-
-	// The token of this ID, alone.
-	Token string `json:"token,omitempty"`
+	// Why, for those who look later.
+	Reason string `json:"reason,omitempty"`
 }
 
 // RulePage is one page of rules.
 type RulePage struct {
-	// The cursor of the next page; absent on the last.
-	Next string `json:"next,omitempty"`
-
 	// The newest first.
 	Revocations []RuleStatus `json:"revocations"`
+
+	// The cursor of the next page; absent on the last.
+	Next string `json:"next,omitempty"`
 }
 
 // Whether the rule holds (`active`) or holds no more (`lifted`).
@@ -454,17 +454,23 @@ type RuleState = string
 // RuleStatus is a rule that was made, and what has become of it.
 type RuleStatus struct {
 	Rule
-	// When it was made.
-	At time.Time `json:"at,omitempty"`
+	// The rule's ID.
+	ID string `json:"id"`
+
+	// Whether the rule holds (`active`) or holds no more (`lifted`).
+	State RuleState `json:"state"`
 
 	// The subject of the JWT of whoever made it.
 	Author string `json:"author,omitempty"`
 
-	// The rule's ID.
-	ID string `json:"id"`
+	// When it was made.
+	At time.Time `json:"at,omitempty"`
 
-	// Why it was lifted.
-	LiftReason string `json:"lift_reason,omitempty"`
+	// Position is a place in the log of revocations, in one of its lives.
+	Position Position `json:"position,omitempty"`
+
+	// Grows when the rule is lifted.
+	Version int64 `json:"version"`
 
 	// When it was lifted.
 	LiftedAt *time.Time `json:"lifted_at,omitempty"`
@@ -472,17 +478,11 @@ type RuleStatus struct {
 	// The subject of the JWT of whoever lifted it.
 	LiftedBy string `json:"lifted_by,omitempty"`
 
-	// Position is a place in the log of revocations, in one of its lives.
-	Position Position `json:"position,omitempty"`
-
-	// Whether the rule holds (`active`) or holds no more (`lifted`).
-	State RuleState `json:"state"`
+	// Why it was lifted.
+	LiftReason string `json:"lift_reason,omitempty"`
 
 	// When it may be forgotten, since nothing can live any more that it covers; absent means never.
 	Until *time.Time `json:"until,omitempty"`
-
-	// Grows when the rule is lifted.
-	Version int64 `json:"version"`
 }
 
 // What has become of a token: `active`, `pending` (it does not work yet), `used` (up),
@@ -492,11 +492,21 @@ type State = string
 // Status is a grant and what has become of it.
 type Status struct {
 	Grant
+	// What has become of a token: `active`, `pending` (it does not work yet), `used` (up),
+	// `expired` or `revoked` (by name; see `covered_by`).
+	State State `json:"state"`
+
 	// The ID of a rule that covers the token, which does not work then, whatever its state.
 	CoveredBy string `json:"covered_by,omitempty"`
 
+	// How many uses are charged; 0 without a limit.
+	Uses int64 `json:"uses"`
+
 	// How many are taken by a request under way and not charged yet.
 	InUse int64 `json:"in_use"`
+
+	// How many uses can still begin; absent without a limit.
+	UsesLeft *int64 `json:"uses_left,omitempty"`
 
 	// The uses that may still be resumed.
 	Open []OpenUse `json:"open,omitempty"`
@@ -504,72 +514,56 @@ type Status struct {
 	// Those of the last uses that have ended, the latest first.
 	Receipts []UseReceipt `json:"receipts,omitempty"`
 
-	// Revocation says who revoked a token by its name, when and why.
-	Revocation *Revocation `json:"revocation,omitempty"`
-
-	// What has become of a token: `active`, `pending` (it does not work yet), `used` (up),
-	// `expired` or `revoked` (by name; see `covered_by`).
-	State State `json:"state"`
-
 	// Charged uses that are neither. They run, or their gate has died.
 	Unreported int64 `json:"unreported,omitempty"`
 
-	// How many uses are charged; 0 without a limit.
-	Uses int64 `json:"uses"`
-
-	// How many uses can still begin; absent without a limit.
-	UsesLeft *int64 `json:"uses_left,omitempty"`
+	// Revocation says who revoked a token by its name, when and why.
+	Revocation *Revocation `json:"revocation,omitempty"`
 }
 
 // Token is a freshly minted token.
 type Token struct {
 	Grant
-	// What that which Redis has acknowledged is worth when Redis loses a server. `memory` may be lost with the process,
-	// `disk` is on one server's disk, `replicated` is acknowledged by every
-	// replica that there should be, `best-effort` by fewer.
-	Durability Durability `json:"durability"`
-
-	// How many whole seconds the token lives, for an upload.
-	Expires *int64 `json:"expires,omitempty"`
-
-	// Always empty, and only for an upload, which makes the answer what Uppy's getUploadParameters returns.
-	Fields *map[string]interface{} `json:"fields,omitempty"`
-
-	// What an upload has to declare.
-	Headers *map[string]string `json:"headers,omitempty"`
-
-	// The HTTP method that the link is for.
-	Method string `json:"method"`
-
 	// The secret, which is not given out again.
 	Token string `json:"token"`
 
 	// The link.
 	URL string `json:"url"`
+
+	// The HTTP method that the link is for.
+	Method string `json:"method"`
+
+	// What that which Redis has acknowledged is worth when Redis loses a server. `memory` may be lost with the process,
+	// `disk` is on one server's disk, `replicated` is acknowledged by every
+	// replica that there should be, `best-effort` by fewer.
+	Durability Durability `json:"durability"`
+
+	// Always empty, and only for an upload, which makes the answer what Uppy's getUploadParameters returns.
+	Fields map[string]interface{} `json:"fields,omitzero"`
+
+	// What an upload has to declare.
+	Headers map[string]string `json:"headers,omitzero"`
+
+	// How many whole seconds the token lives, for an upload.
+	Expires int64 `json:"expires,omitempty"`
 }
 
 // Transfer runs through a gate.
 type Transfer struct {
-	// The bucket's alias.
-	Bucket string `json:"bucket"`
-
-	// How many bytes of body it has moved so far.
-	Bytes int64 `json:"bytes"`
-
-	// How many that are on average.
-	BytesPerSecond int64 `json:"bytes_per_second"`
-
-	// Whether it is an upload past stopping.
-	Committing bool `json:"committing,omitempty"`
-
-	// Whether it is a download or an upload.
-	Direction string `json:"direction"`
-
 	// The gate's name, for those who see everything.
 	Gate string `json:"gate,omitempty"`
 
 	// The ID of the request.
 	ID string `json:"id"`
+
+	// The ID of the token.
+	Token string `json:"token"`
+
+	// For whom the token is.
+	Subject string `json:"subject,omitempty"`
+
+	// The bucket's alias.
+	Bucket string `json:"bucket"`
 
 	// The object's key.
 	Key string `json:"key,omitempty"`
@@ -577,46 +571,72 @@ type Transfer struct {
 	// The token's prefix, instead of the key.
 	Prefix string `json:"prefix,omitempty"`
 
-	// When it began, by the gate's clock.
-	Since time.Time `json:"since"`
+	// Whether it is a download or an upload.
+	Direction string `json:"direction"`
+
+	// How many bytes of body it has moved so far.
+	Bytes int64 `json:"bytes"`
+
+	// How many that are on average.
+	BytesPerSecond int64 `json:"bytes_per_second"`
 
 	// How many bytes of body it has in all; absent if that is not known.
 	Size int64 `json:"size,omitempty"`
 
-	// For whom the token is.
-	Subject string `json:"subject,omitempty"`
+	// When it began, by the gate's clock.
+	Since time.Time `json:"since"`
 
-	// The ID of the token.
-	Token string `json:"token"`
+	// Whether it is an upload past stopping.
+	Committing bool `json:"committing,omitempty"`
 }
 
 // Transfers is what runs through all gates.
 type Transfers struct {
-	// Whether nothing else runs. It is false if a gate is silent, if one has more than the thousand transfers that
-	// it tells of, and while Redis is away.
-	Complete bool `json:"complete"`
+	// The longest first.
+	Transfers []Transfer `json:"transfers"`
 
 	// Gates that did not answer. They are stopped, cut off or frozen, so that what runs there waits.
 	Silent []string `json:"silent,omitempty"`
 
-	// The longest first.
-	Transfers []Transfer `json:"transfers"`
+	// Whether nothing else runs. It is false if a gate is silent, if one has more than the thousand transfers that
+	// it tells of, and while Redis is away.
+	Complete bool `json:"complete"`
 }
 
 // Upload limits what an upload may store. It is for uploads only.
 type Upload struct {
+	// The largest object; 0 and left out mean what S3 takes, 5 TiB.
+	//
+	// Examples: 10485760
+	MaxBytes int64 `json:"max_bytes,omitempty"`
+
+	// The media types that may be declared, in lower case, such as `image/png` or `image/*`; any if it is empty.
+	//
+	// Examples: ["image/png","video/*"]
+	ContentTypes []string `json:"content_types,omitempty"`
+
+	// Whether the first 512 bytes must look like one of `content_types` too.
+	Sniff bool `json:"sniff,omitempty"`
+
+	// Whether an object that exists may be replaced.
+	Overwrite bool `json:"overwrite,omitempty"`
+
 	// The checksum that must be sent along, `any` for one of them; left out, none has to be.
 	Checksum string `json:"checksum,omitempty"`
+
+	// Kept with the object as `x-amz-meta-{name}`: names in lower case, values in
+	// printable US-ASCII, 1,984 bytes together.
+	//
+	// Examples: {"case":"4711"}
+	Metadata map[string]string `json:"metadata,omitempty"`
 
 	// Names of metadata that the client may set besides; `*` stands for every name.
 	//
 	// Examples: ["author"]
 	ClientMetadata []string `json:"client_metadata,omitempty"`
 
-	// The media types that may be declared, in lower case, such as `image/png` or `image/*`; any if it is empty.
-	//
-	// Examples: ["image/png","video/*"]
-	ContentTypes []string `json:"content_types,omitempty"`
+	// The storage class; left out, it is that of the bucket's setting.
+	StorageClass string `json:"storage_class,omitempty"`
 
 	// The whole key of what is stored below `prefix`, with which it begins, with the
 	// placeholders `{date}`, `{uuid}` and `{filename}`, one of the latter two at least. Left out, it is the
@@ -625,83 +645,63 @@ type Upload struct {
 	// Examples: incoming/{date}/{uuid}/{filename}
 	KeyTemplate string `json:"key_template,omitempty"`
 
-	// The largest object; 0 and left out mean what S3 takes, 5 TiB.
-	//
-	// Examples: 10485760
-	MaxBytes int64 `json:"max_bytes,omitempty"`
-
-	// Kept with the object as `x-amz-meta-{name}`: names in lower case, values in
-	// printable US-ASCII, 1,984 bytes together.
-	//
-	// Examples: {"case":"4711"}
-	Metadata map[string]string `json:"metadata,omitempty"`
-
-	// Whether an object that exists may be replaced.
-	Overwrite bool `json:"overwrite,omitempty"`
-
 	// Whether the uploader is told that key, in `X-S3gate-Key`.
 	RevealKey bool `json:"reveal_key,omitempty"`
-
-	// Whether the first 512 bytes must look like one of `content_types` too.
-	Sniff bool `json:"sniff,omitempty"`
-
-	// The storage class; left out, it is that of the bucket's setting.
-	StorageClass string `json:"storage_class,omitempty"`
 }
 
 // UseReceipt says what became of one use.
 type UseReceipt struct {
-	// When it began.
-	Began time.Time `json:"began"`
-
-	// The bucket's alias.
-	Bucket string `json:"bucket,omitempty"`
-
-	// How many bytes of body were given out or taken.
-	Bytes int64 `json:"bytes"`
-
-	// The address of the first request, as far as it is kept.
-	Client string `json:"client,omitempty"`
-
-	// How long it took in milliseconds.
-	DurationMS int64 `json:"duration_ms"`
-
-	// When it ended.
-	Ended time.Time `json:"ended"`
-
-	// The object's ETag.
-	ETag string `json:"etag,omitempty"`
-
-	// The key of what was stored, or the grant's key or prefix of a download.
-	Key string `json:"key"`
-
-	// What the token permits, get or put.
-	Operation string `json:"operation,omitempty"`
-
-	// How it ended, complete or aborted.
-	Outcome string `json:"outcome"`
-
-	// Which of them, each as its first byte and the byte after its last.
-	Ranges [][2]int64 `json:"ranges,omitempty"`
+	// Names the use.
+	Use string `json:"use"`
 
 	// The ID of the first request.
 	Request string `json:"request,omitempty"`
 
-	// How many requests it took.
-	Requests int64 `json:"requests"`
+	// The token's ID.
+	Token string `json:"token,omitempty"`
 
-	// The object's size.
-	Size int64 `json:"size"`
+	// What the token permits, get or put.
+	Operation string `json:"operation,omitempty"`
+
+	// The bucket's alias.
+	Bucket string `json:"bucket,omitempty"`
 
 	// For whom the token is.
 	Subject string `json:"subject,omitempty"`
 
-	// The token's ID.
-	Token string `json:"token,omitempty"`
+	// How many requests it took.
+	Requests int64 `json:"requests"`
 
-	// Names the use.
-	Use string `json:"use"`
+	// The address of the first request, as far as it is kept.
+	Client string `json:"client,omitempty"`
+
+	// The object's size.
+	Size int64 `json:"size"`
+
+	// The object's ETag.
+	ETag string `json:"etag,omitempty"`
 
 	// The object's version.
 	VersionID string `json:"version_id,omitempty"`
+
+	// The key of what was stored, or the grant's key or prefix of a download.
+	Key string `json:"key"`
+
+	// How many bytes of body were given out or taken.
+	Bytes int64 `json:"bytes"`
+
+	// Which of them, each as its first byte and the byte after its last.
+	Ranges [][2]int64 `json:"ranges,omitempty"`
+
+	// How it ended, complete or aborted.
+	Outcome string `json:"outcome"`
+
+	// When it began.
+	Began time.Time `json:"began"`
+
+	// When it ended.
+	Ended time.Time `json:"ended"`
+
+	// How long it took in milliseconds.
+	DurationMS int64 `json:"duration_ms"`
 }

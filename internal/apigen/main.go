@@ -8,6 +8,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"go/format"
@@ -15,6 +16,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
 )
 
 func main() {
@@ -29,12 +33,12 @@ func main() {
 // generate writes what a configuration asks for into a file. It runs in the
 // directory of the package.
 func generate(config, out string) error {
-	root, err := filepath.Abs("..")
+	document, err := inOrder(filepath.Join("..", "api", "openapi.yaml"))
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "tool", "-modfile="+filepath.Join(root, "tools", "go.mod"), "oapi-codegen",
-		"-config", config, filepath.Join(root, "api", "openapi.yaml"))
+	defer os.Remove(document)
+	cmd := exec.Command("go", "tool", "-modfile="+filepath.Join("..", "tools", "go.mod"), "oapi-codegen", "-config", config, document)
 	cmd.Stderr = os.Stderr
 	raw, err := cmd.Output()
 	if err != nil {
@@ -45,6 +49,42 @@ func generate(config, out string) error {
 		return fmt.Errorf("formatting: %w", err)
 	}
 	return os.WriteFile(out, text, 0o644)
+}
+
+// inOrder copies the document into a file in which each property says its place,
+// or oapi-codegen would sort them by name.
+func inOrder(document string) (path string, err error) {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return "", err
+	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		return "", fmt.Errorf("%s: %w", document, err)
+	}
+	number(&root)
+	if text, err = yaml.Marshal(&root); err != nil {
+		return "", err
+	}
+	file, err := os.CreateTemp("", "openapi-*.yaml")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(text)
+	return file.Name(), errors.Join(err, file.Close())
+}
+
+// number gives each property its place.
+func number(node *yaml.Node) {
+	for i, child := range node.Content {
+		if node.Kind == yaml.MappingNode && i%2 == 1 && node.Content[i-1].Value == "properties" {
+			for n := 1; n < len(child.Content); n += 2 {
+				child.Content[n].Content = append(child.Content[n].Content,
+					&yaml.Node{Kind: yaml.ScalarNode, Value: "x-order"}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(n)})
+			}
+		}
+		number(child)
+	}
 }
 
 var (
