@@ -86,7 +86,7 @@ type field struct {
 // answer is what a call may be answered.
 type answer struct {
 	Status, Description, Kind string
-	Models                    []string
+	Models, Headers           []string
 	Samples                   ordered[string]
 }
 
@@ -111,7 +111,7 @@ func (d *document) show(op *operation) shownCall {
 	}
 	for _, r := range op.Responses {
 		about := d.response(r.Value)
-		a := answer{Status: r.Name, Description: about.Description, Samples: samples(about.Content)}
+		a := answer{Status: r.Name, Description: about.Description, Headers: about.Headers.names(), Samples: samples(about.Content)}
 		for _, m := range about.Content {
 			a.Kind = m.Name
 			for _, s := range append(m.Value.Schema.OneOf, m.Value.Schema) {

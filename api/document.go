@@ -65,6 +65,7 @@ type parameter struct {
 type response struct {
 	Ref         string `yaml:"$ref"`
 	Description string
+	Headers     ordered[yaml.Node]
 	Content     ordered[media]
 }
 
