@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -143,10 +144,29 @@ func New(cfg Config) *Handler {
 	return h
 }
 
-// handle registers a handler for a route of openapi.yaml.
+// handle registers a handler for a route of openapi.yaml. The mux does not know
+// a path that ends in a verb, such as /v1/tokens/{id}:reissue; a method has one
+// of them at most for one path.
 func (h *Handler) handle(pattern string, handler http.Handler) {
 	h.routes = append(h.routes, pattern)
+	if path, verb, ok := strings.Cut(pattern, "}:"); ok {
+		pattern, handler = path+"}", h.verb(path[strings.LastIndexByte(path, '{')+1:], ":"+verb, handler)
+	}
 	h.mux.Handle(pattern, handler)
+}
+
+// verb takes what follows a parameter of the path off it, without which there is no
+// such route.
+func (h *Handler) verb(parameter, verb string, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		value, ok := strings.CutSuffix(r.PathValue(parameter), verb)
+		if !ok {
+			h.fail(w, errNoRoute)
+			return
+		}
+		r.SetPathValue(parameter, value)
+		handler.ServeHTTP(w, r)
+	})
 }
 
 // call is one request of a proven caller.

@@ -133,16 +133,23 @@ func (c *contract) item(r *http.Request) (template string, item map[string]any) 
 		return "", nil
 	}
 	given := strings.Split(escaped, "/")
-	for template, item := range c.doc["paths"].(map[string]any) {
-		want := strings.Split(template, "/")
-		if slices.EqualFunc(given, want, func(g, w string) bool {
-			plain, err := url.PathUnescape(g)
-			return err == nil && plain == w || strings.HasPrefix(w, "{") && g != ""
-		}) {
-			return template, item.(map[string]any)
+	for name, found := range c.doc["paths"].(map[string]any) {
+		// A path with a verb is longer, and meant.
+		if slices.EqualFunc(given, strings.Split(name, "/"), matches) && len(name) > len(template) {
+			template, item = name, found.(map[string]any)
 		}
 	}
-	return "", nil
+	return template, item
+}
+
+// matches reports whether a part of a path is that of a template, which may be a
+// parameter with a verb after it.
+func matches(given, want string) bool {
+	if _, verb, ok := strings.Cut(want, "}"); ok {
+		return strings.HasSuffix(given, verb) && len(given) > len(verb)
+	}
+	plain, err := url.PathUnescape(given)
+	return err == nil && plain == want
 }
 
 // check says what of an answer is not in the document; "" if nothing is.

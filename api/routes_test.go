@@ -70,6 +70,23 @@ func TestRoutesThatAreNotThere(t *testing.T) {
 	}
 }
 
+// A path may end in a verb, after a parameter.
+func TestRoutesMayEndInAVerb(t *testing.T) {
+	g := newGate(t)
+	var got []string
+	g.handler.Handle("POST /v1/tokens/{id}:test", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = append(got, r.PathValue("id")) }))
+	for path, want := range map[string]string{
+		"/v1/tokens/a:test": "a", "/v1/tokens/a:b:test": "a:b", "/v1/tokens/a%2Fb:test": "a/b", "/v1/tokens/a": "", "/v1/tokens/a:tes": "", "/v1/tokens/a:Test": "",
+	} {
+		got = nil
+		w := httptest.NewRecorder()
+		g.handler.ServeHTTP(w, httptest.NewRequest("POST", path, nil))
+		if strings.Join(got, ",") != want || (w.Code == http.StatusNotFound) != (want == "") {
+			t.Errorf("%s: %q, %d", path, got, w.Code)
+		}
+	}
+}
+
 // HEAD answers as GET does, without the body, over a real connection.
 func TestHeadAnswersLikeGet(t *testing.T) {
 	g := newGate(t)

@@ -50,7 +50,7 @@ func TestLoadLayers(t *testing.T) {
 	path := write(t, "c.yaml", minimal+"drain_timeout: 1m\nredis:\n  addrs: [a:1, b:2]\n  cluster: true\n  replicas: 0\n  timeout: 3s\ntokens:\n  max_life: 30d\n")
 	c, err := config.Load(path, []string{
 		"S3GATE_DRAIN_TIMEOUT=2m", "S3GATE_REDIS_ADDRS=c:3,d:4", "S3GATE_REDIS_TLS=true",
-		"S3GATE_API_MAX_BODY=100000", "S3GATE_BUCKETS_DOCS_PATH_STYLE=true", "S3GATE_BUCKETS_NEW_NAME=new-bucket",
+		"S3GATE_API_MAX_BODY=100000", "S3GATE_API_CORS_ORIGINS=https://app.example.com,http://localhost:5173", "S3GATE_BUCKETS_DOCS_PATH_STYLE=true", "S3GATE_BUCKETS_NEW_NAME=new-bucket",
 		"S3GATE_API_URL=ignored", "S3GATE_API_TOKEN=ignored", "HOME=/",
 	}, map[string]any{"drain_timeout": "3m"})
 	if err != nil {
@@ -61,6 +61,9 @@ func TestLoadLayers(t *testing.T) {
 	}
 	if !reflect.DeepEqual(c.Redis.Addrs, []string{"c:3", "d:4"}) || !c.Redis.TLS || c.API.MaxBody != 100000 {
 		t.Errorf("redis %+v, api %+v", c.Redis, c.API)
+	}
+	if !reflect.DeepEqual(c.API.CORSOrigins, []string{"https://app.example.com", "http://localhost:5173"}) {
+		t.Errorf("origins %q", c.API.CORSOrigins)
 	}
 	if b := c.Buckets["docs"]; !b.PathStyle || b.Region != "eu-central-1" {
 		t.Errorf("bucket docs: %+v", b)
@@ -103,6 +106,13 @@ func TestLoadRefuses(t *testing.T) {
 		{"half credentials", minimal + "    access_key_id: a\n", "", "buckets.docs.access_key_id: and secret_access_key go together"},
 		{"bad alias", minimal + "  Docs_2:\n    name: x\n", "", "buckets.Docs_2: an alias has"},
 		{"leeway", minimal + "    leeway: 1h\n", "", "there is no such setting"},
+		{"any origin", minimal, "S3GATE_API_CORS_ORIGINS=*", `api.cors_origins: must hold origins as browsers send them, such as https://app.example.com or http://localhost:5173, got "*"`},
+		{"origin with a path", minimal, "S3GATE_API_CORS_ORIGINS=https://a.example,https://b.example/", `got "https://b.example/"`},
+		{"origin in capitals", minimal, "S3GATE_API_CORS_ORIGINS=https://A.example", `got "https://A.example"`},
+		{"origin with the default port", minimal, "S3GATE_API_CORS_ORIGINS=https://a.example:443", `got "https://a.example:443"`},
+		{"origin with a wildcard", minimal, "S3GATE_API_CORS_ORIGINS=https://*.example", `got "https://*.example"`},
+		{"origin of nothing", minimal, "S3GATE_API_CORS_ORIGINS=null", `got "null"`},
+		{"origin of a file", minimal, "S3GATE_API_CORS_ORIGINS=file://", `got "file://"`},
 		{"no network", minimal + "trusted_proxies: [10.0.0.0/8, lan]\n", "", `trusted_proxies: "lan" is not a network`},
 		{"client header", minimal + "client_header: X-Real-IP\n", "", `client_header: must be X-Forwarded-For or Forwarded, got "X-Real-IP"`},
 		{"guesses", minimal + "guesses:\n  burst: -1\n", "", "guesses: burst and per_second must not be less than 0"},
