@@ -66,6 +66,13 @@ type gate struct {
 // (T14).
 func newGate(t testing.TB, change ...func(*api.Config)) *gate {
 	t.Helper()
+	return newLeasedGate(t, 0, change...)
+}
+
+// newLeasedGate is newGate for a test that would not survive the loss of its lease
+// on a machine that is busy; 0 is the usual one.
+func newLeasedGate(t testing.TB, lease time.Duration, change ...func(*api.Config)) *gate {
+	t.Helper()
 	g := &gate{TB: t, redis: miniredis.RunT(t), transfers: &revocation.Transfers{}}
 	g.redis.SetTime(start)
 	rdb := redis.NewClient(&redis.Options{
@@ -79,7 +86,7 @@ func newGate(t testing.TB, change ...func(*api.Config)) *gate {
 		t.Fatal(err)
 	}
 	member := revocation.Join(rdb, revocation.MemberOptions{
-		Name: "gate-1/4711", Fresh: true, Answer: g.transfers.Answer,
+		Name: "gate-1/4711", Lease: lease, Fresh: true, Answer: g.transfers.Answer,
 		Apply: func(r *revocation.Rule) revocation.Effect {
 			stopped, late := g.transfers.Cut(r.CoversTransfer)
 			return revocation.Effect{Stopped: stopped, Committing: late}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"s3gate/api"
 	"s3gate/auth"
@@ -26,8 +27,8 @@ import (
 // valid, what is nearly so, and what is not.
 func TestGeneratedRequestsGetDocumentedAnswers(t *testing.T) {
 	gates := uint64(20)
-	if testing.Short() {
-		gates = 2
+	if testing.Short() || raceDetector {
+		gates = 4
 	}
 	var mu sync.Mutex
 	seen := map[string]int{}
@@ -69,7 +70,7 @@ func TestGeneratedRequestsGetDocumentedAnswers(t *testing.T) {
 // generate sends requests to a gate of its own, and counts the answers. After an
 // answer that is wrong it stops.
 func generate(t *testing.T, seed uint64, requests int) map[string]int {
-	g := newGate(t, idle)
+	g := newLeasedGate(t, time.Minute, idle)
 	f := newGenerator(g, seed)
 	seen := map[string]int{}
 	for n := range requests {

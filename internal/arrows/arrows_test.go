@@ -22,9 +22,9 @@ var allowed = map[string][]string{
 	"revocation": {"tokens", "internal/fault", "internal/script"},
 	"s3client":   nil,
 	"uploads":    {"tokens", "s3client", "internal/script"},
-	"proxy":      {"tokens", "revocation", "s3client", "uploads", "web"},
+	"proxy":      {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit"},
 	"web":        nil,
-	"api":        {"auth", "tokens", "revocation", "internal/duration", "internal/spelling"},
+	"api":        {"auth", "tokens", "revocation", "internal/duration", "internal/ratelimit", "internal/spelling"},
 	"guard":      {"s3client", "policy"},
 	"client":     nil, // speaks public HTTP only
 
@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/duration":    nil,
 	"internal/spelling":    nil,
 	"internal/apigen":      nil,
+	"internal/ratelimit":   nil,
 	"internal/config":      {"auth", "internal/duration", "internal/spelling"},
 	"internal/devs3":       {"policy", "internal/devs3/disk"},
 	"internal/devs3/disk":  nil,
