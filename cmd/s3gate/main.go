@@ -23,12 +23,16 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 const (
 	exitOK     = 0
 	exitFailed = 1 // what was asked could not be done
-	exitUsage  = 2 // the command line is wrong
+	exitUsage  = 2 // the command line or the settings are wrong
 	exitNo     = 3 // the answer is no: a bucket is not locked, a gate not healthy
 )
 
-// errNo ends a command whose answer is no.
-var errNo = errors.New("no")
+var (
+	// errNo ends a command whose answer is no.
+	errNo = errors.New("no")
+	// errSaid ends a command that has failed and has said why.
+	errSaid = errors.New("failed")
+)
 
 // usageError is a command line that cannot be carried out.
 type usageError struct{ error }
@@ -55,6 +59,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitOK
 	case errors.Is(err, errNo):
 		return exitNo
+	case errors.Is(err, errSaid):
+		return exitFailed
 	case errors.As(err, &usage):
 		fmt.Fprintln(stderr, "s3gate:", err)
 		return exitUsage
@@ -77,8 +83,11 @@ URL that leaks opens nothing, because the bucket refuses them all.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON, one object per line")
+	root.PersistentFlags().BoolP("quiet", "q", false, "say nothing but results and errors")
+	root.CompletionOptions.DisableDefaultCmd = true // ours says what is wrong with its arguments
 	root.AddCommand(newDev(), newServe(), newToken(), newRevoke(), newRevocations(), newTransfers(), newGates(), newGet(), newPut(),
-		newBucket(), newAuth(), newHealth(), newVersion())
+		newPresign(), newBucket(), newAuth(), newConfig(), newHealth(), newCompletion(), newVersion())
+	completeSensibly(root)
 	return root
 }
 
