@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -87,6 +88,7 @@ URL that leaks opens nothing, because the bucket refuses them all.`,
 	root.CompletionOptions.DisableDefaultCmd = true // ours says what is wrong with its arguments
 	root.AddCommand(newDev(), newServe(), newToken(), newRevoke(), newRevocations(), newTransfers(), newGates(), newGet(), newPut(),
 		newPresign(), newBucket(), newAuth(), newConfig(), newHealth(), newCompletion(), newVersion())
+	root.SetHelpCommand(newHelp())
 	completeSensibly(root)
 	return root
 }
@@ -106,6 +108,22 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: onlyGroups}
 	g.AddCommand(commands...)
 	return g
+}
+
+// newHelp is cobra's help, with an exit code for what is not there.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND...]",
+		Short: "Explain a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("there is no command %q", cmd.Root().Name()+" "+strings.Join(args, " "))
+			}
+			c.InitDefaultHelpFlag()
+			return c.Help()
+		},
+	}
 }
 
 // onlyGroups is what a command does that only holds others: it explains

@@ -216,8 +216,8 @@ type Bucket struct {
 	// NoOverwrite is how an upload that may not replace an object doesn't: auto
 	// tries once whether the store heeds If-None-Match, and refuses the upload
 	// if not; trust does not try; check looks before the upload and right before
-	// its end, between which there is a gap; refuse takes no such upload.
-	// Default: auto.
+	// its end, between which there is a gap; refuse takes no such upload; see
+	// Stores that ignore conditions. Default: auto.
 	NoOverwrite string `koanf:"no_overwrite"`
 }
 
@@ -299,7 +299,7 @@ type Upload struct {
 	// Default 200ms.
 	Backoff time.Duration `koanf:"backoff"`
 	// ResumeWindow is how long after it was last worked on an upload that can be
-	// resumed is kept. Default 24h.
+	// resumed is kept. Default 1d.
 	ResumeWindow time.Duration `koanf:"resume_window"`
 	// SweepAfter is how long after its gate was last heard of another gate ends
 	// an upload: drops its parts, asks S3 what became of it and charges its use
