@@ -201,6 +201,9 @@ func TestReloadLeavesRequestsAlone(t *testing.T) {
 		done <- answer{status: resp.StatusCode}
 	}()
 	send("hello")
+	eventually(t, "the upload has begun", func() bool {
+		return bytes.Contains(do(t, "GET", g.OpsURL()+"/metrics", nil).body, []byte("s3gate_transfers 1\n"))
+	})
 	g.reload(w, func(c *config.Config) { c.Upload.IdleTimeout = time.Millisecond })
 	// Longer than the new setting would leave it.
 	time.Sleep(50 * time.Millisecond)
