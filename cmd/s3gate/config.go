@@ -65,12 +65,12 @@ nothing.`,
 	configFlags(cmd)
 	defaults := cmd.Flags().Bool("defaults", false, "print the defaults alone")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, sources := config.Default(), config.Sources{}
-		if !*defaults {
-			var err error
-			if cfg, sources, err = readConfig(cmd); err != nil {
-				return wrongSettings(err)
-			}
+		if *defaults {
+			return printSettings(newPrinter(cmd), config.Default(), nil)
+		}
+		cfg, sources, err := readConfig(cmd)
+		if err != nil {
+			return wrongSettings(err)
 		}
 		return printSettings(newPrinter(cmd), cfg, sources)
 	}
@@ -83,9 +83,15 @@ type sourced struct {
 	Source string `json:"source"`
 }
 
+// printSettings prints settings with where they come from; nil leaves that out of
+// YAML.
 func printSettings(p *printer, cfg *config.Config, sources config.Sources) error {
 	if !p.json {
-		return config.WriteYAML(p.out, cfg.Settings(), func(s config.Setting) string { return sources.Of(s.Name).String() })
+		comment := func(s config.Setting) string { return sources.Of(s.Name).String() }
+		if sources == nil {
+			comment = nil
+		}
+		return config.WriteYAML(p.out, cfg.Settings(), comment)
 	}
 	for _, s := range cfg.Settings() {
 		if err := p.print(sourced{s, sources.Of(s.Name).String()}, nil); err != nil {

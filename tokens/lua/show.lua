@@ -6,9 +6,13 @@
 -- author, reason, reserved, charged, receipts that were kept ever, {{use, until ms,
 -- begun ms, size, budget, bytes, requests that run}...}, {receipt...}}
 local call, all = unpack(ARGV)
-local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd', 'w', 'y', 'r', 'l', 'e', 'n')
+local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd', 'w', 'y', 'r', 'l', 'e', 'n',
+  'g1', 'g2', 'g3', 'g4', 'g5', 'g6', 'g7')
 if not r[1] then
   return {call, 'unknown'}
+end
+for i = 13, 19 do -- a grant stands in pieces
+  r[2] = (r[2] or '') .. (r[i] or '')
 end
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
