@@ -141,6 +141,9 @@ func leaf(v any, t reflect.Type) (got any, want string) {
 		return whole(v, t)
 	case reflect.Float64:
 		return number(v)
+	case reflect.String:
+	default:
+		panic("config: nobody has said how to read a " + t.String())
 	}
 	if text, ok := v.(string); ok {
 		return text, ""
