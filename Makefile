@@ -5,6 +5,7 @@
 #               and uploads of sizes that take too long otherwise
 # make million  what a million tokens take in Redis, and how long
 # make build    the binary, for this machine
+# make man      manual pages, in ./man
 # make cross    builds for linux, darwin and windows
 
 GO       ?= go
@@ -28,9 +29,9 @@ UPLOADERS_DIR  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/uploaders-$(shel
 UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 
 # Programs that the tests run, and the Debian packages that have them.
-PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime
+PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base
 
-.PHONY: test unit lint cross deps programs build bench fuzz soak million
+.PHONY: test unit lint cross deps programs build man bench fuzz soak million
 
 test: deps lint cross unit
 
@@ -81,6 +82,9 @@ $(UPLOADERS): | programs
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo dev)" -o s3gate ./cmd/s3gate
+
+man:
+	$(GO) test ./cmd/s3gate -run TestManualPages -man $(CURDIR)/man
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -67,6 +67,10 @@ type Config struct {
 	// Transport fetches key sets; nil means one that follows the proxy settings
 	// of the environment.
 	Transport http.RoundTripper
+	// Previous is a Verifier whose key sets are kept, so that they do not have to
+	// be fetched again: those of issuers that say the same of where their keys
+	// are and how long one counts. Nil keeps none.
+	Previous *Verifier
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Logger hears of key sets that cannot be fetched; nil discards.

@@ -20,45 +20,52 @@ type Texts []string
 // of keys: Secret, PublicKeys, JWKS or JWKSURL; with none of them its key set
 // is found by OpenID Connect Discovery 1.0, below Issuer.
 type Issuer struct {
-	// Name is what logs and explanations call it; "" means Issuer.
+	// Name is what logs and explanations call it. Default: its issuer.
 	Name string `koanf:"name"`
-	// Issuer is the iss of its tokens, byte for byte. Required.
+	// Issuer is the iss of its JWTs, byte for byte. Required.
 	Issuer string `koanf:"issuer"`
-	// Algorithms are those that it signs with (RFC 7518, RFC 8037); empty means
-	// HS256 with a Secret, else RS256.
+	// Algorithms are those that it signs with (RFC 7518, RFC 8037): HS256, HS384
+	// or HS512 with a secret, else RS, PS or ES with 256, 384 or 512, or EdDSA.
+	// Default: HS256 with a secret, else RS256.
 	Algorithms Texts `koanf:"algorithms"`
-	// Secret is a key for HS256, HS384 or HS512, at least as long as the hash,
-	// and PreviousSecret one that is still accepted.
-	Secret         string `koanf:"secret"`
-	PreviousSecret string `koanf:"previous_secret"`
+	// Secret is a key for HS256, HS384 or HS512, at least as long as the hash:
+	// 32, 48 or 64 bytes.
+	Secret string `koanf:"secret" secret:"true"`
+	// PreviousSecret is a secret that is still accepted.
+	PreviousSecret string `koanf:"previous_secret" secret:"true"`
 	// PublicKeys are PEM blocks: public keys or certificates.
 	PublicKeys string `koanf:"public_keys"`
-	// JWKS is a key set (RFC 7517), and JWKSURL is where to fetch one: https,
-	// or http of a loopback address.
-	JWKS    string `koanf:"jwks"`
+	// JWKS is a key set (RFC 7517).
+	JWKS string `koanf:"jwks" secret:"true"` // somebody may put private ones there
+	// JWKSURL is where a key set is: over https, or http of a loopback address.
+	// Default: found by discovery.
 	JWKSURL string `koanf:"jwks_url"`
-	// Refresh is the age at which a key set that was fetched is fetched again,
-	// and MaxStale the age at which it is not used any more if that fails; 0
-	// means 5 min, and 1 h.
-	Refresh  time.Duration `koanf:"refresh"`
+	// Refresh is the age at which a key set is fetched again; 0 means the
+	// default. Default 5m.
+	Refresh time.Duration `koanf:"refresh"`
+	// MaxStale is the age at which it is not used any more if that fails; 0
+	// means the default. Default 1h.
 	MaxStale time.Duration `koanf:"max_stale"`
-	// Audience has one of the values of aud; it or ClientIDs is required.
+	// Audience are texts of which aud must have one. Required, or client_ids.
 	Audience Texts `koanf:"audience"`
-	// ClientIDs has the value of client_id, and TokenUse is that of token_use,
-	// as in tokens of Amazon Cognito; empty means any.
-	ClientIDs Texts  `koanf:"client_ids"`
-	TokenUse  string `koanf:"token_use"`
-	// Leeway is how far clocks may differ, at most 30 s; 0 means 10 s.
+	// ClientIDs are texts of which client_id must be one, as in tokens of Amazon
+	// Cognito.
+	ClientIDs Texts `koanf:"client_ids"`
+	// TokenUse is what token_use must be, such as access. Default: any.
+	TokenUse string `koanf:"token_use"`
+	// Leeway is how far clocks may differ, at most 30s; 0 means the default.
+	// Default 10s.
 	Leeway time.Duration `koanf:"leeway"`
-	// Rules say what claims are worth. A token to which none applies is worth
-	// nothing.
+	// Rules are what claims are worth, in their order; see docs/auth.md. A JWT
+	// to which none applies is worth nothing. Required.
 	Rules []Rule `koanf:"rules"`
 }
 
+// What an Issuer has that says nothing else.
 const (
-	defaultLeeway   = 10 * time.Second
-	defaultRefresh  = 5 * time.Minute
-	defaultMaxStale = time.Hour
+	DefaultLeeway   = 10 * time.Second
+	DefaultRefresh  = 5 * time.Minute
+	DefaultMaxStale = time.Hour
 )
 
 // issuer checks the tokens of one issuer.
@@ -126,8 +133,8 @@ func newIssuer(cfg *Config, c *Issuer, where string) (*issuer, error) {
 	if c.Leeway < 0 || c.Leeway > MaxLeeway {
 		bad("leeway", "must be at most %s, got %s", MaxLeeway, c.Leeway)
 	}
-	if c.Refresh < 0 || c.MaxStale < 0 || cmp.Or(c.MaxStale, defaultMaxStale) < cmp.Or(c.Refresh, defaultRefresh) {
-		bad("max_stale", "must be at least refresh, which is %s, got %s", cmp.Or(c.Refresh, defaultRefresh), cmp.Or(c.MaxStale, defaultMaxStale))
+	if c.Refresh < 0 || c.MaxStale < 0 || cmp.Or(c.MaxStale, DefaultMaxStale) < cmp.Or(c.Refresh, DefaultRefresh) {
+		bad("max_stale", "must be at least refresh, which is %s, got %s", cmp.Or(c.Refresh, DefaultRefresh), cmp.Or(c.MaxStale, DefaultMaxStale))
 	}
 	if len(i.algorithms) == 0 {
 		i.algorithms = []string{"RS256"}
@@ -137,7 +144,7 @@ func newIssuer(cfg *Config, c *Issuer, where string) (*issuer, error) {
 	}
 	i.keys = newKeys(cfg, c, i, bad)
 	i.rules = newRules(c.Rules, bad)
-	i.build(cfg, cmp.Or(c.Leeway, defaultLeeway), jwt.WithIssuedAt())
+	i.build(cfg, cmp.Or(c.Leeway, DefaultLeeway), jwt.WithIssuedAt())
 	return i, errors.Join(errs...)
 }
 

@@ -116,7 +116,11 @@ func newKeys(cfg *Config, c *Issuer, i *issuer, bad func(field, format string, a
 	if err := fetchable(address); err != nil && c.Issuer != "" {
 		bad(field, "%v", err)
 	}
-	return newRemote(cfg, c, i.name, address)
+	fresh := newRemote(cfg, c, i.name, address)
+	if known := cfg.Previous.remote(c.Issuer); known != nil && known.same(fresh) {
+		return known
+	}
+	return fresh
 }
 
 func count(all ...bool) (n int) {

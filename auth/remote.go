@@ -60,7 +60,7 @@ func newRemote(cfg *Config, c *Issuer, name, address string) *remote {
 	}
 	r := &remote{
 		address: address, store: jwkset.NewMemoryStorage(), now: cfg.Now, name: name, logger: cfg.Logger,
-		refresh: cmp.Or(c.Refresh, defaultRefresh), maxAge: cmp.Or(c.MaxStale, defaultMaxStale),
+		refresh: cmp.Or(c.Refresh, DefaultRefresh), maxAge: cmp.Or(c.MaxStale, DefaultMaxStale),
 		fetches: rate.NewLimiter(rate.Every(fetchEvery), 1),
 		client: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // whoever is asked answers, nobody else
@@ -68,6 +68,20 @@ func newRemote(cfg *Config, c *Issuer, name, address string) *remote {
 	}
 	r.keySet, _ = newKeySet(r.store) // fails without a store only
 	return r
+}
+
+// remote returns the fetched keys of an issuer, nil if it has none.
+func (v *Verifier) remote(iss string) *remote {
+	if v == nil || v.byName[iss] == nil {
+		return nil
+	}
+	known, _ := v.byName[iss].keys.(*remote)
+	return known
+}
+
+// same reports whether both would fetch the same set at the same times.
+func (r *remote) same(as *remote) bool {
+	return r.address == as.address && r.refresh == as.refresh && r.maxAge == as.maxAge
 }
 
 func (r *remote) candidates(token *jwt.Token) ([]candidate, error) {

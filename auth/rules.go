@@ -13,12 +13,12 @@ import (
 
 // Rule says what claims are worth.
 type Rule struct {
-	// Name is what explanations call it; "" means its place in the list.
+	// Name is what explanations call the rule. Default: its place in the list.
 	Name string `koanf:"name"`
 	// When are claims and the values of which each must have one; for a claim
-	// that is a list one element is enough, for scope and scp one word. At
-	// least one claim is required. A name with dots is that of a claim, or the
-	// way to one that is inside others: realm_access.roles.
+	// that is a list one element is enough, for scope and scp one word. A name
+	// with dots is that of a claim, or the way to one that is inside others:
+	// realm_access.roles. Required.
 	When map[string]Texts `koanf:"when"`
 	// Allow is what that allows.
 	Allow Allow `koanf:"allow"`
@@ -38,30 +38,36 @@ const (
 
 // Allow is what a rule allows. The zero Allow allows nothing.
 type Allow struct {
-	// Operations that may be minted: get, put.
+	// Operations are those that may be minted: get, put. Default: none.
 	Operations Texts `koanf:"operations" json:"operations,omitempty"`
 	// Buckets are aliases, and for each what the keys must begin with; "" is
-	// every key. {claim} stands for the value of a claim.
+	// every key. {claim} stands for the value of a claim. Default: none.
 	Buckets map[string]Texts `koanf:"buckets" json:"buckets,omitempty"`
-	// MaxLife, MaxBytes and MaxUses are the longest life, the largest upload
-	// and the most uses of what is minted; 0 sets no limit of its own.
-	MaxLife  time.Duration `koanf:"max_life" json:"max_life,omitempty"`
-	MaxBytes int64         `koanf:"max_bytes" json:"max_bytes,omitempty"`
-	MaxUses  int64         `koanf:"max_uses" json:"max_uses,omitempty"`
+	// MaxLife is the longest life of what is minted; 0 sets no limit of its own.
+	// Default: tokens.max_life.
+	MaxLife time.Duration `koanf:"max_life" json:"max_life,omitempty"`
+	// MaxBytes is the largest upload in bytes; 0 sets no limit of its own.
+	// Default: 5 TiB.
+	MaxBytes int64 `koanf:"max_bytes" json:"max_bytes,omitempty"`
+	// MaxUses are the most uses of what is minted; with it nothing is without
+	// limit, and 0 sets no limit of its own. Default: tokens.max_uses, or no
+	// limit.
+	MaxUses int64 `koanf:"max_uses" json:"max_uses,omitempty"`
 	// Labels are those that everything minted has; {claim} stands for the value
-	// of a claim.
+	// of a claim. Default: none.
 	Labels map[string]string `koanf:"labels" json:"labels,omitempty"`
-	// List says whose tokens and transfers may be seen, and Revoke whose may be
-	// ended.
-	List   Scope `koanf:"list" json:"list,omitempty"`
+	// List says whose tokens and transfers may be seen: own, issuer, all or
+	// none. Default: none.
+	List Scope `koanf:"list" json:"list,omitempty"`
+	// Revoke says whose may be ended, likewise. Default: none.
 	Revoke Scope `koanf:"revoke" json:"revoke,omitempty"`
-	// RevokeByRule permits revocation rules, and to lift them, as far as Revoke
-	// and AdminBuckets go.
+	// RevokeByRule permits to make and lift revocation rules, as far as revoke
+	// and admin_buckets go. Default false.
 	RevokeByRule bool `koanf:"revoke_by_rule" json:"revoke_by_rule,omitempty"`
 	// AdminBuckets are aliases of buckets in which everything may be minted,
-	// seen and revoked.
+	// seen and revoked. Default: none.
 	AdminBuckets Texts `koanf:"admin_buckets" json:"admin_buckets,omitempty"`
-	// Admin permits everything.
+	// Admin permits everything. Default false.
 	Admin bool `koanf:"admin" json:"admin,omitempty"`
 }
 

@@ -140,7 +140,7 @@ var headings = map[string]string{
 func (x *exchange) renderPage(p problem) []byte {
 	title := cmp.Or(headings[p.code], http.StatusText(p.status))
 	page := web.Error(web.ErrorPage{
-		Title: title, Message: strings.TrimPrefix(p.message, title+". "), Contact: x.h.Contact,
+		Title: title, Message: strings.TrimPrefix(p.message, title+". "), Contact: x.now.Contact,
 		Status: strconv.Itoa(p.status) + " " + http.StatusText(p.status), Request: x.id,
 	})
 	x.w.Header().Set("Content-Security-Policy", page.Policy)

@@ -99,7 +99,7 @@ func (x *exchange) list(ctx context.Context) error {
 		}
 		return x.sendListing("application/json", append(body, '\n'))
 	}
-	page := web.Listing(d.page(x.tail, x.h.Contact))
+	page := web.Listing(d.page(x.tail, x.now.Contact))
 	x.w.Header().Set("Content-Security-Policy", page.Policy)
 	return x.sendListing(web.ContentType, page.HTML)
 }

@@ -220,7 +220,7 @@ func questionOf(err error) *question {
 // does: nothing.
 func (x *exchange) ask(ctx context.Context, q *question) error {
 	g := x.grant()
-	page := web.ConfirmPage{Until: g.ExpiresAt, Problem: q.problem, Contact: x.h.Contact, Folder: x.lists(), Upload: g.Operation == tokens.Put}
+	page := web.ConfirmPage{Until: g.ExpiresAt, Problem: q.problem, Contact: x.now.Contact, Folder: x.lists(), Upload: g.Operation == tokens.Put}
 	if !g.Passcode.IsZero() && q.status == http.StatusUnauthorized {
 		page.Passcode = true
 		challengeAuth(x.w.Header(), true)

@@ -18,6 +18,7 @@ import (
 // exchange is one request on its way through the handler.
 type exchange struct {
 	h     *Handler
+	now   Adjustable // as of its beginning
 	w     http.ResponseWriter
 	r     *http.Request
 	id    string // names the request to client and operator
@@ -52,7 +53,7 @@ type exchange struct {
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
-	return &exchange{h: h, w: w, r: r, id: "req_" + ulid.Make().String(), begin: time.Now()}
+	return &exchange{h: h, now: h.adjustable(), w: w, r: r, id: "req_" + ulid.Make().String(), begin: time.Now()}
 }
 
 // route takes the token out of the path: /{token} or /{token}/{tail}. The

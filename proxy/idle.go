@@ -41,7 +41,7 @@ type idleTimer struct {
 
 func (x *exchange) idleTimer() *idleTimer {
 	return &idleTimer{
-		rc: http.NewResponseController(x.w), idle: cmp.Or(x.h.UploadIdle, 20*time.Second), least: x.h.UploadMinRate,
+		rc: http.NewResponseController(x.w), idle: cmp.Or(x.now.UploadIdle, 20*time.Second), least: x.now.UploadMinRate,
 	}
 }
 

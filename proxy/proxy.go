@@ -27,6 +27,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"s3gate/revocation"
@@ -56,7 +57,8 @@ type Upstream interface {
 // Handler answers link requests: GET and HEAD for a token that permits get,
 // with POST for the form of its page, PUT for one that permits put, with POST,
 // PATCH, HEAD and DELETE for uploads that can be resumed, OPTIONS for everybody.
-// Its fields are set before the first request and not changed after.
+// Its fields are set before the first request and not changed after; some of them
+// [Handler.Adjust] replaces.
 type Handler struct {
 	// Tokens decides what is permitted. Required.
 	Tokens Tokens
@@ -124,7 +126,8 @@ type Handler struct {
 	// Logger gets one line for each request, without the token; nil discards.
 	Logger *slog.Logger
 
-	probes probes
+	probes   probes
+	adjusted atomic.Pointer[Adjustable] // nil as long as the fields count
 }
 
 // ServeHTTP answers one request. It panics with [http.ErrAbortHandler] when a
@@ -155,8 +158,8 @@ func (x *exchange) serve() error {
 	if err := x.route(); err != nil {
 		return err
 	}
-	x.client = x.h.Client.Of(x.r)
-	if x.h.Guesses.exhausted(x.client) {
+	x.client = x.now.Client.Of(x.r)
+	if x.now.Guesses.exhausted(x.client) {
 		return errGuessing
 	}
 	// Who holds a link may revoke it whenever Redis can be reached.
@@ -165,7 +168,7 @@ func (x *exchange) serve() error {
 	}
 	err := answer()
 	if errors.Is(err, tokens.ErrUnknown) {
-		x.h.Guesses.missed(x.client)
+		x.now.Guesses.missed(x.client)
 	}
 	return err
 }

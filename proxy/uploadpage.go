@@ -38,7 +38,7 @@ func (x *exchange) offerUpload(ctx context.Context) error {
 	page := web.UploadPage{
 		Link: string(g.ID), Many: g.DropBox(), Limited: limited, Left: left,
 		MaxBytes: g.Upload.MaxBytes, Types: g.Upload.ContentTypes, Passcode: !g.Passcode.IsZero(),
-		Until: g.ExpiresAt, Contact: x.h.Contact,
+		Until: g.ExpiresAt, Contact: x.now.Contact,
 	}
 	if g.Upload.Checksum != "" {
 		page.Checksum = checksumHeader(g.Upload.Checksum)

@@ -43,7 +43,7 @@ func (s *Store) Occupy(ctx context.Context, id ID, max int64) (*Slot, error) {
 		return nil, nil
 	}
 	slot := &Slot{store: s, id: id, nonce: newNonce(), stop: make(chan struct{}), done: make(chan struct{})}
-	deadline := time.Now().Add(s.opts.BusyWait)
+	deadline := time.Now().Add(s.adjusted.Load().BusyWait)
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		// A client that goes away must not leave a slot behind of which nobody
 		// knows.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -76,29 +77,30 @@ type Options struct {
 type Store struct {
 	rdb     Redis
 	scripts *script.Runner
-	opts    Options
+	opts    Options // without what is adjusted
 	settler *settler
 	watched *script.Agenda
 	cache   *grantCache // nil unless grants are kept
-	stop    context.CancelFunc
-	swept   chan struct{}
+
+	adjusted atomic.Pointer[Adjustable]
+
+	stop  context.CancelFunc
+	swept chan struct{}
 }
 
 // New returns a store on rdb. It starts goroutines, which [Store.Close] ends.
 func New(rdb Redis, opts Options) *Store {
-	opts.Limits = opts.Limits.withDefaults()
 	opts.Retention = cmp.Or(opts.Retention, 30*24*time.Hour)
 	opts.ReserveTimeout = cmp.Or(opts.ReserveTimeout, 2*time.Minute)
-	opts.BusyWait = cmp.Or(opts.BusyWait, time.Second)
-	opts.PasscodeTries = cmp.Or(opts.PasscodeTries, 10)
-	opts.PasscodeWindow = cmp.Or(opts.PasscodeWindow, 15*time.Minute)
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	opts.Receipts = cmp.Or(opts.Receipts, 100)
 	opts.sweepEvery = cmp.Or(opts.sweepEvery, sweepEvery)
 	opts.sweepAgain = cmp.Or(opts.sweepAgain, sweepAgain)
 	opts.holdFor = cmp.Or(opts.holdFor, holdFor)
 	opts.slice = cmp.Or(opts.slice, Slice)
+	adjustable := opts.adjustable()
 	s := &Store{rdb: rdb, opts: opts, cache: newGrantCache(opts.Cache), swept: make(chan struct{})}
+	s.Adjust(adjustable)
 	s.scripts = script.NewRunner(rdb, script.Acks{Replicas: opts.MinAcks, Timeout: opts.AckTimeout})
 	s.watched = &script.Agenda{Key: watchKey, Scripts: s.scripts, RDB: rdb}
 	s.settler = startSettler(s)
@@ -152,7 +154,7 @@ func (s *Store) Mint(ctx context.Context, g Grant, expires time.Duration, quotas
 	if expires != 0 {
 		g.ExpiresAt = now.Add(expires)
 	}
-	if err := g.Validate(s.opts.Limits, now); err != nil {
+	if err := g.Validate(s.adjusted.Load().Limits, now); err != nil {
 		return Token{}, Grant{}, err
 	}
 	token := Generate()

@@ -55,7 +55,7 @@ func (t *Try) Passed(ctx context.Context) error {
 }
 
 func (t *Try) tell(ctx context.Context, what string) (string, script.Reply, error) {
-	o := t.store.opts
+	o := t.store.adjusted.Load()
 	return t.store.run(ctx, tryScript, t.id, []string{triesKey(t.id)},
 		t.nonce, o.PasscodeTries, o.PasscodeWindow.Milliseconds(), what)
 }

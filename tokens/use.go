@@ -120,7 +120,7 @@ func (s *Store) Recover(ctx context.Context, id ID, attempt string) (*Use, error
 }
 
 func (s *Store) redeem(ctx context.Context, id ID, ask Ask, nonce string) (*Use, error) {
-	deadline := time.Now().Add(s.opts.BusyWait)
+	deadline := time.Now().Add(s.adjusted.Load().BusyWait)
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		last := time.Until(deadline) < pause
 		use, err := s.tryRedeem(ctx, id, ask, nonce, !last)

@@ -47,7 +47,7 @@ this machine only.`,
 		}
 		o.Version, o.Logger = versionString(), slog.New(slog.DiscardHandler)
 		if verbose {
-			o.Logger = newLogger(config.Log{Level: "info", Format: "text"}, cmd.ErrOrStderr())
+			o.Logger, _ = newLogger(config.Log{Level: "info", Format: "text"}, cmd.ErrOrStderr())
 		}
 		gate.LogRedis(o.Logger)
 		return runDev(cmd.Context(), o, ready, newPrinter(cmd))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 
@@ -39,7 +38,7 @@ func newListGates() *cobra.Command {
 			if g.Lag == 0 && !g.CaughtUp {
 				lag = "?" // it knows another life of Redis
 			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", g.Name, state, g.Position.Seq, lag, g.Durability)
+			row(w, g.Name, state, g.Position.Seq, lag, g.Durability)
 		})
 	}
 	return cmd

@@ -42,12 +42,11 @@ add up to; --json says by what it was verified.`,
 	g := &getter{cmd: cmd}
 	f := cmd.Flags()
 	f.StringVarP(&g.output, "output", "o", "", "the file to write, - for stdout")
-	f.BoolVarP(&g.quiet, "quiet", "q", false, "no progress bar")
 	f.BoolVar(&g.anew, "no-resume", false, "begin anew, whatever an earlier download has left")
 	f.IntVar(&g.d.most, "retries", 5, "how often to ask again without progress")
 	passcodeFile := f.String("passcode-file", "", "a file with the passcode that goes with the link, - for stdin")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		g.d.ctx, g.d.link = cmd.Context(), args[0]
+		g.d.ctx, g.d.link, g.quiet = cmd.Context(), args[0], isQuiet(cmd)
 		if g.d.passcode, err = readSecret(cmd, *passcodeFile); err != nil {
 			return err
 		}

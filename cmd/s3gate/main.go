@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,12 +24,16 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 const (
 	exitOK     = 0
 	exitFailed = 1 // what was asked could not be done
-	exitUsage  = 2 // the command line is wrong
+	exitUsage  = 2 // the command line or the settings are wrong
 	exitNo     = 3 // the answer is no: a bucket is not locked, a gate not healthy
 )
 
-// errNo ends a command whose answer is no.
-var errNo = errors.New("no")
+var (
+	// errNo ends a command whose answer is no.
+	errNo = errors.New("no")
+	// errSaid ends a command that has failed and has said why.
+	errSaid = errors.New("failed")
+)
 
 // usageError is a command line that cannot be carried out.
 type usageError struct{ error }
@@ -55,6 +60,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitOK
 	case errors.Is(err, errNo):
 		return exitNo
+	case errors.Is(err, errSaid):
+		return exitFailed
 	case errors.As(err, &usage):
 		fmt.Fprintln(stderr, "s3gate:", err)
 		return exitUsage
@@ -77,8 +84,12 @@ URL that leaks opens nothing, because the bucket refuses them all.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON, one object per line")
+	root.PersistentFlags().BoolP("quiet", "q", false, "say nothing but results and errors")
+	root.CompletionOptions.DisableDefaultCmd = true // ours says what is wrong with its arguments
 	root.AddCommand(newDev(), newServe(), newToken(), newRevoke(), newRevocations(), newTransfers(), newGates(), newGet(), newPut(),
-		newBucket(), newAuth(), newHealth(), newVersion())
+		newPresign(), newBucket(), newAuth(), newConfig(), newHealth(), newCompletion(), newVersion())
+	root.SetHelpCommand(newHelp())
+	completeSensibly(root)
 	return root
 }
 
@@ -97,6 +108,22 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: onlyGroups}
 	g.AddCommand(commands...)
 	return g
+}
+
+// newHelp is cobra's help, with an exit code for what is not there.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND...]",
+		Short: "Explain a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("there is no command %q", cmd.Root().Name()+" "+strings.Join(args, " "))
+			}
+			c.InitDefaultHelpFlag()
+			return c.Help()
+		},
+	}
 }
 
 // onlyGroups is what a command does that only holds others: it explains

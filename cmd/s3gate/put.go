@@ -44,12 +44,12 @@ until the file is stored or the server forgets the upload.`,
 	p := &putter{cmd: cmd}
 	f := cmd.Flags()
 	f.StringVar(&p.media, "content-type", "", "the file's media type (default: by its name)")
-	f.BoolVarP(&p.quiet, "quiet", "q", false, "no progress bar")
 	f.StringVar(&p.mode, "resumable", "auto", "whether it can be taken up again: auto, always or never")
 	f.BoolVar(&p.anew, "no-resume", false, "begin anew, whatever an earlier run has left")
 	chunk := f.String("chunk-size", "", "send it in pieces of that size, each with its checksum, such as 8MiB (default: all at once)")
 	f.DurationVar(&p.wait.limit, "give-up", 10*time.Minute, "how long to try again without progress, 0 not at all")
 	passcodeFile := f.String("passcode-file", "", "a file with the passcode that goes with the link, - for stdin")
+	choices(cmd, "resumable", "auto", "always", "never")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if err := p.check(args, *chunk, *passcodeFile); err != nil {
 			return err
@@ -57,7 +57,7 @@ until the file is stored or the server forgets the upload.`,
 		if p.passcode, err = readSecret(cmd, *passcodeFile); err != nil {
 			return err
 		}
-		p.ctx, p.stall = cmd.Context(), stallLimit
+		p.ctx, p.stall, p.quiet = cmd.Context(), stallLimit, isQuiet(cmd)
 		p.wait.ctx, p.wait.say = p.ctx, newPrinter(cmd).say
 		if args[0] == "-" {
 			return p.stream()

@@ -42,8 +42,8 @@ func TestReadmeConfiguration(t *testing.T) {
 	}
 }
 
-// Every setting is in the settings page, and the other way round is the
-// business of whoever reads it.
+// Every setting is in the settings page with its flag, and the other way round is
+// the business of whoever reads it.
 func TestSettingsPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/config.md")
 	if err != nil {
@@ -52,6 +52,11 @@ func TestSettingsPage(t *testing.T) {
 	for _, name := range config.Names() {
 		if !strings.Contains(string(page), "`"+name+"`") {
 			t.Errorf("docs/config.md does not mention %s", name)
+		}
+	}
+	for _, f := range flagSettings {
+		if !strings.Contains(string(page), "`--"+f.flag+"`") {
+			t.Errorf("docs/config.md does not mention --%s", f.flag)
 		}
 	}
 }

@@ -25,6 +25,7 @@ func newListRevocations() *cobra.Command {
 		Args:    exactly(0),
 	}
 	cmd.Flags().StringVar(&q.State, "state", "", "only those that are active or lifted")
+	choices(cmd, "state", "active", "lifted")
 	most := cmd.Flags().Int("limit", 1000, "how many at most; 0 means all")
 	apiFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -39,7 +40,7 @@ func newListRevocations() *cobra.Command {
 
 func listRevocations(cmd *cobra.Command, c *client.Client, q client.RuleQuery, most int) error {
 	p := newPrinter(cmd)
-	t := p.table()
+	t := p.rows()
 	defer t.Flush()
 	if !p.json {
 		fmt.Fprintln(t, "ID\tSTATE\tSELECTION\tMADE\tBY\tREASON")
@@ -55,7 +56,7 @@ func listRevocations(cmd *cobra.Command, c *client.Client, q client.RuleQuery, m
 				return nil
 			}
 			err := p.print(r, func(*printer) {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.State, selection(&r.Rule), r.At.Local().Format(time.DateTime), r.Author, r.Reason)
+				row(t, r.ID, r.State, selection(&r.Rule), r.At.Local().Format(time.DateTime), r.Author, r.Reason)
 			})
 			if err != nil {
 				return err

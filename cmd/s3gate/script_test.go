@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 //	http [-H 'Name: value'] [-d FILE] [-o FILE] METHOD URL STATUS
 //	                         send a request; the body goes to stdout, the headers to stderr
 //	field NAME VARIABLE      read a field of the JSON in stdout
+//	reloads RESULT N         wait until a gate has counted so many reloads
 //	stream put SIZE URL      upload that many random bytes, without a file
 //	stream get URL           download, and compare with the last upload
 //	stream cmp FILE          compare a file with the last upload
@@ -57,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"http":    request,
 			"field":   field,
 			"arrives": arrives,
+			"reloads": reloads,
 			"stream":  (&streams{}).command,
 			"memory":  (&meter{}).command,
 		},
@@ -180,6 +182,26 @@ func arrives(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s has not %d bytes after 30 s", args[1], want)
+		}
+	}
+}
+
+func reloads(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: reloads RESULT N")
+	}
+	want := fmt.Sprintf("s3gate_config_reloads_total{result=%q} %s\n", args[0], args[1])
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		resp, err := http.Get(ts.Getenv("OPS_URL") + "/metrics")
+		ts.Check(err)
+		raw, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if strings.Contains(string(raw), want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no %safter 30 s", want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"time"
 
@@ -21,7 +22,11 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run a gate with real S3 and Redis",
 		Long: `Run a gate. Settings come from flags, the environment (S3GATE_…), the file that
---config names, and defaults, in this order.`,
+--config names, and defaults, in this order.
+
+SIGHUP makes it read them again, and its certificates: what can change without a
+restart counts from then on, and the log says what has changed and what has not.
+If anything is wrong everything stays as it was.`,
 		Args: exactly(0),
 	}
 	configFlags(cmd)
@@ -31,19 +36,28 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return serve(cmd.Context(), cfg, newLogger(cfg.Log, cmd.ErrOrStderr()), *ready)
+		logger, level := newLogger(cfg.Log, cmd.ErrOrStderr())
+		return serve(cmd.Context(), cfg, gate.Options{Logger: logger, Level: level, Version: versionString()}, *ready,
+			func() (*config.Config, error) { cfg, _, err := readConfig(cmd); return cfg, err })
 	}
 	return cmd
 }
 
-// serve runs a gate until ctx is done.
-func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, readyFile string) error {
+// serve runs a gate until ctx is done. Its settings are read again by reload.
+func serve(ctx context.Context, cfg *config.Config, opts gate.Options, readyFile string, reload func() (*config.Config, error)) error {
+	logger := opts.Logger
 	gate.LogRedis(logger)
-	g, err := gate.Open(ctx, cfg, gate.Options{Logger: logger, Version: versionString()})
+	hangups := make(chan os.Signal, 1)
+	if signals := reloadSignals(); len(signals) > 0 { // none would mean all
+		signal.Notify(hangups, signals...)
+		defer signal.Stop(hangups)
+	}
+	g, err := gate.Open(ctx, cfg, opts)
 	if err != nil {
 		return err
 	}
 	g.Start()
+	go reloadAt(ctx, hangups, g, reload)
 	logger.Info("serving", "version", versionString(), "links", cfg.Links.Addr, "api", g.APIURL())
 	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 	if err := g.Await(soon); err != nil && ctx.Err() == nil {
@@ -65,6 +79,18 @@ func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, readyFi
 	return err
 }
 
+// reloadAt reloads the settings of a gate at each signal until ctx is done.
+func reloadAt(ctx context.Context, hangups <-chan os.Signal, g *gate.Gate, load func() (*config.Config, error)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			_ = g.Reload(load) // it logs why not
+		}
+	}
+}
+
 // flagSettings are the settings that have a flag of their own.
 var flagSettings = []struct{ flag, setting, usage string }{
 	{"public-url", "public_url", "what links begin with, such as https://files.example.com"},
@@ -75,38 +101,53 @@ var flagSettings = []struct{ flag, setting, usage string }{
 	{"log-level", "log.level", "debug, info, warn or error"},
 }
 
+// configFlags adds the flags that [readConfig] reads.
 func configFlags(cmd *cobra.Command) {
 	cmd.Flags().StringP("config", "c", os.Getenv("S3GATE_CONFIG"), "YAML file with settings")
 	for _, f := range flagSettings {
 		cmd.Flags().String(f.flag, "", f.usage)
 	}
+	choices(cmd, "log-level", "debug", "info", "warn", "error")
 }
 
-func loadConfig(cmd *cobra.Command) (*config.Config, error) {
-	flags := map[string]any{}
+// configOf returns the file and the settings that the command line names.
+func configOf(cmd *cobra.Command) (path string, flags map[string]any) {
+	flags = map[string]any{}
 	for _, f := range flagSettings {
 		if cmd.Flags().Changed(f.flag) {
 			flags[f.setting], _ = cmd.Flags().GetString(f.flag)
 		}
 	}
-	path, _ := cmd.Flags().GetString("config")
-	cfg, err := config.Load(path, os.Environ(), flags)
+	path, _ = cmd.Flags().GetString("config")
+	return path, flags
+}
+
+// readConfig reads the settings that the command line, the environment and the
+// file give.
+func readConfig(cmd *cobra.Command) (*config.Config, config.Sources, error) {
+	path, flags := configOf(cmd)
+	return config.Read(path, os.Environ(), flags)
+}
+
+func wrongSettings(err error) error { return usageError{fmt.Errorf("configuration:\n%w", err)} }
+
+func loadConfig(cmd *cobra.Command) (*config.Config, error) {
+	cfg, _, err := readConfig(cmd)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("configuration:\n%w", err)}
+		return nil, wrongSettings(err)
 	}
 	return cfg, nil
 }
 
-func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo
-	}
+// newLogger returns a logger and what changes its level.
+func newLogger(cfg config.Log, w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	_ = level.UnmarshalText([]byte(cfg.Level)) // it was validated
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, opts))
+		return slog.New(slog.NewTextHandler(w, opts)), level
 	}
-	return slog.New(slog.NewJSONHandler(w, opts))
+	return slog.New(slog.NewJSONHandler(w, opts)), level
 }
 
 // writeReady writes a file that is there whole or not at all, for nobody

@@ -78,6 +78,9 @@ all keys begin with: those that can be downloaded, or those that uploads get.`,
 	f.StringVar(&upload.StorageClass, "storage-class", "", "the storage class of the object, such as STANDARD_IA")
 	f.StringVar(&upload.KeyTemplate, "key-template", "", "how uploads below BUCKET/PREFIX are stored: the whole key, with {date}, {uuid} and {filename}; implies --prefix")
 	f.BoolVar(&upload.RevealKey, "reveal-key", false, "tell the uploader that key")
+	choices(cmd, "confirm", "auto", "always", "never")
+	choices(cmd, "checksum", "md5", "crc32", "crc32c", "crc64nvme", "sha1", "sha256", "any")
+	cmd.ValidArgsFunction = firstArgument("get", "put")
 	apiFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		r.Operation = args[0]
@@ -333,6 +336,7 @@ func newList() *cobra.Command {
 	f.StringVar(&q.Bucket, "bucket", "", "only those of this bucket alias")
 	f.StringVar(&q.Prefix, "prefix", "", "only those whose key begins so")
 	f.StringVar(&q.State, "state", "", "only those that are active, pending, used, expired or revoked")
+	choices(cmd, "state", "active", "pending", "used", "expired", "revoked")
 	most := f.Int("limit", 1000, "how many at most; 0 means all")
 	apiFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -347,7 +351,7 @@ func newList() *cobra.Command {
 
 func list(cmd *cobra.Command, c *client.Client, q client.ListQuery, most int) error {
 	p := newPrinter(cmd)
-	t := p.table()
+	t := p.rows()
 	defer t.Flush()
 	if !p.json {
 		fmt.Fprintln(t, "ID\tSTATE\tOP\tOBJECT\tUSES\tEXPIRES\tSUBJECT")
@@ -367,7 +371,7 @@ func list(cmd *cobra.Command, c *client.Client, q client.ListQuery, most int) er
 				if s.MaxUses > 0 {
 					uses = fmt.Sprintf("%d/%d", s.Uses, s.MaxUses)
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s/%s\t%s\t%s\t%s\n", s.ID, s.State, s.Operation, s.Bucket, s.Key+s.Prefix,
+				row(t, s.ID, s.State, s.Operation, s.Bucket+"/"+s.Key+s.Prefix,
 					uses, s.ExpiresAt.Local().Format(time.DateTime), s.Subject)
 			})
 			if err != nil {

@@ -38,7 +38,7 @@ func newListTransfers() *cobra.Command {
 			if r.Size > 0 {
 				size = strconv.FormatInt(r.Size, 10)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s/%s\t%d\t%s\t%d\t%s\t%s\t%s\t%s\n", r.ID, r.Direction, r.Bucket, r.Key+r.Prefix,
+			row(w, r.ID, r.Direction, r.Bucket+"/"+r.Key+r.Prefix,
 				r.Bytes, size, r.BytesPerSecond, r.Since.Local().Format(time.DateTime), r.Token, r.Subject, r.Gate)
 		})
 		if err != nil {

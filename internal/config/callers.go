@@ -3,12 +3,8 @@ package config
 import (
 	"fmt"
 	"maps"
-	"os"
-	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/knadh/koanf/v2"
 
 	"s3gate/auth"
 )
@@ -57,58 +53,4 @@ func (c *Config) validateCallers(bad func(name, format string, args ...any)) {
 			}
 		}
 	}
-}
-
-// issuersSetting is a list, in which settings have no names of their own.
-const issuersSetting = "api.issuers"
-
-// readIssuerFiles is readFiles for the settings of issuers.
-func readIssuerFiles(k *koanf.Koanf) error {
-	list, _ := k.Get(issuersSetting).([]any)
-	for n, item := range list {
-		issuer, _ := item.(map[string]any)
-		for _, name := range []string{"secret", "previous_secret", "public_keys", "jwks"} {
-			at := fmt.Sprintf("%s[%d].%s", issuersSetting, n, name)
-			file, given := issuer[name+fileSuffix]
-			if !given {
-				continue
-			}
-			if _, both := issuer[name]; both {
-				return fmt.Errorf("%s: is set together with %s%s; set one of them", at, at, fileSuffix)
-			}
-			path, _ := file.(string)
-			raw, err := os.ReadFile(path)
-			if err != nil {
-				return fmt.Errorf("%s%s: %w", at, fileSuffix, err)
-			}
-			delete(issuer, name+fileSuffix)
-			issuer[name] = strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
-		}
-	}
-	if list == nil {
-		return nil
-	}
-	return k.Set(issuersSetting, list)
-}
-
-// textsHook reads one text as a list of one, whatever commas it has, and keeps
-// numbers and truth values as they are written.
-func textsHook(_, to reflect.Type, v any) (any, error) {
-	if to != reflect.TypeFor[auth.Texts]() {
-		return v, nil
-	}
-	list, ok := v.([]any)
-	if !ok {
-		list = []any{v}
-	}
-	texts := auth.Texts{}
-	for _, e := range list {
-		switch e.(type) {
-		case string, bool, int, int64, uint64, float64:
-			texts = append(texts, fmt.Sprint(e))
-		default:
-			return nil, fmt.Errorf("%v is not a text or a list of texts", e)
-		}
-	}
-	return texts, nil
 }

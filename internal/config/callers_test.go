@@ -212,14 +212,14 @@ func TestExampleOfRules(t *testing.T) {
 func TestLoadRefusesIssuers(t *testing.T) {
 	replace := func(old, new string) string { return strings.Replace(withIssuer, old, new, 1) }
 	for _, tt := range []struct{ name, yaml, env, want string }{
-		{"a typo", replace("audience:", "audiance:"), "", "audiance"},
-		{"a typo in a rule", replace("max_life:", "max_live:"), "", "max_live"},
+		{"a typo", replace("audience:", "audiance:"), "", "c.yaml:7: api.issuers[0].audiance: is not a setting; did you mean api.issuers[0].audience?"},
+		{"a typo in a rule", replace("max_life:", "max_live:"), "", "api.issuers[0].rules[0].allow.max_live: is not a setting; did you mean api.issuers[0].rules[0].allow.max_life?"},
 		{"no audience", replace("audience: s3gate", "name: x"), "", "api.issuers[0].audience: is required"},
 		{"an alias that is not there", replace("{docs: \"a,b/\"}", "{dogs: a/}"), "", `api.issuers[0].rules[0].allow: "dogs" is not an alias in buckets`},
-		{"a list for a value", replace("n: 7", "n: {a: b}"), "", "is not a text or a list of texts"},
+		{"a list for a value", replace("n: 7", "n: {a: b}"), "", "c.yaml:9: api.issuers[0].rules[0].when.n: must be a text or a list of texts, got settings"},
 		{"a file that is not there", replace("audience: s3gate", "audience: s3gate\n      jwks_file: /nonexistent/x"), "", "api.issuers[0].jwks_file: open /nonexistent/x"},
 		{"a secret twice", replace("audience: s3gate", "audience: s3gate\n      secret: a\n      secret_file: b"), "", "api.issuers[0].secret: is set together with"},
-		{"from the environment", withIssuer, "S3GATE_API_ISSUERS=x", "S3GATE_API_ISSUERS is a list"},
+		{"from the environment", withIssuer, "S3GATE_API_ISSUERS=x", "S3GATE_API_ISSUERS: is a list of many settings, which can only stand in the YAML file"},
 		{"a short key besides", withIssuer, "S3GATE_API_JWT_HS256_KEY=short", "api.jwt.hs256_key: must have at least 32 bytes, got 5"},
 		{"an old key alone", withIssuer, "S3GATE_API_JWT_PREVIOUS_HS256_KEY=0123456789abcdef0123456789abcdef", "api.jwt.previous_hs256_key: needs api.jwt.hs256_key"},
 	} {

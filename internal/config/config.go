@@ -1,5 +1,12 @@
 // Package config is the manual of s3gate's settings: one struct, whose
-// comments say what each setting means, and one way to fill it.
+// comments say what each setting means, and one way to fill it. The table in
+// docs/config.md is made of these comments: there the name of the field is left
+// out, and a sentence at the end that begins with "Default" or "Required" is
+// the column of defaults.
+//
+// Of the tags of a field, koanf is the setting's name, secret says that nobody
+// may be shown its value, and reload that it can change while a gate runs; both
+// hold for everything below the field.
 //
 // A setting comes from, in this order: a flag, the environment (S3GATE_ and
 // the setting's path in upper case, dots as underscores), the YAML file, the
@@ -10,8 +17,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -24,10 +31,11 @@ import (
 
 // Config holds every setting of a gate.
 type Config struct {
-	// PublicURL begins links: https://files.example.com. Required.
+	// PublicURL is what links begin with, such as https://files.example.com.
+	// Required.
 	PublicURL string `koanf:"public_url"`
 	// Contact tells people on pages whom to ask, such as a mail address.
-	Contact string `koanf:"contact"`
+	Contact string `koanf:"contact" reload:"true"`
 	// Links is the listener that people reach.
 	Links Listener `koanf:"links"`
 	// API is the listener of the control plane. Keep it from the public.
@@ -38,14 +46,14 @@ type Config struct {
 	// TrustedProxies are the networks of proxies in front of the link
 	// listener, such as 10.0.0.0/8. Only what they report of a client's address
 	// is believed. Default: none.
-	TrustedProxies []string `koanf:"trusted_proxies"`
-	// ClientHeader is where they report it: X-Forwarded-For or Forwarded.
-	// Default X-Forwarded-For.
-	ClientHeader string `koanf:"client_header"`
+	TrustedProxies []string `koanf:"trusted_proxies" reload:"true"`
+	// ClientHeader is where they report it: X-Forwarded-For or Forwarded; the
+	// other one is ignored. Default X-Forwarded-For.
+	ClientHeader string `koanf:"client_header" reload:"true"`
 	// Guesses limits requests for tokens that do not exist.
-	Guesses Guesses `koanf:"guesses"`
+	Guesses Guesses `koanf:"guesses" reload:"true"`
 	// Passcode limits wrong passcodes.
-	Passcode Passcode `koanf:"passcode"`
+	Passcode Passcode `koanf:"passcode" reload:"true"`
 	// Redis holds tokens and their uses.
 	Redis Redis `koanf:"redis"`
 	// Buckets maps the aliases that callers use to buckets. Required.
@@ -60,7 +68,7 @@ type Config struct {
 	Upstream Upstream `koanf:"upstream"`
 	// DrainTimeout is how long running transfers may go on after SIGTERM.
 	// Default 30s.
-	DrainTimeout time.Duration `koanf:"drain_timeout"`
+	DrainTimeout time.Duration `koanf:"drain_timeout" reload:"true"`
 	// Log says what is logged, to stderr.
 	Log Log `koanf:"log"`
 	// Audit says what is kept of each use of a link.
@@ -69,43 +77,52 @@ type Config struct {
 
 // Listener is an address and, for TLS, a certificate.
 type Listener struct {
-	// Addr is host:port. Default ":8080" for links.
+	// Addr is host:port. Default: :8080 for links, 127.0.0.1:8090 for the API.
 	Addr string `koanf:"addr"`
-	// Cert and Key are PEM files; both or none. With them the listener speaks
-	// TLS with HTTP/1.1 and HTTP/2, without them plain HTTP/1.1.
-	Cert string `koanf:"cert"`
-	Key  string `koanf:"key"`
-	// MaxHeader is the size of all request headers in bytes. Default 16384.
+	// Cert is a PEM file with the certificate and its chain. With it and its key
+	// the listener speaks TLS with HTTP/1.1 and HTTP/2, without them plain
+	// HTTP/1.1. SIGHUP reads both again; from plain to TLS needs a restart.
+	Cert string `koanf:"cert" reload:"true"`
+	// Key is a PEM file with the certificate's key.
+	Key string `koanf:"key" reload:"true"`
+	// MaxHeader is the size of all request headers in bytes; more is 431.
+	// Default 16384.
 	MaxHeader int `koanf:"max_header"`
-	// HeaderTimeout bounds the wait for a request's headers. Default 10s.
+	// HeaderTimeout is how long to wait for a request's headers. Default 10s.
 	HeaderTimeout time.Duration `koanf:"header_timeout"`
-	// IdleTimeout bounds the wait for another request. Default 2m.
+	// IdleTimeout is how long to wait for another request. Default 2m.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
 }
 
 // API is the control plane's listener and its callers.
 type API struct {
 	Listener `koanf:",squash"` // default addr 127.0.0.1:8090
-	// MaxBody is the size of a request body in bytes. Default 65536.
+	// MaxBody is the size of a request body in bytes; more is 413. Default
+	// 65536.
 	MaxBody int64 `koanf:"max_body"`
-	// CORSOrigins are the web origins, such as https://app.example.com, whose
-	// pages may call the API from a browser. Default: none.
+	// CORSOrigins are web origins whose pages may call the API from a browser
+	// with a JWT of theirs, exactly as browsers send them:
+	// https://app.example.com, http://localhost:5173. Default: none.
 	CORSOrigins []string `koanf:"cors_origins"`
 	// JWT says which bearer tokens are accepted.
-	JWT JWT `koanf:"jwt"`
-	// Issuers are identity providers whose tokens are accepted besides, and
-	// what their claims are worth. They can only stand in the YAML file.
-	Issuers []auth.Issuer `koanf:"issuers"`
+	JWT JWT `koanf:"jwt" reload:"true"`
+	// Issuers are identity providers whose JWTs are accepted besides, and what
+	// they are worth: a list, which can only stand in the YAML file. Default:
+	// none.
+	Issuers []auth.Issuer `koanf:"issuers" reload:"true"`
 }
 
 // JWT says which bearer tokens are accepted.
 type JWT struct {
-	// HS256Key signs them: at least 32 bytes of text. Required, or issuers.
-	HS256Key string `koanf:"hs256_key"`
-	// PreviousHS256Key is still accepted, so that the key can be rotated.
-	PreviousHS256Key string `koanf:"previous_hs256_key"`
-	// Issuer and Audience must be in the token if they are set.
-	Issuer   string `koanf:"issuer"`
+	// HS256Key is what signs bearer JWTs: at least 32 bytes of text. Required,
+	// or api.issuers.
+	HS256Key string `koanf:"hs256_key" secret:"true"`
+	// PreviousHS256Key is a key that is still accepted, so that the key can be
+	// rotated.
+	PreviousHS256Key string `koanf:"previous_hs256_key" secret:"true"`
+	// Issuer is what iss must be in the JWT, if it is set.
+	Issuer string `koanf:"issuer"`
+	// Audience is what aud must have in the JWT, if it is set.
 	Audience string `koanf:"audience"`
 	// Leeway is how far clocks may differ, at most 30s. Default 10s.
 	Leeway time.Duration `koanf:"leeway"`
@@ -113,175 +130,188 @@ type JWT struct {
 
 // Ops is the listener for operators.
 type Ops struct {
-	// Addr is host:port. Default 127.0.0.1:8091.
+	// Addr is host:port for /metrics; empty turns it off, and the API's address
+	// puts it there. Default 127.0.0.1:8091.
 	Addr string `koanf:"addr"`
 }
 
 // Guesses limits how often one network, a /24 of IPv4 or a /64 of IPv6, may
 // ask one gate for tokens that do not exist.
 type Guesses struct {
-	// Burst is how many at once. Default 60; 0 sets no limit.
+	// Burst is how many tokens that do not exist one network (/24, /64) may ask
+	// one gate for at once; 0 sets no limit. Default 60.
 	Burst int `koanf:"burst"`
-	// PerSecond is how many after that. Default 1.
+	// PerSecond is how many after that; more is 429. Default 1.
 	PerSecond float64 `koanf:"per_second"`
 }
 
 // Passcode limits wrong passcodes of one token, over all gates.
 type Passcode struct {
-	// Tries is how many wrong ones are taken within Window. Default 10.
+	// Tries is how many wrong passcodes one token takes within the window, over
+	// all gates; then 429. Default 10.
 	Tries int `koanf:"tries"`
-	// Window is how long a wrong one counts. Default 15m.
+	// Window is how long a wrong passcode counts. Default 15m.
 	Window time.Duration `koanf:"window"`
 }
 
 // Redis says how to reach Redis.
 type Redis struct {
-	// Addrs are host:port: one for a standalone server, the sentinels with
-	// Master, or some nodes of a Cluster. Default 127.0.0.1:6379.
+	// Addrs are host:port: one server, or with redis.master the sentinels, or
+	// with redis.cluster some nodes of a Cluster. Default 127.0.0.1:6379.
 	Addrs []string `koanf:"addrs"`
 	// Master is the name that the sentinels know the primary by.
 	Master string `koanf:"master"`
-	// Cluster says that Addrs belong to a Redis Cluster.
+	// Cluster says that the addresses belong to a Redis Cluster. Default false.
 	Cluster bool `koanf:"cluster"`
-	// Username and Password authenticate with the servers, and
-	// SentinelUsername and SentinelPassword with the sentinels.
-	Username         string `koanf:"username"`
-	Password         string `koanf:"password"`
+	// Username is who to be for the servers.
+	Username string `koanf:"username"`
+	// Password goes with it.
+	Password string `koanf:"password" secret:"true"`
+	// SentinelUsername is who to be for the sentinels.
 	SentinelUsername string `koanf:"sentinel_username"`
-	SentinelPassword string `koanf:"sentinel_password"`
+	// SentinelPassword goes with it.
+	SentinelPassword string `koanf:"sentinel_password" secret:"true"`
 	// DB is the database's number, 0 to 15. Default 0.
 	DB int `koanf:"db"`
-	// TLS encrypts the connection and checks the server's certificate.
+	// TLS encrypts the connection and checks the server's certificate. Default
+	// false.
 	TLS bool `koanf:"tls"`
-	// Timeout bounds one command. Default 2s.
+	// Timeout is how long one command may take. Default 2s.
 	Timeout time.Duration `koanf:"timeout"`
-	// Replicas is how many replicas each primary should have. With Master and
-	// Cluster it has to be said; else the default is 0.
+	// Replicas is how many replicas each primary should have; has to be said with
+	// sentinels and in a Cluster. Default: 0.
 	Replicas int `koanf:"replicas"`
 	// MinAcks is how many of them must have acknowledged what must not be lost,
-	// before it counts. Default: all.
+	// before it counts; see docs/durability.md. Default: all.
 	MinAcks int `koanf:"min_acks"`
-	// AckTimeout is how long they may take. Default 1s.
+	// AckTimeout is how long they may take; less than redis.timeout. Default 1s.
 	AckTimeout time.Duration `koanf:"ack_timeout"`
 }
 
 // Bucket is a bucket and how to reach it.
 type Bucket struct {
-	// Name is the bucket's real name. Default: the alias.
+	// Name is the bucket's real name; the alias is what callers use. Default:
+	// the alias.
 	Name string `koanf:"name"`
-	// Region signs requests. Default: that of the AWS SDK's environment, or
+	// Region is what requests are signed for. Default: the AWS SDK's, or
 	// us-east-1.
 	Region string `koanf:"region"`
 	// Endpoint is the URL of an S3-compatible store. Default: Amazon S3.
 	Endpoint string `koanf:"endpoint"`
-	// PathStyle puts the bucket's name into the path.
+	// PathStyle puts the bucket's name into the path. Default false.
 	PathStyle bool `koanf:"path_style"`
-	// AccessKeyID and SecretAccessKey are static credentials. Default: the
-	// AWS SDK's chain (environment, profile, container, instance role).
-	AccessKeyID     string `koanf:"access_key_id"`
-	SecretAccessKey string `koanf:"secret_access_key"`
+	// AccessKeyID is that of static credentials. Default: the AWS SDK's chain
+	// (environment, profile, container, instance role).
+	AccessKeyID string `koanf:"access_key_id"`
+	// SecretAccessKey goes with it.
+	SecretAccessKey string `koanf:"secret_access_key" secret:"true"`
 	// Profile is a profile of the AWS SDK's shared configuration.
 	Profile string `koanf:"profile"`
-	// StorageClass is that of uploads whose grant names none. Default: the
-	// store's.
+	// StorageClass is that of uploads whose token names none, such as
+	// STANDARD_IA. Default: the store's.
 	StorageClass string `koanf:"storage_class"`
-	// SSE encrypts uploads: AES256, aws:kms or aws:kms:dsse. Default: as the
-	// bucket is set up.
+	// SSE is how uploads are encrypted: AES256, aws:kms or aws:kms:dsse.
+	// Default: as the bucket is set up.
 	SSE string `koanf:"sse"`
 	// SSEKMSKeyID is the key for the latter two. Default: the account's.
 	SSEKMSKeyID string `koanf:"sse_kms_key_id"`
-	// SSEBucketKey asks for an S3 Bucket Key with aws:kms.
+	// SSEBucketKey asks for an S3 Bucket Key, with aws:kms. Default false.
 	SSEBucketKey bool `koanf:"sse_bucket_key"`
 	// NoOverwrite is how an upload that may not replace an object doesn't: auto
 	// tries once whether the store heeds If-None-Match, and refuses the upload
 	// if not; trust does not try; check looks before the upload and right before
-	// its end, between which there is a gap; refuse takes no such upload. Default
-	// auto.
+	// its end, between which there is a gap; refuse takes no such upload; see
+	// Stores that ignore conditions. Default: auto.
 	NoOverwrite string `koanf:"no_overwrite"`
 }
 
 // Tokens bounds what may be minted.
 type Tokens struct {
 	// MaxLife is the longest life of a token. Default 3650d.
-	MaxLife time.Duration `koanf:"max_life"`
+	MaxLife time.Duration `koanf:"max_life" reload:"true"`
 	// MaxUses is the largest number of uses but 0, which means without limit.
 	// Default 1000000.
-	MaxUses int64 `koanf:"max_uses"`
-	// MaxLabels is the number of labels of one token. Default 16.
-	MaxLabels int `koanf:"max_labels"`
-	// MaxText is the length of a subject, label or file name in bytes.
-	// Default 255.
-	MaxText int `koanf:"max_text"`
+	MaxUses int64 `koanf:"max_uses" reload:"true"`
+	// MaxLabels is the number of labels of one token, and of media types of one
+	// upload. Default 16.
+	MaxLabels int `koanf:"max_labels" reload:"true"`
+	// MaxText is the length of a subject, label, file name or media type in
+	// bytes. Default 255.
+	MaxText int `koanf:"max_text" reload:"true"`
 	// Retention is how long a token that has expired answers 410 and not 404.
 	// Default 30d.
 	Retention time.Duration `koanf:"retention"`
 	// ReserveTimeout is how long a download may hold a use without charging
-	// it, as one does whose gate has died; longer than S3 may take to answer.
-	// Default 2m.
+	// it, as one does whose gate has died; longer than
+	// upstream.response_timeout. Default 2m.
 	ReserveTimeout time.Duration `koanf:"reserve_timeout"`
-	// BusyWait is how long a request waits for a use that another request has
-	// begun and not yet charged. Default 1s.
-	BusyWait time.Duration `koanf:"busy_wait"`
+	// BusyWait is how long a request waits for a use that another has begun and
+	// not yet charged, or for a transfer to end where their number is limited.
+	// Default 1s.
+	BusyWait time.Duration `koanf:"busy_wait" reload:"true"`
 	// Receipts is how many receipts of a token's uses are kept with it.
 	// Default 100.
 	Receipts int64 `koanf:"receipts"`
-	// CacheEntries is how many grants of tokens without limit a gate keeps in
-	// memory, so that requests for them do not ask Redis. Default 100000; 0
-	// keeps none.
+	// CacheEntries is how many grants of tokens without limit of uses a gate
+	// keeps in memory, so that requests for them do not ask Redis; 0 keeps none.
+	// Default 100000.
 	CacheEntries int `koanf:"cache_entries"`
-	// CacheBytes is how much memory they may take in bytes, where one takes 1
-	// to 2 KiB. Default 67108864.
+	// CacheBytes is how much memory they may take in bytes; one takes 1 to 2 KiB
+	// as a rule. Default 67108864.
 	CacheBytes int64 `koanf:"cache_bytes"`
-	// CacheAge is how long after it was asked for a grant Redis is asked again.
-	// Revocations do not wait for it. Default 1m.
+	// CacheAge is how long after it was asked for a grant Redis is asked again;
+	// revocations do not wait for it. Default 1m.
 	CacheAge time.Duration `koanf:"cache_age"`
 }
 
 // Revocation says how gates agree on what was revoked.
 type Revocation struct {
 	// Lease is how long a gate may serve after Redis has told it that it knows
-	// everything: a revocation waits so long at most for a gate that is
-	// silent. All gates on one Redis have the same. Default 1s.
+	// every revocation: one waits so long at most for a gate that is silent. All
+	// gates on one Redis have the same. Default 1s.
 	Lease time.Duration `koanf:"lease"`
-	// StallTimeout is how long a transfer waits when the lease is lost, before
-	// it is cut. Default 60s.
+	// StallTimeout is how long a transfer waits for a lease that is lost before
+	// it is cut. Default 1m.
 	StallTimeout time.Duration `koanf:"stall_timeout"`
 }
 
 // Upload bounds uploads through links.
 type Upload struct {
-	// IdleTimeout is how long a client may send nothing of its body. Default
-	// 20s, after which S3 gives up too.
-	IdleTimeout time.Duration `koanf:"idle_timeout"`
-	// MinRate is how many bytes a second a client must send of its body, on
-	// average over IdleTimeout. Default 1024; 0 lets it be slow.
-	MinRate int64 `koanf:"min_rate"`
+	// IdleTimeout is how long a client may send nothing of an upload; time in
+	// which the gate does not read does not count. Default 20s.
+	IdleTimeout time.Duration `koanf:"idle_timeout" reload:"true"`
+	// MinRate is how many bytes a second a client must send of an upload, on
+	// average over upload.idle_timeout; 0 lets it be slow. Default 1024.
+	MinRate int64 `koanf:"min_rate" reload:"true"`
 	// SingleMax is the size in bytes of the largest upload of known length that
-	// goes to S3 as one request; others go in parts. At most 5 GiB, which is
-	// S3's limit and the default.
+	// goes to S3 as one request, at most 5 GiB; larger ones, and those of
+	// unknown length, go in parts. Default 5368709120.
 	SingleMax int64 `koanf:"single_max"`
-	// Memory is how many bytes the parts of all uploads take at most. One part
-	// is no larger, and an upload has 10,000 parts at most. Default 268435456.
+	// Memory is how many bytes the parts of all uploads may take together, and
+	// one part at most; uploads wait when there is none left. Default 268435456.
 	Memory int64 `koanf:"memory"`
 	// PartSize is the size in bytes of the smallest part but the last, 5 MiB to
 	// 5 GiB. Large uploads have larger ones. Default 8388608.
 	PartSize int64 `koanf:"part_size"`
-	// Concurrency is how many parts of one upload are sent at a time. Default
-	// 4.
+	// Concurrency is how many parts of one upload are sent at a time; one more
+	// is read meanwhile. Default 4.
 	Concurrency int `koanf:"concurrency"`
-	// Tries is how often a part is sent until S3 takes it. Default 4.
+	// Tries is how often a part is sent until S3 takes it, or another request of
+	// an upload in parts. Default 4.
 	Tries int `koanf:"tries"`
-	// Backoff is the wait before the second try, and doubles with each. Default
-	// 200ms.
+	// Backoff is how long to wait before the second try; it doubles with each.
+	// Default 200ms.
 	Backoff time.Duration `koanf:"backoff"`
 	// ResumeWindow is how long after it was last worked on an upload that can be
-	// resumed is kept. Default 24h.
+	// resumed is kept. Default 1d.
 	ResumeWindow time.Duration `koanf:"resume_window"`
 	// SweepAfter is how long after its gate was last heard of another gate ends
-	// an upload. Default 15m.
+	// an upload: drops its parts, asks S3 what became of it and charges its use
+	// or hands it back; at least revocation.stall_timeout. Default 15m.
 	SweepAfter time.Duration `koanf:"sweep_after"`
-	// TempPrefix begins the keys of objects that are the gate's own. Default
-	// ".s3gate/".
+	// TempPrefix is what the keys of the gate's own objects begin with, in every
+	// bucket: what uploads that can be resumed leave while they are interrupted,
+	// and a probe. Default .s3gate/.
 	TempPrefix string `koanf:"temp_prefix"`
 }
 
@@ -309,29 +339,29 @@ func (u *Upload) validate(bad func(name, format string, args ...any)) {
 
 // Upstream bounds connections to S3.
 type Upstream struct {
-	// DialTimeout bounds connecting. Default 10s.
+	// DialTimeout is how long connecting to S3 may take. Default 10s.
 	DialTimeout time.Duration `koanf:"dial_timeout"`
-	// ResponseTimeout bounds the wait for S3's answer. Default 60s.
+	// ResponseTimeout is how long S3 may take to answer. Default 1m.
 	ResponseTimeout time.Duration `koanf:"response_timeout"`
-	// MaxIdle is the number of idle connections kept. Default 256.
+	// MaxIdle is how many idle connections to S3 are kept. Default 256.
 	MaxIdle int `koanf:"max_idle"`
 }
 
 // Log says what is logged.
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
-	Level string `koanf:"level"`
-	// Format is json or text. Default json.
+	Level string `koanf:"level" reload:"true"`
+	// Format is json or text, to stderr. Default json.
 	Format string `koanf:"format"`
 }
 
 // Audit says what is kept of each use of a link.
 type Audit struct {
-	// File gets a line of JSON for each event, - is stdout. Default: events go
-	// to the log.
+	// File gets a line of JSON for each use that has ended, each revocation, lift
+	// and cut; - is stdout. Default: they go to the log.
 	File string `koanf:"file"`
-	// ClientAddress is how much of a client's address is kept: full, prefix
-	// (the /24 of IPv4, the /64 of IPv6) or none. Default full.
+	// ClientAddress is how much of a client's address receipts keep: full,
+	// prefix (the /24 of IPv4, the /64 of IPv6) or none. Default full.
 	ClientAddress string `koanf:"client_address"`
 }
 
@@ -385,12 +415,11 @@ func isOrigin(text string) bool {
 
 var aliasForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
-// Validate reports every setting that cannot work, by its name.
+// Validate reports every setting that cannot work, by its name; [Problems] takes
+// the error apart.
 func (c *Config) Validate() error {
-	var errs []error
-	bad := func(name, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s: %s", name, fmt.Sprintf(format, args...)))
-	}
+	var found problems
+	bad := found.add
 	if u, err := url.Parse(c.PublicURL); c.PublicURL == "" {
 		bad("public_url", "is required, such as https://files.example.com")
 	} else if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(u.Path, "/") || u.Path != "" {
@@ -426,6 +455,9 @@ func (c *Config) Validate() error {
 	if a := c.Audit.ClientAddress; a != "full" && a != "prefix" && a != "none" {
 		bad("audit.client_address", "must be full, prefix or none, got %q", a)
 	}
+	if err := new(slog.Level).UnmarshalText([]byte(c.Log.Level)); err != nil {
+		bad("log.level", "must be debug, info, warn or error, got %q", c.Log.Level)
+	}
 	if c.Log.Format != "json" && c.Log.Format != "text" {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}
@@ -446,7 +478,7 @@ func (c *Config) Validate() error {
 			bad(name, "must be more than 0")
 		}
 	}
-	return errors.Join(errs...)
+	return found.err()
 }
 
 func (r *Redis) validate(bad func(name, format string, args ...any)) {

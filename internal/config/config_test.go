@@ -88,15 +88,15 @@ func TestLoadSecretsFromFiles(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	tests := []struct{ name, yaml, env, want string }{
-		{"typo", minimal + "pubic_url: x\n", "", "pubic_url: there is no such setting; did you mean public_url?"},
-		{"typo below", minimal + "redis:\n  adrs: x\n", "", "redis.adrs: there is no such setting; did you mean redis.addrs?"},
-		{"typo in a bucket", minimal + "    endpont: x\n", "", "buckets.docs.endpont: there is no such setting; did you mean buckets.docs.endpoint?"},
-		{"far from all", minimal + "zzzzzzzz: 1\n", "", "zzzzzzzz: there is no such setting"},
-		{"typo in the environment", minimal, "S3GATE_REDIS_ADRS=x", "S3GATE_REDIS_ADRS names no setting"},
-		{"no YAML", "a: [", "", "reading"},
-		{"bad duration", minimal + "drain_timeout: soon\n", "", `"soon" is not a duration`},
-		{"number for a duration", minimal + "drain_timeout: 30\n", "", "30 is not a duration"},
-		{"text for a number", minimal + "tokens:\n  max_uses: many\n", "", "max_uses"},
+		{"typo", minimal + "pubic_url: x\n", "", "pubic_url: is not a setting; did you mean public_url?"},
+		{"typo below", minimal + "redis:\n  adrs: x\n", "", "redis.adrs: is not a setting; did you mean redis.addrs?"},
+		{"typo in a bucket", minimal + "    endpont: x\n", "", "buckets.docs.endpont: is not a setting; did you mean buckets.docs.endpoint?"},
+		{"far from all", minimal + "zzzzzzzz: 1\n", "", "zzzzzzzz: is not a setting"},
+		{"typo in the environment", minimal, "S3GATE_REDIS_ADRS=x", "S3GATE_REDIS_ADRS: is not a setting; did you mean S3GATE_REDIS_ADDRS?"},
+		{"no YAML", "a: [", "", "is not YAML: line 1"},
+		{"bad duration", minimal + "drain_timeout: soon\n", "", `drain_timeout: must be a duration such as 90s, 1h30m or 30d, got "soon"`},
+		{"number for a duration", minimal + "drain_timeout: 30\n", "", "must be a duration such as 90s, 1h30m or 30d, got 30"},
+		{"text for a number", minimal + "tokens:\n  max_uses: many\n", "", `tokens.max_uses: must be a whole number, got "many"`},
 		{"no public_url", strings.Replace(minimal, "public_url: https://files.example.com", "", 1), "", "public_url: is required"},
 		{"public_url with a path", strings.Replace(minimal, ".com", ".com/x", 1), "", "public_url: must be a URL without path"},
 		{"short key", minimal, "S3GATE_API_JWT_HS256_KEY=short", "api.jwt.hs256_key: must have at least 32 bytes, got 5"},
@@ -105,7 +105,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"half a certificate", minimal + "links:\n  cert: a.pem\n", "", "links.cert: and links.key go together"},
 		{"half credentials", minimal + "    access_key_id: a\n", "", "buckets.docs.access_key_id: and secret_access_key go together"},
 		{"bad alias", minimal + "  Docs_2:\n    name: x\n", "", "buckets.Docs_2: an alias has"},
-		{"leeway", minimal + "    leeway: 1h\n", "", "there is no such setting"},
+		{"leeway", minimal + "    leeway: 1h\n", "", "buckets.docs.leeway: is not a setting"},
 		{"any origin", minimal, "S3GATE_API_CORS_ORIGINS=*", `api.cors_origins: must hold origins as browsers send them, such as https://app.example.com or http://localhost:5173, got "*"`},
 		{"origin with a path", minimal, "S3GATE_API_CORS_ORIGINS=https://a.example,https://b.example/", `got "https://b.example/"`},
 		{"origin in capitals", minimal, "S3GATE_API_CORS_ORIGINS=https://A.example", `got "https://A.example"`},
@@ -136,6 +136,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"key with a line break", minimal + "    sse: aws:kms\n    sse_kms_key_id: \"a\\nb\"\n", "", "buckets.docs.sse_kms_key_id: must be printable ASCII"},
 		{"bucket key without KMS", minimal + "    sse_bucket_key: true\n", "", "buckets.docs.sse_bucket_key: is for sse aws:kms only"},
 		{"no_overwrite", minimal + "    no_overwrite: never\n", "", `buckets.docs.no_overwrite: must be auto, trust, check or refuse, got "never"`},
+		{"log level", minimal + "log:\n  level: loud\n", "", `log.level: must be debug, info, warn or error, got "loud"`},
 		{"log format", minimal + "log:\n  format: xml\n", "", `log.format: must be json or text, got "xml"`},
 	}
 	for _, tt := range tests {

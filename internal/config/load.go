@@ -1,55 +1,180 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-viper/mapstructure/v2"
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
+	"go.yaml.in/yaml/v3"
 
-	"s3gate/internal/duration"
 	"s3gate/internal/spelling"
 )
 
 // Load fills a Config from a YAML file ("" for none), the environment, given
 // as os.Environ gives it, and flags, a map from settings to values. It
-// validates; the error names every setting that is wrong.
+// validates; the error names every setting that is wrong, and [Problems] takes
+// it apart.
 func Load(path string, environ []string, flags map[string]any) (*Config, error) {
-	k := koanf.New(".")
-	if path != "" {
-		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", path, err)
-		}
+	c, _, err := Read(path, environ, flags)
+	return c, err
+}
+
+// Read is Load, and tells where each setting comes from.
+func Read(path string, environ []string, flags map[string]any) (*Config, Sources, error) {
+	l := &layers{k: koanf.New("."), sources: Sources{}}
+	if err := l.addFile(path); err != nil {
+		return nil, nil, err
 	}
-	env, err := fromEnviron(environ, k)
+	l.addEnviron(environ)
+	l.addFlags(flags)
+	c, err := l.config()
+	return c, l.sources, err
+}
+
+// layers are settings on their way into a Config.
+type layers struct {
+	k       *koanf.Koanf
+	sources Sources
+	checker checker
+}
+
+// addFile reads the YAML file.
+func (l *layers) addFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	raw, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return problems{{Text: "reading the configuration: " + err.Error()}}
 	}
-	for _, layer := range []map[string]any{env, flags} {
-		if err := k.Load(confmap.Provider(layer, "."), nil); err != nil {
-			return nil, fmt.Errorf("merging settings: %w", err)
+	var tree yaml.Node
+	if err := yaml.Unmarshal(raw, &tree); err != nil {
+		return problems{{Where: path, Text: "is not YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}}
+	}
+	if len(tree.Content) == 0 {
+		return nil // nothing in it
+	}
+	// The text of another error would quote what may be a secret's file.
+	if tree.Content[0].Kind != yaml.MappingNode {
+		return problems{{Where: path, Text: "holds no settings such as public_url: https://files.example.com"}}
+	}
+	var settings map[string]any
+	err = tree.Decode(&settings)
+	if err == nil {
+		l.sources.addBelow(path, &tree, "")
+		err = l.k.Load(confmap.Provider(settings, ""), nil)
+	}
+	if err != nil {
+		return problems{{Where: path, Text: "cannot be read: " + strings.TrimPrefix(err.Error(), "yaml: ")}}
+	}
+	return nil
+}
+
+// add puts a setting from a variable or a flag above what is there. It also
+// replaces a file that a lower layer names, and the other way round.
+func (l *layers) add(setting string, value any, from Source) error {
+	base := strings.TrimSuffix(setting, fileSuffix)
+	for _, name := range []string{base, base + fileSuffix} {
+		l.k.Delete(name)
+		delete(l.sources, name)
+	}
+	l.sources[setting] = from
+	return l.k.Load(confmap.Provider(map[string]any{setting: value}, "."), nil)
+}
+
+func (l *layers) addFlags(flags map[string]any) {
+	for setting, value := range flags {
+		flag := "--" + strings.NewReplacer(".", "-", "_", "-").Replace(setting)
+		if err := l.add(setting, value, Source{Kind: "flag", Name: flag}); err != nil {
+			l.checker.problems = append(l.checker.problems, &Problem{Where: flag, Text: err.Error()})
 		}
 	}
-	if err := readFiles(k); err != nil {
-		return nil, err
+}
+
+// otherVariables are read elsewhere.
+var otherVariables = []string{"S3GATE_API_URL", "S3GATE_API_TOKEN", "S3GATE_CONFIG"}
+
+// addEnviron turns variables into settings. Which underscore is a dot is found by
+// comparing with the settings that exist.
+func (l *layers) addEnviron(environ []string) {
+	given := map[string]string{} // by setting
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		if !strings.HasPrefix(name, "S3GATE_") || slices.Contains(otherVariables, name) || strings.HasPrefix(name, "S3GATE_TEST_") {
+			continue
+		}
+		setting, problem := settingOf(name)
+		base := strings.TrimSuffix(setting, fileSuffix)
+		if other := given[base]; problem == "" && other != "" {
+			problem = fmt.Sprintf("is set together with %s; set one of them", other)
+		}
+		if problem == "" {
+			given[base] = name
+			if err := l.add(setting, value, Source{Kind: "env", Name: name}); err != nil {
+				problem = err.Error()
+			}
+		}
+		if problem != "" {
+			l.checker.problems = append(l.checker.problems, &Problem{Where: name, Text: problem})
+		}
 	}
-	if err := readIssuerFiles(k); err != nil {
-		return nil, err
+}
+
+// settingOf returns the setting that a variable names, or what is wrong with the
+// variable.
+func settingOf(variable string) (setting, problem string) {
+	want := strings.ToLower(strings.TrimPrefix(variable, "S3GATE_"))
+	base, isFile := strings.CutSuffix(want, fileSuffix)
+	var near []string
+	for _, d := range declared(reflect.TypeFor[Config](), "") {
+		name, flat := d.name, strings.ReplaceAll(d.name, ".", "_")
+		if before, after, ok := strings.Cut(flat, "*"); ok {
+			alias := aliasIn(base, before, after)
+			name, flat = strings.Replace(name, "*", alias, 1), before+alias+after
+		}
+		switch {
+		case flat != want && (!isFile || flat != base):
+			near = append(near, flat)
+		case isList(d.field.Type):
+			return "", "is a list of many settings, which can only stand in the YAML file"
+		case flat == want:
+			return name, ""
+		default:
+			return name + fileSuffix, ""
+		}
 	}
-	if err := checkNames(k.Keys()); err != nil {
-		return nil, err
+	if n := spelling.Nearest(want, near); n != "" {
+		return "", "is not a setting; did you mean S3GATE_" + strings.ToUpper(n) + "?"
 	}
+	return "", "is not a setting"
+}
+
+// aliasIn finds the alias in a name that begins and ends as a setting does. If
+// it does not end so its alias is the first word.
+func aliasIn(name, before, after string) string {
+	rest, ok := strings.CutPrefix(name, before)
+	if !ok {
+		return "*"
+	}
+	if alias, ok := strings.CutSuffix(rest, after); ok && alias != "" && !strings.Contains(alias, "_") {
+		return alias
+	}
+	alias, _, _ := strings.Cut(rest, "_")
+	return alias
+}
+
+// config checks what the layers hold and makes a Config of it.
+func (l *layers) config() (*Config, error) {
 	c := Default()
-	if err := unmarshal(k, c); err != nil {
-		return nil, err
+	raw := l.checker.group(l.k.Raw(), reflect.TypeFor[Config](), "", false)
+	found := l.checker.problems
+	if err := decode(raw, c); err != nil {
+		return nil, problems{{Text: "settings: " + err.Error()}}
 	}
 	for alias, b := range c.Buckets {
 		if b.Name == "" {
@@ -57,178 +182,25 @@ func Load(path string, environ []string, flags map[string]any) (*Config, error) 
 			c.Buckets[alias] = b
 		}
 	}
-	return c, c.Validate()
+	for _, p := range Problems(c.Validate()) {
+		// What could not be read does not have to be told that it is missing.
+		if !slices.ContainsFunc(found, func(f *Problem) bool { return f.Setting == p.Setting || f.Setting == p.Setting+fileSuffix }) {
+			found = append(found, p)
+		}
+	}
+	for _, p := range found {
+		if p.Where == "" {
+			p.Where = l.sources.near(p.Setting)
+		}
+	}
+	return c, found.err()
 }
 
-func unmarshal(k *koanf.Koanf, c *Config) error {
-	err := k.UnmarshalWithConf("", c, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
-		Result:           c,
-		WeaklyTypedInput: true, // the environment has only text
-		ErrorUnused:      true, // inside lists, where checkNames does not look
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(
-			textsHook,
-			mapstructure.StringToSliceHookFunc(","), durationHook),
-	}})
+// decode puts values that were checked into the struct.
+func decode(raw map[string]any, c *Config) error {
+	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: c, TagName: "koanf", ErrorUnused: true})
 	if err != nil {
-		return fmt.Errorf("settings: %w", err)
+		return err
 	}
-	return nil
-}
-
-func durationHook(from, to reflect.Type, v any) (any, error) {
-	if to != reflect.TypeFor[time.Duration]() || from == to {
-		return v, nil
-	}
-	text, ok := v.(string)
-	if !ok {
-		return nil, fmt.Errorf("%v is not a duration such as 90s, 1h30m or 30d", v)
-	}
-	return duration.Parse(text)
-}
-
-// clientVariables are read by the command line's client verbs.
-var clientVariables = []string{"S3GATE_API_URL", "S3GATE_API_TOKEN", "S3GATE_CONFIG"}
-
-// fromEnviron turns variables into settings. Which underscore is a dot is
-// found by comparing with the settings that exist.
-func fromEnviron(environ []string, k *koanf.Koanf) (map[string]any, error) {
-	out := map[string]any{}
-	known := Names()
-	for _, kv := range environ {
-		name, value, _ := strings.Cut(kv, "=")
-		if !strings.HasPrefix(name, "S3GATE_") || slices.Contains(clientVariables, name) || strings.HasPrefix(name, "S3GATE_TEST_") {
-			continue
-		}
-		setting, ok := settingOf(name, known)
-		if setting == issuersSetting {
-			return nil, fmt.Errorf("environment: %s is a list of many settings, which can only stand in the YAML file", name)
-		}
-		if !ok {
-			return nil, fmt.Errorf("environment: %s names no setting", name)
-		}
-		// A value here replaces a file that a lower layer names, and the
-		// other way round.
-		k.Delete(strings.TrimSuffix(setting, fileSuffix))
-		k.Delete(strings.TrimSuffix(setting, fileSuffix) + fileSuffix)
-		out[setting] = value
-	}
-	return out, nil
-}
-
-const fileSuffix = "_file"
-
-// settingOf returns the setting that a variable names.
-func settingOf(variable string, known []string) (string, bool) {
-	want := strings.ToLower(strings.TrimPrefix(variable, "S3GATE_"))
-	base, isFile := strings.CutSuffix(want, fileSuffix)
-	for _, name := range known {
-		flat := strings.ReplaceAll(name, ".", "_")
-		if before, after, ok := strings.Cut(flat, "*"); ok {
-			alias, found := strings.CutPrefix(base, before)
-			if alias, found2 := strings.CutSuffix(alias, after); found && found2 && alias != "" && !strings.Contains(alias, "_") {
-				flat, name = before+alias+after, strings.Replace(name, "*", alias, 1)
-			}
-		}
-		switch {
-		case flat == want:
-			return name, true
-		case isFile && flat == base:
-			return name + fileSuffix, true
-		}
-	}
-	return "", false
-}
-
-// readFiles replaces each setting that names a file by what the file holds.
-func readFiles(k *koanf.Koanf) error {
-	known := Names()
-	for _, key := range k.Keys() {
-		base, ok := strings.CutSuffix(key, fileSuffix)
-		if !ok || !isSetting(base, known) {
-			continue
-		}
-		if k.Exists(base) {
-			return fmt.Errorf("%s: is set together with %s; set one of them", base, key)
-		}
-		raw, err := os.ReadFile(k.String(key))
-		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
-		k.Delete(key)
-		text := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
-		if err := k.Set(base, text); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
-	}
-	return nil
-}
-
-// checkNames refuses settings that do not exist, with the nearest that does.
-func checkNames(keys []string) error {
-	known := Names()
-	var errs []error
-	for _, key := range keys {
-		if isSetting(key, known) {
-			continue
-		}
-		err := fmt.Errorf("%s: there is no such setting", key)
-		if near := nearest(key, known); near != "" {
-			err = fmt.Errorf("%s: there is no such setting; did you mean %s?", key, near)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-func isSetting(key string, known []string) bool {
-	if slices.Contains(known, key) {
-		return true
-	}
-	// buckets.<alias>.<name>
-	parts := strings.SplitN(key, ".", 3)
-	if len(parts) == 3 {
-		parts[1] = "*"
-		return slices.Contains(known, strings.Join(parts, "."))
-	}
-	// An alias may stand alone, or with nothing in it.
-	return len(parts) == 2 && parts[0] == "buckets" || key == "buckets"
-}
-
-// Names lists the path of every setting, with * for a bucket's alias and [] for
-// a place in a list.
-func Names() []string { return leaves(reflect.TypeFor[Config](), "") }
-
-func leaves(t reflect.Type, prefix string) []string {
-	var names []string
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, squash, _ := strings.Cut(f.Tag.Get("koanf"), ",")
-		path, kind := prefix+name, f.Type
-		switch {
-		case squash == "squash":
-			names = append(names, leaves(kind, prefix)...)
-		case kind.Kind() == reflect.Struct:
-			names = append(names, leaves(kind, path+".")...)
-		case kind.Kind() == reflect.Map && kind.Elem().Kind() == reflect.Struct:
-			names = append(names, leaves(kind.Elem(), path+".*.")...)
-		case kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Struct:
-			names = append(append(names, path), leaves(kind.Elem(), path+"[].")...)
-		default:
-			names = append(names, path)
-		}
-	}
-	return names
-}
-
-// nearest returns the setting that differs least from key, "" if none is
-// near.
-func nearest(key string, known []string) string {
-	alias := strings.SplitN(key, ".", 3)
-	names := make([]string, len(known))
-	for i, k := range known {
-		if names[i] = k; len(alias) == 3 {
-			names[i] = strings.Replace(k, "*", alias[1], 1)
-		}
-	}
-	return spelling.Nearest(key, names)
+	return d.Decode(raw)
 }

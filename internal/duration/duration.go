@@ -1,4 +1,4 @@
-// Package duration reads durations as people write them: Go's form, and days.
+// Package duration reads and writes durations as people do: Go's form, and days.
 package duration
 
 import (
@@ -31,6 +31,27 @@ func Parse(s string) (time.Duration, error) {
 		total += d
 	}
 	return total, nil
+}
+
+// Format writes a duration as Parse reads it, in its largest units: 30d, 1h30m,
+// 1.5s. It is not for durations below zero.
+func Format(d time.Duration) string {
+	const day = 24 * time.Hour
+	text := ""
+	if days := d / day; days > 0 {
+		text = strconv.FormatInt(int64(days), 10) + "d"
+		if d -= days * day; d == 0 {
+			return text
+		}
+	}
+	rest := d.String()
+	if strings.HasSuffix(rest, "m0s") {
+		rest = strings.TrimSuffix(rest, "0s")
+	}
+	if strings.HasSuffix(rest, "h0m") {
+		rest = strings.TrimSuffix(rest, "0m")
+	}
+	return text + rest
 }
 
 func invalid(s string) error {

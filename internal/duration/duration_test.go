@@ -38,3 +38,16 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+func TestFormat(t *testing.T) {
+	for in, want := range map[time.Duration]string{
+		0: "0s", 90 * time.Second: "1m30s", time.Minute: "1m", time.Hour: "1h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m",
+		24 * time.Hour: "1d", 36 * time.Hour: "1d12h", 3650 * 24 * time.Hour: "3650d", 200 * time.Millisecond: "200ms", 100 * time.Hour: "4d4h",
+		time.Hour + time.Second: "1h0m1s",
+	} {
+		got := duration.Format(in)
+		if again, err := duration.Parse(got); got != want || err != nil || again != in {
+			t.Errorf("Format(%v) = %q, which is %v (%v); want %q", in, got, again, err, want)
+		}
+	}
+}

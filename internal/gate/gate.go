@@ -27,7 +27,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"s3gate/api"
-	"s3gate/auth"
 	"s3gate/events"
 	"s3gate/internal/config"
 	"s3gate/proxy"
@@ -41,6 +40,9 @@ import (
 type Options struct {
 	// Logger is where everything is logged; nil discards.
 	Logger *slog.Logger
+	// Level is that of Logger, for a reload to change; nil is that of a logger
+	// whose level nobody changes.
+	Level *slog.LevelVar
 	// Version goes into the User-Agent of requests to S3.
 	Version string
 	// FreshRedis says that nobody else can have used Redis yet.
@@ -58,9 +60,11 @@ type Options struct {
 
 // Gate is one running gate.
 type Gate struct {
-	cfg    *config.Config
+	cfg    *config.Config // as it began; what can change counts only in live
+	live   live
 	name   string // in receipts, events and the list of gates
 	logger *slog.Logger
+	level  *slog.LevelVar
 
 	rdb       redis.UniversalClient
 	leaseRDB  redis.UniversalClient // its own connections: requests must not hold up the lease
@@ -73,6 +77,7 @@ type Gate struct {
 	draining  atomic.Bool
 
 	links, api, ops *listener // ops may be nil
+	handler         *proxy.Handler
 	publicURL       string
 	serving         sync.WaitGroup
 	stopSweep       context.CancelFunc
@@ -83,7 +88,7 @@ type Gate struct {
 // [Gate.Close] ends everything.
 func Open(ctx context.Context, cfg *config.Config, opts Options) (*Gate, error) {
 	g := &Gate{
-		cfg: cfg, name: gateName(), logger: opts.Logger, transfers: &revocation.Transfers{},
+		cfg: cfg, name: gateName(), logger: opts.Logger, level: cmp.Or(opts.Level, new(slog.LevelVar)), transfers: &revocation.Transfers{},
 		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 3), stopSweep: func() {},
 	}
 	if g.logger == nil {
@@ -97,9 +102,7 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Gate, error) 
 }
 
 func (g *Gate) open(ctx context.Context, opts Options) error {
-	callers := g.cfg.API.Callers()
-	callers.Logger = g.logger
-	verifier, err := auth.New(callers)
+	verifier, err := g.newVerifier(g.cfg)
 	if err != nil {
 		return err
 	}
@@ -113,6 +116,7 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	}
 	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
 	g.store = g.newStore()
+	g.adjust(g.cfg, verifier)
 	g.journal = g.newJournal()
 	g.join(opts)
 	if err := g.listen(opts); err != nil {
@@ -122,20 +126,13 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	if opts.PublicURL != nil {
 		g.publicURL = opts.PublicURL(g.links.Addr())
 	}
-	return g.handle(verifier)
+	return g.handle()
 }
 
 func (g *Gate) newStore() *tokens.Store {
 	return tokens.New(g.rdb, tokens.Options{
-		Limits: tokens.Limits{
-			MaxLife: g.cfg.Tokens.MaxLife, MaxUses: g.cfg.Tokens.MaxUses,
-			MaxLabels: g.cfg.Tokens.MaxLabels, MaxText: g.cfg.Tokens.MaxText,
-		},
 		Retention:      g.cfg.Tokens.Retention,
 		ReserveTimeout: g.cfg.Tokens.ReserveTimeout,
-		PasscodeTries:  g.cfg.Passcode.Tries,
-		PasscodeWindow: g.cfg.Passcode.Window,
-		BusyWait:       cmp.Or(g.cfg.Tokens.BusyWait, -1),
 		Receipts:       g.cfg.Tokens.Receipts,
 		MinAcks:        g.cfg.Redis.Acks(),
 		AckTimeout:     g.cfg.Redis.AckTimeout,
@@ -210,20 +207,24 @@ func (g *Gate) listen(opts Options) (err error) {
 }
 
 // handle gives each listener its handler.
-func (g *Gate) handle(verifier *auth.Verifier) error {
+func (g *Gate) handle() error {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "s3gate_transfers", Help: "Link requests that are running."},
 			func() float64 { return float64(g.transfers.Len()) }))
 	registerCache(reg, g.store.CacheStats)
+	g.live.registerReloads(reg)
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-	links, err := g.linkHandler(reg)
+	g.handler = g.linkHandler(reg)
+	g.live.guesses = newGuesses(g.cfg)
+	adjusted, err := adjustable(g.cfg, g.live.guesses)
 	if err != nil {
 		return err
 	}
-	g.links.server.Handler = links
-	g.api.server.Handler = g.apiHandler(verifier, metrics)
+	g.handler.Adjust(adjusted)
+	g.links.server.Handler = g.handler
+	g.api.server.Handler = g.apiHandler(metrics)
 	if g.ops != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", metrics)
@@ -232,18 +233,13 @@ func (g *Gate) handle(verifier *auth.Verifier) error {
 	return nil
 }
 
-func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
-	proxies, err := g.cfg.Proxies()
-	if err != nil {
-		return nil, fmt.Errorf("trusted_proxies: %w", err)
-	}
+// linkHandler is what serves links, without what can change.
+func (g *Gate) linkHandler(reg prometheus.Registerer) *proxy.Handler {
 	h := &proxy.Handler{
 		Tokens: g.store, Buckets: map[string]proxy.Upstream{}, Transfers: g.transfers,
-		Client:     proxy.ClientAddress{Trusted: proxies, Header: g.cfg.ClientHeader},
 		Passcodes:  proxy.NewPasscodes(g.store),
 		Answers:    proxy.NewGuesses(0.2, 20),
 		Status:     g.store.Show,
-		UploadIdle: g.cfg.Upload.IdleTimeout, UploadMinRate: g.cfg.Upload.MinRate,
 		TempPrefix: g.cfg.Upload.TempPrefix, Storage: map[string]proxy.Storage{},
 		Multipart: proxy.Multipart{
 			SingleMax: g.cfg.Upload.SingleMax, PartSize: g.cfg.Upload.PartSize, Memory: g.cfg.Upload.Memory,
@@ -255,17 +251,14 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) (*proxy.Handler, error) {
 			return err
 		},
 		Ended: g.useEnded, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
-		Contact: g.cfg.Contact, Metrics: proxy.NewMetrics(reg), Logger: g.logger,
-	}
-	if n := g.cfg.Guesses.Burst; n > 0 {
-		h.Guesses = proxy.NewGuesses(g.cfg.Guesses.PerSecond, n)
+		Metrics: proxy.NewMetrics(reg), Logger: g.logger,
 	}
 	for alias, b := range g.buckets {
 		h.Buckets[alias] = b
 		h.Storage[alias] = storage(g.cfg.Buckets[alias], b)
 	}
 	registerParts(reg, &h.Multipart)
-	return h, nil
+	return h
 }
 
 // storage is how uploads to a bucket are kept.
@@ -277,12 +270,12 @@ func storage(c config.Bucket, b *s3client.Bucket) proxy.Storage {
 }
 
 // apiHandler also serves metrics if the operators' listener is the API's.
-func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Handler {
+func (g *Gate) apiHandler(metrics http.Handler) *api.Handler {
 	cfg := api.Config{
 		Tokens:  g.store,
-		Revoker: g.revoker(),
+		Revoker: revokers{g},
 		Member:  g.member, Transfers: g.transfers, Fleet: &revocation.Fleet{Member: g.member, Transfers: g.transfers},
-		Verifier: verifier, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
+		Verifier: &g.live, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Cut:   func(c api.CutTransfer) { g.emit(events.Cut, c) },
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
@@ -294,7 +287,7 @@ func (g *Gate) apiHandler(verifier *auth.Verifier, metrics http.Handler) *api.Ha
 
 func (g *Gate) revoker() *revocation.Revoker {
 	return &revocation.Revoker{
-		Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: g.cfg.Tokens.MaxLife, Told: g.ruled,
+		Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: time.Duration(g.live.maxLife.Load()), Told: g.ruled,
 	}
 }
 
@@ -410,7 +403,7 @@ func (g *Gate) APIURL() string { return g.api.url() }
 // when everything has ended.
 func (g *Gate) Close() error {
 	g.draining.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), g.live.cfg.Load().DrainTimeout)
 	defer cancel()
 	var errs []error
 	// The API goes last: a transfer may have to be revoked while it drains.

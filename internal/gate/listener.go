@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"s3gate/internal/config"
@@ -17,6 +18,8 @@ type listener struct {
 	name   string
 	server *http.Server
 	tls    bool
+	// certificate is what it shows with TLS.
+	certificate atomic.Pointer[tls.Certificate]
 }
 
 // listen opens a port, by open or if that is nil by net.Listen. With a
@@ -28,12 +31,15 @@ func listen(name string, cfg config.Listener, open func(network, addr string) (n
 		MaxHeaderBytes:    cfg.MaxHeader,
 	}}
 	if cfg.Cert != "" {
-		cert, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
+		certificate, err := readCertificate(name, cfg)
 		if err != nil {
-			return nil, fmt.Errorf("%s.cert: %w", name, err)
+			return nil, err
 		}
 		l.tls = true
-		l.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+		l.certificate.Store(certificate)
+		l.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return l.certificate.Load(), nil
+		}}
 	}
 	if open == nil {
 		open = net.Listen
@@ -43,6 +49,15 @@ func listen(name string, cfg config.Listener, open func(network, addr string) (n
 		return nil, fmt.Errorf("%s.addr: %w", name, err)
 	}
 	return l, nil
+}
+
+// readCertificate reads the certificate of a listener and its key.
+func readCertificate(name string, cfg config.Listener) (*tls.Certificate, error) {
+	certificate, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
+	if err != nil {
+		return nil, fmt.Errorf("%s.cert: %w", name, err)
+	}
+	return &certificate, nil
 }
 
 func (l *listener) serve() error {

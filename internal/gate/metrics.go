@@ -32,6 +32,22 @@ func registerCache(reg prometheus.Registerer, stats func() tokens.CacheStats) {
 		func(s tokens.CacheStats) uint64 { return s.Bytes })
 }
 
+// registerReloads registers what came of reloading the configuration:
+//
+//	s3gate_config_reloads_total{result}                     how often, by success or failure
+//	s3gate_config_last_reload_success_timestamp_seconds     when it was read last
+func (l *live) registerReloads(reg prometheus.Registerer) {
+	l.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "s3gate_config_reloads_total", Help: "Reloads of the configuration by result: success or failure."}, []string{"result"})
+	l.success = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "s3gate_config_last_reload_success_timestamp_seconds", Help: "When the settings that count were read, in seconds since 1970."})
+	reg.MustRegister(l.reloads, l.success)
+	for _, result := range []string{"success", "failure"} {
+		l.reloads.WithLabelValues(result)
+	}
+	l.success.SetToCurrentTime()
+}
+
 // registerParts registers what uploads in parts take and do.
 //
 //	s3gate_upload_memory_bytes        memory that parts take

@@ -1,0 +1,25 @@
+package proxy
+
+import "time"
+
+// Adjustable is what of a [Handler] may change while it serves; its fields are
+// those of the Handler.
+type Adjustable struct {
+	Client        ClientAddress
+	Guesses       *Guesses
+	UploadIdle    time.Duration
+	UploadMinRate int64
+	Contact       string
+}
+
+// Adjust replaces what may change, for requests that come from now on; those
+// under way keep what they began with. It is safe for concurrent use.
+func (h *Handler) Adjust(a Adjustable) { h.adjusted.Store(&a) }
+
+// adjustable returns what a request begins with.
+func (h *Handler) adjustable() Adjustable {
+	if a := h.adjusted.Load(); a != nil {
+		return *a
+	}
+	return Adjustable{h.Client, h.Guesses, h.UploadIdle, h.UploadMinRate, h.Contact}
+}
