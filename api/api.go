@@ -8,6 +8,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -30,6 +32,16 @@ type Tokens interface {
 	Mint(ctx context.Context, g tokens.Grant, expires time.Duration) (tokens.Token, tokens.Grant, error)
 	Show(ctx context.Context, id tokens.ID) (tokens.Status, error)
 	List(ctx context.Context, q tokens.Query) (tokens.Page, error)
+	// Check says what is wrong with a grant, as Mint and MintAll would.
+	Check(ctx context.Context, g tokens.Grant, expires time.Duration) error
+	MintAll(ctx context.Context, all []tokens.Minting) ([]tokens.Minted, error)
+	// Reserve takes hold of a request that may come again.
+	Reserve(ctx context.Context, r tokens.Request) (*tokens.Reservation, error)
+	// Narrow computes what Replace then writes, and Retire revokes a token for
+	// another one.
+	Narrow(ctx context.Context, g tokens.Grant, n tokens.Narrowing) (tokens.Grant, error)
+	Replace(ctx context.Context, from, to tokens.Grant) error
+	Retire(ctx context.Context, id, successor tokens.ID, author, reason string) error
 	// Now is the time by which tokens live.
 	Now(ctx context.Context) (time.Time, error)
 }
@@ -40,6 +52,8 @@ type Revoker interface {
 	Revoke(ctx context.Context, r revocation.Rule) (revocation.Receipt, error)
 	// Lift ends a rule, once: a second call changes nothing.
 	Lift(ctx context.Context, id, author, reason string) (revocation.Receipt, error)
+	// Change makes a grant count everywhere that was changed in the store.
+	Change(ctx context.Context, from, to *tokens.Grant, author string) (revocation.Receipt, error)
 }
 
 // Member is the gate's place among the gates; [revocation.Member] is one.
@@ -97,6 +111,10 @@ type Config struct {
 	Metrics http.Handler
 	// MaxBody is the largest request body in bytes; 0 means 64 KiB.
 	MaxBody int64
+	// MaxBatch is how many tokens one request may mint; 0 means 1,000. MaxBatchBody
+	// is the largest body of such a request in bytes; 0 means 4 MiB.
+	MaxBatch     int
+	MaxBatchBody int64
 	// Logger gets one line for each call; nil discards.
 	Logger *slog.Logger
 }
@@ -112,6 +130,8 @@ func New(cfg Config) *Handler {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 64 << 10
 	}
+	cfg.MaxBatch = cmp.Or(cfg.MaxBatch, 1000)
+	cfg.MaxBatchBody = cmp.Or(cfg.MaxBatchBody, 4<<20)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -122,9 +142,12 @@ func New(cfg Config) *Handler {
 		h.mux.Handle("GET /metrics", cfg.Metrics)
 	}
 	h.route("POST /v1/tokens", auth.Caller.MayMint, h.mint)
+	h.route("POST "+batchRoute, auth.Caller.MayMint, h.mintBatch)
 	h.route("GET /v1/tokens", auth.Caller.MayList, h.list, "subject", "bucket", "prefix", "state", "limit", "cursor")
 	h.route("GET /v1/tokens/{id}", auth.Caller.MayList, h.show)
 	h.route("DELETE /v1/tokens/{id}", auth.Caller.MayRevoke, h.revoke, "reason")
+	h.route("PATCH /v1/tokens/{id}", auth.Caller.MayRevoke, h.patch)
+	h.route("POST /v1/tokens/{id}:reissue", func(c auth.Caller) bool { return c.MayMint() && c.MayRevoke() }, h.reissue)
 	h.route("POST /v1/revocations", auth.Caller.MayRule, h.revokeBy)
 	h.route("GET /v1/revocations", auth.Caller.MayList, h.revocations, "state", "limit", "cursor")
 	h.route("GET /v1/revocations/{id}", auth.Caller.MayList, h.revocation)
@@ -141,12 +164,13 @@ type call struct {
 	caller auth.Caller
 	query  url.Values
 	w      http.ResponseWriter
+	asked  time.Time // the time of Redis; zero until it was asked
 }
 
 // route registers a handler for callers of whom may says that there is anything
 // that they may do here, and names the query parameters that it knows.
 func (h *Handler) route(pattern string, may func(auth.Caller) bool, serve func(*call) (status int, body any, err error), params ...string) {
-	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	h.mux.HandleFunc(strings.Replace(pattern, "}:", "}/:", 1), func(w http.ResponseWriter, r *http.Request) {
 		caller, err := h.cfg.Verifier.Verify(r.Header.Get("Authorization"))
 		if err != nil {
 			h.fail(w, r, err)
@@ -157,7 +181,7 @@ func (h *Handler) route(pattern string, may func(auth.Caller) bool, serve func(*
 			return
 		}
 		query, err := parseQuery(r.URL.RawQuery, params)
-		if err == nil && r.ContentLength > h.cfg.MaxBody {
+		if err == nil && r.ContentLength > h.bodyLimit(r) {
 			err = errTooLarge // and nobody has to send it
 		}
 		if err != nil {
@@ -200,17 +224,45 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	// The server's own writer: it stops reading when it hears of the limit.
-	r.Body = http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, h.bodyLimit(r))
 	rec := &recorder{ResponseWriter: w}
+	given := r.URL.Path
+	r = splitVerb(r)
 	// The mux would redirect a path such as //v1/tokens.
-	if _, pattern := h.mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
+	if _, pattern := h.mux.Handler(r); pattern == "" || path.Clean(given) != given || strings.Contains(given, "/:") {
 		h.fail(rec, r, h.unrouted(rec, r))
 	} else {
 		h.mux.ServeHTTP(rec, r)
 	}
 	h.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "api request",
-		slog.String("request", id), slog.String("route", r.Pattern), slog.Int("status", rec.status),
+		slog.String("request", id), slog.String("route", strings.Replace(r.Pattern, "/:", ":", 1)), slog.Int("status", rec.status),
 		slog.Float64("ms", float64(time.Since(begin).Microseconds())/1000))
+}
+
+// splitVerb brings /v1/tokens/{id}:verb into a form that a pattern of the mux can
+// have, whose wildcards are whole segments: /v1/tokens/{id}/:verb. Nobody else can
+// ask for that.
+func splitVerb(r *http.Request) *http.Request {
+	rest, ok := strings.CutPrefix(r.URL.Path, tokensRoute)
+	id, verb, found := strings.Cut(rest, ":")
+	if !ok || !found || id == "" || strings.Contains(rest, "/") {
+		return r
+	}
+	target, split := *r.URL, *r
+	target.Path, target.RawPath = tokensRoute+id+"/:"+verb, ""
+	split.URL = &target
+	return &split
+}
+
+// tokensRoute begins the path of what is done with one token.
+const tokensRoute = "/v1/tokens/"
+
+// bodyLimit is how many bytes the body of a request may have.
+func (h *Handler) bodyLimit(r *http.Request) int64 {
+	if r.URL.Path == batchRoute {
+		return h.cfg.MaxBatchBody
+	}
+	return h.cfg.MaxBody
 }
 
 // unrouted tells an unknown path from a known one with another method.

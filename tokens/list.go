@@ -42,7 +42,11 @@ func (s *Store) index(ctx context.Context, g *Grant, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := s.rdb.ZAdd(ctx, indexKey, redis.Z{Member: m}).Err(); err != nil {
+	return s.addToIndex(ctx, now, redis.Z{Member: m})
+}
+
+func (s *Store) addToIndex(ctx context.Context, now time.Time, members ...redis.Z) error {
+	if err := s.rdb.ZAdd(ctx, indexKey, members...).Err(); err != nil {
 		return unproven(err)
 	}
 	purged := string(expiryBound(now.Add(-s.opts.Retention)))
@@ -150,7 +154,8 @@ func (s *Store) membersBelow(ctx context.Context, last string) ([]string, error)
 }
 
 // read returns the statuses of index members in one round trip: nil for one
-// without a record, which is then dropped from the index.
+// without a record, or whose token expires at another time, which is then dropped
+// from the index.
 func (s *Store) read(ctx context.Context, members []string) ([]*Status, error) {
 	if len(members) == 0 {
 		return nil, nil
@@ -187,6 +192,11 @@ func (s *Store) read(ctx context.Context, members []string) ([]*Status, error) {
 		st, err := readStatus(ids[i], r)
 		if err != nil {
 			return nil, err
+		}
+		if now, err := member(&st.Grant); err != nil || now != members[i] {
+			// It stands in the index elsewhere, too: its expiry has changed.
+			orphans = append(orphans, members[i])
+			continue
 		}
 		found[i] = &st
 	}

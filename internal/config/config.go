@@ -88,6 +88,13 @@ type API struct {
 	Listener `koanf:",squash"` // default addr 127.0.0.1:8090
 	// MaxBody is the size of a request body in bytes. Default 65536.
 	MaxBody int64 `koanf:"max_body"`
+	// MaxBatch is how many tokens one request may mint, and MaxBatchBody the size
+	// of its body in bytes. Default 1000 and 4194304.
+	MaxBatch     int   `koanf:"max_batch"`
+	MaxBatchBody int64 `koanf:"max_batch_body"`
+	// IdempotencyWindow is how long a request with an Idempotency-Key is
+	// remembered. Default 24h.
+	IdempotencyWindow time.Duration `koanf:"idempotency_window"`
 	// JWT says which bearer tokens are accepted.
 	JWT JWT `koanf:"jwt"`
 	// Issuers are identity providers whose tokens are accepted besides, and
@@ -222,6 +229,13 @@ type Tokens struct {
 	// Receipts is how many receipts of a token's uses are kept with it.
 	// Default 100.
 	Receipts int64 `koanf:"receipts"`
+	// MintSecret is what the tokens of requests with an Idempotency-Key are
+	// derived from: at least 32 bytes of text, the same on all gates. Without it
+	// such requests are refused.
+	MintSecret string `koanf:"mint_secret"`
+	// PreviousMintSecret answers such requests again that began under it, so that
+	// the secret can be rotated.
+	PreviousMintSecret string `koanf:"previous_mint_secret"`
 	// CacheEntries is how many grants of tokens without limit a gate keeps in
 	// memory, so that requests for them do not ask Redis. Default 100000; 0
 	// keeps none.
@@ -232,6 +246,30 @@ type Tokens struct {
 	// CacheAge is how long after it was asked for a grant Redis is asked again.
 	// Revocations do not wait for it. Default 1m.
 	CacheAge time.Duration `koanf:"cache_age"`
+}
+
+// MintSecrets are MintSecret and PreviousMintSecret, as far as they are set.
+func (t *Tokens) MintSecrets() (secrets [][]byte) {
+	for _, secret := range []string{t.MintSecret, t.PreviousMintSecret} {
+		if secret != "" {
+			secrets = append(secrets, []byte(secret))
+		}
+	}
+	return secrets
+}
+
+// minSecret is the length of the shortest mint secret in bytes.
+const minSecret = 32
+
+func (t *Tokens) validateSecrets(bad func(name, format string, args ...any)) {
+	for name, secret := range map[string]string{"tokens.mint_secret": t.MintSecret, "tokens.previous_mint_secret": t.PreviousMintSecret} {
+		if n := len(secret); n > 0 && n < minSecret {
+			bad(name, "must have at least %d bytes, got %d", minSecret, n)
+		}
+	}
+	if t.PreviousMintSecret != "" && t.MintSecret == "" {
+		bad("tokens.previous_mint_secret", "needs tokens.mint_secret")
+	}
 }
 
 // Revocation says how gates agree on what was revoked.
@@ -337,7 +375,7 @@ type Audit struct {
 func Default() *Config {
 	c := &Config{
 		Links:        Listener{Addr: ":8080"},
-		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10},
+		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour},
 		Ops:          Ops{Addr: "127.0.0.1:8091"},
 		ClientHeader: "X-Forwarded-For",
 		Guesses:      Guesses{Burst: 60, PerSecond: 1},
@@ -392,6 +430,7 @@ func (c *Config) Validate() error {
 	if g := c.Guesses; g.Burst < 0 || g.PerSecond < 0 {
 		bad("guesses", "burst and per_second must not be less than 0")
 	}
+	c.Tokens.validateSecrets(bad)
 	if c.Tokens.CacheEntries < 0 {
 		bad("tokens.cache_entries", "must not be less than 0")
 	}
@@ -408,6 +447,7 @@ func (c *Config) Validate() error {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}
 	for name, n := range map[string]int64{
+		"api.max_batch": int64(c.API.MaxBatch), "api.max_batch_body": c.API.MaxBatchBody, "api.idempotency_window": int64(c.API.IdempotencyWindow),
 		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
 		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "redis.ack_timeout": int64(c.Redis.AckTimeout), "tokens.receipts": c.Tokens.Receipts,
