@@ -226,10 +226,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The server's own writer: it stops reading when it hears of the limit.
 	r.Body = http.MaxBytesReader(w, r.Body, h.bodyLimit(r))
 	rec := &recorder{ResponseWriter: w}
-	given := r.URL.Path
-	r = splitVerb(r)
 	// The mux would redirect a path such as //v1/tokens.
-	if _, pattern := h.mux.Handler(r); pattern == "" || path.Clean(given) != given || strings.Contains(given, "/:") {
+	odd := path.Clean(r.URL.Path) != r.URL.Path
+	split := strings.Contains(r.URL.Path, "/:")
+	r = splitVerb(r)
+	if _, pattern := h.mux.Handler(r); split {
+		h.fail(rec, r, errNoRoute)
+	} else if pattern == "" || odd {
 		h.fail(rec, r, h.unrouted(rec, r))
 	} else {
 		h.mux.ServeHTTP(rec, r)

@@ -49,9 +49,16 @@ func TestRoutesThatAreNotThere(t *testing.T) {
 		{"DELETE", "/v1/tokens", 405, "GET, HEAD, POST"},
 		{"OPTIONS", "/v1/tokens", 405, "GET, HEAD, POST"},
 		{"post", "/v1/tokens", 405, "GET, HEAD, POST"},
-		{"POST", "/v1/tokens/x", 405, "DELETE, GET, HEAD"},
-		{"PATCH", "/v1/tokens/x", 405, "DELETE, GET, HEAD"},
-		{"TRACE", "/v1/tokens/x", 405, "DELETE, GET, HEAD"},
+		{"POST", "/v1/tokens/x", 405, "DELETE, GET, HEAD, PATCH"},
+		{"POST", "/v1/tokens/x:", 404, ""},
+		{"POST", "/v1/tokens/x:reissu", 404, ""},
+		{"POST", "/v1/tokens/x/:reissue", 404, ""},
+		{"POST", "/v1/tokens/x/y:reissue", 404, ""},
+		{"POST", "/v1/tokens/:reissue", 404, ""},
+		{"GET", "/v1/tokens/x:reissue", 405, "POST"},
+		{"GET", "/v1/tokens:batch", 405, "POST"},
+		{"POST", "/v1/tokens:batc", 404, ""},
+		{"TRACE", "/v1/tokens/x", 405, "DELETE, GET, HEAD, PATCH"},
 		{"POST", "/healthz", 405, "GET, HEAD"},
 		{"DELETE", "/readyz", 405, "GET, HEAD"},
 		{"POST", "/metrics", 405, "GET, HEAD"},
@@ -194,11 +201,28 @@ func (broken) Show(context.Context, tokens.ID) (tokens.Status, error) {
 func (broken) List(context.Context, tokens.Query) (tokens.Page, error) {
 	return tokens.Page{}, errCanary
 }
+func (broken) Check(context.Context, tokens.Grant, time.Duration) error { return errCanary }
+func (broken) MintAll(context.Context, []tokens.Minting) ([]tokens.Minted, error) {
+	return nil, errCanary
+}
+func (broken) Reserve(context.Context, tokens.Request) (*tokens.Reservation, error) {
+	return nil, errCanary
+}
+func (broken) Narrow(context.Context, tokens.Grant, tokens.Narrowing) (g tokens.Grant, err error) {
+	return g, errCanary
+}
+func (broken) Replace(context.Context, tokens.Grant, tokens.Grant) error { return errCanary }
+func (broken) Retire(context.Context, tokens.ID, tokens.ID, string, string) error {
+	return errCanary
+}
 func (broken) Now(context.Context) (time.Time, error) { return time.Time{}, errCanary }
 func (broken) Revoke(context.Context, revocation.Rule) (revocation.Receipt, error) {
 	return revocation.Receipt{}, errCanary
 }
 func (broken) Lift(context.Context, string, string, string) (revocation.Receipt, error) {
+	return revocation.Receipt{}, errCanary
+}
+func (broken) Change(context.Context, *tokens.Grant, *tokens.Grant, string) (revocation.Receipt, error) {
 	return revocation.Receipt{}, errCanary
 }
 func (broken) Verify(string) (auth.Caller, error) { return auth.Caller{}, errCanary }
