@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,7 +65,7 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"listing scans a bounded part", testListScan},
 		{"listing drops orphans", testListOrphans},
 		{"listing refuses cursors", testListCursors},
-	}, openParts...) {
+	}, slices.Concat(openParts, changeParts, againParts)...) {
 		t.Run(part.name, func(t *testing.T) { part.run(t, open(t)) })
 	}
 }
