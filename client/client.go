@@ -83,6 +83,10 @@ type MintRequest struct {
 	Confirm           string            `json:"confirm,omitempty"`             // auto, always or never
 	Response          *Response         `json:"response,omitempty"`
 	Upload            *Upload           `json:"upload,omitempty"`
+	// IdempotencyKey makes it safe to ask again: whoever sends the same request
+	// with the same key gets the same token. 1 to 255 bytes of printable US-ASCII;
+	// "" mints another token each time.
+	IdempotencyKey string `json:"-"`
 }
 
 // Response says how a download is presented.
@@ -141,6 +145,7 @@ type Grant struct {
 	Confirm           string            `json:"confirm,omitempty"`     // auto, always or never
 	Response          *Response         `json:"response,omitempty"`
 	Upload            *Upload           `json:"upload,omitempty"`
+	Version           int64             `json:"version"` // 1, and one more with each change
 	Issuer            string            `json:"issuer,omitempty"`
 	IssuedBy          string            `json:"issued_by,omitempty"`
 	IssuedAt          time.Time         `json:"issued_at"`
@@ -158,6 +163,8 @@ type Token struct {
 	Durability string `json:"durability"`
 	Grant
 	*UploadParameters // nil for a get
+	// Replaces is the token that was revoked for it; nil for none.
+	Replaces *Replaced `json:"replaces,omitempty"`
 }
 
 // UploadParameters make the JSON form of a put's Token what Uppy's
@@ -192,6 +199,8 @@ type Status struct {
 	Receipts   []UseReceipt `json:"receipts,omitempty"`
 	Unreported int64        `json:"unreported,omitempty"`
 	Revocation *Revocation  `json:"revocation,omitempty"`
+	// ReissuedAs is the ID of the token for which this one was revoked.
+	ReissuedAs string `json:"reissued_as,omitempty"`
 }
 
 // OpenUse is a use that may still be resumed. Sizes are in bytes.
@@ -264,7 +273,8 @@ type Error struct {
 	Detail string `json:"detail"`
 	Field  string `json:"field"`
 	// Rule and Outcome are those of a revocation or lift that is not proven:
-	// the rule's ID, and not_made, unknown or made.
+	// the rule's ID, and not_made, unknown or made. The Outcome of a reissue that
+	// has failed is unknown, old_revoked or new_unknown.
 	Rule      string `json:"rule"`
 	Outcome   string `json:"outcome"`
 	RequestID string `json:"request_id"`
@@ -284,7 +294,7 @@ func (c *Client) Mint(ctx context.Context, r MintRequest) (*Token, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	return do[Token](ctx, c, http.MethodPost, "/v1/tokens", r)
+	return do[Token](ctx, c, http.MethodPost, "/v1/tokens", r, keyHeader(r.IdempotencyKey)...)
 }
 
 // check refuses what encoding/json would replace without a word.
@@ -357,7 +367,8 @@ func (c *Client) Revoke(ctx context.Context, id, reason string) (*Receipt, error
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 16 << 20
 
-func do[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
+// do sends a request with a body, nil for none, and headers: names and values.
+func do[T any](ctx context.Context, c *Client, method, path string, body any, header ...string) (*T, error) {
 	var send io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -372,6 +383,9 @@ func do[T any](ctx context.Context, c *Client, method, path string, body any) (*
 	}
 	req.Header.Set("Authorization", "Bearer "+c.bearer)
 	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("calling the API: %w", err)
