@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -148,8 +149,9 @@ func (h *Handler) replace(c *call, from, to tokens.Grant) (revocation.Receipt, e
 }
 
 // mayRelabel asks whether the caller may change labels so. Nobody may take one
-// away by which a rule covers the token. Who is no administrator may do so only
-// with tokens of one's own, of which it is known which labels rules have set.
+// away by which a rule covers the token. Who is no administrator may take away or
+// change only what it need not have set: it must be able to mint the token as it
+// then is.
 func (h *Handler) mayRelabel(c *call, from, to *tokens.Grant) error {
 	if err := h.cfg.Member.Lease(); err != nil {
 		return err // there may be rules that are not known here
@@ -157,26 +159,28 @@ func (h *Handler) mayRelabel(c *call, from, to *tokens.Grant) error {
 	if h.cfg.Member.Rules().Escaped(from, to) != nil {
 		return errCovered
 	}
-	if c.caller.Admin || c.caller.Administers(from.Bucket) {
+	lost := lostLabel(from, to)
+	if lost == "" || c.caller.Admin || c.caller.Administers(from.Bucket) {
 		return nil
 	}
-	names := maps.Clone(to.Labels)
-	if names == nil {
-		names = map[string]string{}
-	}
-	maps.Copy(names, from.Labels)
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		was, had := from.Labels[name]
-		is, has := to.Labels[name]
-		if was == is && had == has {
-			continue
-		}
-		if had && (from.Issuer != c.caller.Issuer || from.IssuedBy != c.caller.Subject) {
-			return denied("labels."+clip(name), "can only be changed or removed by the bearer JWT that minted the token, or an administrator's")
-		}
-		if forced, ok := c.caller.Forces(name); ok && is != forced {
-			return denied("labels."+clip(name), "is set by a rule for the bearer JWT, and stays")
-		}
+	w := &wish{grant: *to}
+	switch err := h.permit(c, w); {
+	case errors.Is(err, errNoRight):
+		return denied("labels."+clip(lost), "can only be changed or removed by who may mint the token so, which the bearer JWT may not")
+	case err != nil:
+		return err
+	case !maps.Equal(w.grant.Labels, to.Labels):
+		return denied("labels."+clip(lost), "can not be changed so: a rule for the bearer JWT sets labels of what it mints")
 	}
 	return nil
+}
+
+// lostLabel is the first label that a grant does not have as before; "" for none.
+func lostLabel(from, to *tokens.Grant) string {
+	for _, name := range slices.Sorted(maps.Keys(from.Labels)) {
+		if is, has := to.Labels[name]; !has || is != from.Labels[name] {
+			return name
+		}
+	}
+	return ""
 }

@@ -102,17 +102,6 @@ func (c Caller) Administers(bucket string) bool {
 	return c.any(func(a *Allowance) bool { return a.administers(bucket) })
 }
 
-// Forces returns the value that a rule gives to a label of what the caller mints;
-// false if none does.
-func (c Caller) Forces(label string) (value string, ok bool) {
-	for _, a := range c.allowances() {
-		if value, ok := a.Labels[label]; ok {
-			return value, true
-		}
-	}
-	return "", false
-}
-
 // of reports whether that is the caller's issuer. Callers without one have none
 // in common.
 func (c Caller) of(issuer string) bool { return c.Issuer != "" && issuer == c.Issuer }
