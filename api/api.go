@@ -29,7 +29,7 @@ import (
 // Tokens is where tokens live; [tokens.Store] is one. It must be safe for
 // concurrent use.
 type Tokens interface {
-	Mint(ctx context.Context, g tokens.Grant, expires time.Duration) (tokens.Token, tokens.Grant, error)
+	Mint(ctx context.Context, g tokens.Grant, expires time.Duration, quotas ...tokens.Quota) (tokens.Token, tokens.Grant, error)
 	Show(ctx context.Context, id tokens.ID) (tokens.Status, error)
 	List(ctx context.Context, q tokens.Query) (tokens.Page, error)
 	// Check says what is wrong with a grant, as Mint and MintAll would.

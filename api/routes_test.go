@@ -192,7 +192,7 @@ var errCanary = errors.New("canary: 10.0.0.7:6379 refused")
 
 type broken struct{}
 
-func (broken) Mint(context.Context, tokens.Grant, time.Duration) (t tokens.Token, g tokens.Grant, err error) {
+func (broken) Mint(context.Context, tokens.Grant, time.Duration, ...tokens.Quota) (t tokens.Token, g tokens.Grant, err error) {
 	return t, g, errCanary
 }
 func (broken) Show(context.Context, tokens.ID) (tokens.Status, error) {

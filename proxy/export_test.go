@@ -23,18 +23,6 @@ func ContentDisposition(g *tokens.Grant) string { return contentDisposition(&g.R
 // Allow counts a request.
 func Allow(r *Rates, g *tokens.Grant) bool { return r.allow(g) }
 
-// Remembered is the number of tokens whose rate is remembered.
-func Remembered(r *Rates) int { return len(r.recent) + len(r.older) }
-
-// Miss counts a guess.
-func Miss(g *Guesses, a netip.Addr) { g.missed(a) }
-
-// Exhausted reports whether a network may guess no more.
-func Exhausted(g *Guesses, a netip.Addr) bool { return g.exhausted(a) }
-
-// Networks is the number of networks that are remembered.
-func Networks(g *Guesses) int { return len(g.recent) + len(g.older) }
-
 // Ticket is one for a pressed button, or for the passcode if there is one.
 func Ticket(t tokens.Token, p tokens.Passcode, until time.Time) string {
 	k := byGesture

@@ -90,20 +90,3 @@ func TestGuessing(t *testing.T) {
 		t.Errorf("another /64: %d", got)
 	}
 }
-
-// The memory for networks is bounded, and those that still guess are not
-// forgotten first.
-func TestGuessesAreBounded(t *testing.T) {
-	g := proxy.NewGuesses(0.001, 1)
-	busy := netip.MustParseAddr("203.0.113.1")
-	proxy.Miss(g, busy)
-	for i := range 300_000 {
-		proxy.Miss(g, netip.AddrFrom4([4]byte{byte(i >> 16), byte(i >> 8), byte(i), 1}))
-		if i%1000 == 0 && !proxy.Exhausted(g, busy) {
-			t.Fatalf("after %d networks a busy one was forgotten", i)
-		}
-	}
-	if n := proxy.Networks(g); n > 1<<17 {
-		t.Errorf("%d networks are remembered", n)
-	}
-}

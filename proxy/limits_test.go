@@ -49,13 +49,6 @@ func TestRates(t *testing.T) {
 			t.Fatal("a token without a limit is limited")
 		}
 	}
-	for range 1 << 17 {
-		g := rated(tokens.Grant{ID: tokens.Generate().ID()}, 1)
-		proxy.Allow(&rates, &g)
-	}
-	if n := proxy.Remembered(&rates); n > 1<<16 {
-		t.Errorf("%d tokens are remembered", n)
-	}
 }
 
 // Requests over the rate are answered 429, of any method but OPTIONS, and

@@ -41,7 +41,7 @@ func TestBurstOfRulesLeavesTheLease(t *testing.T) {
 	rdb := newClient(t, addr, nil)
 	const known, burst = 5000, 400
 	appendAtOnce(t, rdb, 0, known)
-	m := joinWith(t, addr, revocation.MemberOptions{Name: "a"})
+	m := joinWith(t, addr, revocation.MemberOptions{Name: "a", Lease: time.Second})
 	appendAtOnce(t, rdb, known, burst)
 	for m.Position().Seq < known+burst {
 		if err := m.Lease(); err != nil {

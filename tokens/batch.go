@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"s3gate/internal/script"
 )
 
@@ -16,6 +14,8 @@ type Minting struct {
 	// Grant and Life are as for [Store.Mint].
 	Grant Grant
 	Life  time.Duration
+	// Quotas are those that it counts against.
+	Quotas []Quota
 	// Token is the token to mint, from [Reservation.Token]: if it was minted
 	// before, that counts. The zero Token is for a fresh one.
 	Token Token
@@ -43,7 +43,7 @@ func (e *ItemError) Error() string { return fmt.Sprintf("item %d: %v", e.Item, e
 func (e *ItemError) Unwrap() error { return e.Err }
 
 // MintAll mints many grants, or none if one is not valid: then the error is an
-// [*ItemError] of a [*FieldError]. After that each stands for itself. What goes
+// [*ItemError] of a [*FieldError] or a [*QuotaError]. After that each stands for itself. What goes
 // to one server of Redis goes there in one round trip. Other errors:
 // [ErrUnproven]; nothing was minted.
 func (s *Store) MintAll(ctx context.Context, all []Minting) ([]Minted, error) {
@@ -64,7 +64,15 @@ func (s *Store) MintAll(ctx context.Context, all []Minting) ([]Minted, error) {
 		}
 		minted[i].Grant.ID = minted[i].Token.ID()
 	}
-	if err := s.indexAll(ctx, minted, now); err != nil {
+	if err := s.admitAll(ctx, all, minted); err != nil {
+		return nil, err
+	}
+	grants := make([]*Grant, len(minted))
+	for i := range minted {
+		grants[i] = &minted[i].Grant
+	}
+	if err := s.index(ctx, now, grants...); err != nil {
+		s.leaveAll(ctx, all, minted)
 		return nil, err
 	}
 	calls := make([]script.Call, len(minted))
@@ -74,8 +82,30 @@ func (s *Store) MintAll(ctx context.Context, all []Minting) ([]Minted, error) {
 	}
 	for i, result := range s.scripts.WriteAll(ctx, mintScript, calls) {
 		minted[i].settle(ctx, s, &all[i], result)
+		if minted[i].Err != nil {
+			s.leave(ctx, minted[i].Grant.ID, all[i].Quotas)
+		} else {
+			s.hold(ctx, &minted[i].Grant, all[i].Quotas)
+		}
 	}
 	return minted, nil
+}
+
+// admitAll takes a place for each in its quotas, or none for any.
+func (s *Store) admitAll(ctx context.Context, all []Minting, minted []Minted) error {
+	for i := range all {
+		if err := s.admit(ctx, minted[i].Grant.ID, all[i].Quotas); err != nil {
+			s.leaveAll(ctx, all[:i], minted)
+			return &ItemError{i, err}
+		}
+	}
+	return nil
+}
+
+func (s *Store) leaveAll(ctx context.Context, all []Minting, minted []Minted) {
+	for i := range all {
+		s.leave(ctx, minted[i].Grant.ID, all[i].Quotas)
+	}
 }
 
 // Check says what is wrong with a grant, as [Store.Mint] would, and changes
@@ -98,8 +128,9 @@ func (m *Minted) settle(ctx context.Context, s *Store, asked *Minting, result sc
 	}
 	if errors.Is(err, ErrExists) && !asked.Token.IsZero() {
 		var st Status
-		st, err = s.Show(ctx, m.Grant.ID)
-		m.Grant = st.Grant
+		if st, err = s.Show(ctx, m.Grant.ID); err == nil {
+			m.Grant = st.Grant
+		}
 	}
 	if err != nil && !isUnproven(err) {
 		err = unproven(err)
@@ -135,17 +166,4 @@ func (s *Store) mintArgs(g *Grant) []any {
 		g.MaxUses, time.Duration(g.ResumeWindow).Milliseconds(), g.ResumeSlack, flag(g.CutAtExpiry),
 		g.ExpiresAt.Add(s.opts.Retention).UnixMilli(),
 	}
-}
-
-// indexAll is index for many.
-func (s *Store) indexAll(ctx context.Context, minted []Minted, now time.Time) error {
-	members := make([]redis.Z, len(minted))
-	for i := range minted {
-		m, err := member(&minted[i].Grant)
-		if err != nil {
-			return err
-		}
-		members[i].Member = m
-	}
-	return s.addToIndex(ctx, now, members...)
 }

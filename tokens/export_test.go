@@ -17,6 +17,9 @@ var (
 
 const MaxBacklog = maxBacklog
 
+// HoldFor is how long a place is kept for a mint that is under way.
+func HoldFor(d time.Duration) Options { return Options{holdFor: d} }
+
 // Unsettled is how much Redis has still to be told.
 func (s *Store) Unsettled() int { return s.settler.len() }
 

@@ -3,7 +3,6 @@ package tokens
 import (
 	"context"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,52 +13,15 @@ import (
 	"s3gate/internal/script"
 )
 
-// indexKey names a sorted set with one member for each token: 6 bytes of
-// expiry in milliseconds, big-endian, and the 16 bytes of the ID. All scores
-// are zero, so Redis orders the members by their bytes: by expiry, and no two
-// alike.
-const indexKey = "s3g:tokens"
-
-const memberLen = 6 + idBytes
-
-func member(g *Grant) (string, error) {
-	raw, err := g.ID.raw()
-	if err != nil {
-		return "", err
-	}
-	return string(expiryBound(g.ExpiresAt)) + string(raw), nil
-}
-
-func expiryBound(t time.Time) []byte {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], uint64(max(0, t.UnixMilli())))
-	return b[2:]
-}
-
-// index adds g and forgets tokens whose records are gone for good.
-func (s *Store) index(ctx context.Context, g *Grant, now time.Time) error {
-	m, err := member(g)
-	if err != nil {
-		return err
-	}
-	return s.addToIndex(ctx, now, redis.Z{Member: m})
-}
-
-func (s *Store) addToIndex(ctx context.Context, now time.Time, members ...redis.Z) error {
-	if err := s.rdb.ZAdd(ctx, indexKey, members...).Err(); err != nil {
-		return unproven(err)
-	}
-	purged := string(expiryBound(now.Add(-s.opts.Retention)))
-	if err := s.rdb.ZRemRangeByLex(ctx, indexKey, "-", "("+purged).Err(); err != nil {
-		return unproven(err)
-	}
-	return nil
-}
-
 // Query selects tokens. Zero fields select all.
 type Query struct {
-	// Subject and Bucket must be equal; Prefix begins the key.
-	Subject, Bucket, Prefix string
+	// Subject, Issuer, IssuedBy and Bucket must be equal; Prefix begins the key.
+	Subject, Issuer, IssuedBy, Bucket, Prefix string
+	// Labels must all be there, with these values.
+	Labels map[string]string
+	// ExpiresFrom and ExpiresBefore bound when the token expires, to the
+	// millisecond.
+	ExpiresFrom, ExpiresBefore time.Time
 	// State is what has become of the token.
 	State State
 	// Match says of a grant whether it is selected; nil selects all. It must
@@ -100,13 +62,14 @@ func (s *Store) List(ctx context.Context, q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	index := q.index()
 	page := Page{}
 	for scanned := 0; scanned < maxScanned; {
-		members, err := s.membersBelow(ctx, last)
+		members, err := s.membersBelow(ctx, index, last)
 		if err != nil {
 			return Page{}, err
 		}
-		found, err := s.read(ctx, members)
+		found, err := s.read(ctx, index.key, members)
 		if err != nil {
 			return Page{}, err
 		}
@@ -131,21 +94,50 @@ func (s *Store) List(ctx context.Context, q Query) (Page, error) {
 
 func (q *Query) selects(st *Status) bool {
 	return (q.Subject == "" || q.Subject == st.Subject) &&
+		(q.Issuer == "" || q.Issuer == st.Issuer) &&
+		(q.IssuedBy == "" || q.IssuedBy == st.IssuedBy) &&
 		(q.Bucket == "" || q.Bucket == st.Bucket) &&
 		strings.HasPrefix(st.Key+st.Prefix, q.Prefix) &&
 		(q.State == "" || q.State == st.State) &&
+		q.hasLabels(st.Labels) &&
 		(q.Match == nil || q.Match(&st.Grant))
 }
 
-// membersBelow returns the next batch of index members before last, from the
-// highest down; last "" begins at the top.
-func (s *Store) membersBelow(ctx context.Context, last string) ([]string, error) {
-	top := "+"
+func (q *Query) hasLabels(labels map[string]string) bool {
+	for name, want := range q.Labels {
+		if value, ok := labels[name]; !ok || value != want {
+			return false
+		}
+	}
+	return true
+}
+
+// span is a part of an index, by expiry.
+type span struct{ key, top, end string }
+
+// index is where the tokens are that q selects.
+func (q *Query) index() span {
+	s := span{key: indexKey, top: "+", end: "-"}
+	if q.Subject != "" {
+		s.key = subjectKey(q.Subject)
+	}
+	if !q.ExpiresBefore.IsZero() {
+		s.top = "(" + string(expiryBound(q.ExpiresBefore))
+	}
+	if !q.ExpiresFrom.IsZero() {
+		s.end = "[" + string(expiryBound(q.ExpiresFrom))
+	}
+	return s
+}
+
+// membersBelow returns the next batch of an index's members before last, from
+// the highest down; last "" begins at the top.
+func (s *Store) membersBelow(ctx context.Context, in span, last string) ([]string, error) {
 	if last != "" {
-		top = "(" + last
+		in.top = "(" + last
 	}
 	members, err := s.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
-		Key: indexKey, Start: top, Stop: "-", ByLex: true, Rev: true, Count: listBatch,
+		Key: in.key, Start: in.top, Stop: in.end, ByLex: true, Rev: true, Count: listBatch,
 	}).Result()
 	if err != nil {
 		return nil, unproven(err)
@@ -153,32 +145,51 @@ func (s *Store) membersBelow(ctx context.Context, last string) ([]string, error)
 	return members, nil
 }
 
-// read returns the statuses of index members in one round trip: nil for one
-// without a record, or whose token expires at another time, which is then dropped
-// from the index.
-func (s *Store) read(ctx context.Context, members []string) ([]*Status, error) {
-	if len(members) == 0 {
+// read returns the statuses of an index's members: nil for one without a
+// record, or whose token stands in the index elsewhere because it expires at
+// another time now, which is then dropped.
+func (s *Store) read(ctx context.Context, index string, members []string) ([]*Status, error) {
+	ids := make([]ID, len(members))
+	for i, m := range members {
+		if len(m) != memberLen {
+			return nil, unproven(fmt.Errorf("index member of %d bytes", len(m)))
+		}
+		ids[i] = idOf([]byte(m[6:]))
+	}
+	found, err := s.statuses(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var orphans []any
+	for i, st := range found {
+		if st == nil || !st.standsAt(members[i]) {
+			orphans = append(orphans, members[i])
+			found[i] = nil
+		}
+	}
+	s.dropOrphans(ctx, index, orphans)
+	return found, nil
+}
+
+// statuses reads those of several tokens in one round trip: nil for one without
+// a record.
+func (s *Store) statuses(ctx context.Context, ids []ID) ([]*Status, error) {
+	if len(ids) == 0 {
 		return nil, nil
 	}
-	ids := make([]ID, len(members))
-	calls := make([]string, len(members))
-	replies := make([]*redis.Cmd, len(members))
+	calls := make([]string, len(ids))
+	replies := make([]*redis.Cmd, len(ids))
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, m := range members {
-			if len(m) != memberLen {
-				return fmt.Errorf("index member of %d bytes", len(m))
-			}
-			ids[i] = idOf([]byte(m[6:]))
-			calls[i] = script.NewCall(string(ids[i]))
-			replies[i] = showScript.Queue(ctx, p, showKeys(ids[i]), calls[i], "")
+		for i, id := range ids {
+			calls[i] = script.NewCall(string(id))
+			replies[i] = showScript.Queue(ctx, p, showKeys(id), calls[i], "")
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, unproven(err)
 	}
-	found := make([]*Status, len(members))
-	var orphans []any
+	found := make([]*Status, len(ids))
 	for i, cmd := range replies {
 		raw, err := cmd.Slice()
 		status, r, err := script.Check(raw, err, calls[i])
@@ -186,28 +197,21 @@ func (s *Store) read(ctx context.Context, members []string) ([]*Status, error) {
 			return nil, unproven(err)
 		}
 		if status == "unknown" {
-			orphans = append(orphans, members[i])
 			continue
 		}
 		st, err := readStatus(ids[i], r)
 		if err != nil {
 			return nil, err
 		}
-		if now, err := member(&st.Grant); err != nil || now != members[i] {
-			// It stands in the index elsewhere, too: its expiry has changed.
-			orphans = append(orphans, members[i])
-			continue
-		}
 		found[i] = &st
 	}
-	s.dropOrphans(ctx, orphans)
 	return found, nil
 }
 
 // dropOrphans forgets index entries without a record. An entry younger than
 // its record would be one of a mint under way, so those whose tokens are not
 // yet expired stay; failure is harmless.
-func (s *Store) dropOrphans(ctx context.Context, orphans []any) {
+func (s *Store) dropOrphans(ctx context.Context, index string, orphans []any) {
 	if len(orphans) == 0 {
 		return
 	}
@@ -223,7 +227,7 @@ func (s *Store) dropOrphans(ctx context.Context, orphans []any) {
 		}
 	}
 	if len(dead) > 0 {
-		s.rdb.ZRem(ctx, indexKey, dead...)
+		s.rdb.ZRem(ctx, index, dead...)
 	}
 }
 

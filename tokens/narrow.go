@@ -5,8 +5,6 @@ import (
 	"errors"
 	"maps"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 var (
@@ -132,8 +130,12 @@ func (s *Store) Replace(ctx context.Context, from, to Grant) error {
 	if err != nil {
 		return err
 	}
-	if err := s.rdb.ZAdd(ctx, indexKey, redis.Z{Member: after}).Err(); err != nil {
-		return unproven(err)
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.index(ctx, now, &to); err != nil {
+		return err
 	}
 	status, _, err := s.prove(ctx, narrowScript, to.ID, []string{recordKey(to.ID)},
 		from.Version, to.Version, encodeGrant(&to), to.ExpiresAt.UnixMilli(), to.MaxUses,
@@ -146,7 +148,9 @@ func (s *Store) Replace(ctx context.Context, from, to Grant) error {
 		return err
 	}
 	if before != after {
-		s.rdb.ZRem(ctx, indexKey, before) // else it goes when it has expired
+		for _, key := range indexesOf(&to) {
+			s.rdb.ZRem(ctx, key, before) // else it goes when it has expired
+		}
 	}
 	return nil
 }

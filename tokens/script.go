@@ -31,6 +31,9 @@ var (
 	receiptScript = load("receipt")
 	slotScript    = load("slot")
 	tryScript     = load("try")
+	indexScript   = load("index")
+	admitScript   = load("admit")
+	holdScript    = load("hold")
 )
 
 func load(name string) *script.Script { return script.Load(sources, name) }

@@ -20,10 +20,9 @@ import (
 type Redis interface {
 	redis.Scripter
 	Time(ctx context.Context) *redis.TimeCmd
-	ZAdd(ctx context.Context, key string, members ...redis.Z) *redis.IntCmd
 	ZRem(ctx context.Context, key string, members ...any) *redis.IntCmd
+	ZRange(ctx context.Context, key string, start, stop int64) *redis.StringSliceCmd
 	ZRangeArgs(ctx context.Context, z redis.ZRangeArgs) *redis.StringSliceCmd
-	ZRemRangeByLex(ctx context.Context, key, min, max string) *redis.IntCmd
 	Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) ([]redis.Cmder, error)
 }
 
@@ -75,9 +74,9 @@ type Options struct {
 	Logger *slog.Logger
 
 	// Tests have no patience, and small objects. 0 means the constant.
-	sweepEvery, sweepAgain time.Duration
-	slice                  int64
-	underWay               time.Duration
+	sweepEvery, sweepAgain, holdFor time.Duration
+	slice                           int64
+	underWay                        time.Duration
 }
 
 // Store keeps grants and their uses in Redis. It is safe for concurrent use;
@@ -106,6 +105,7 @@ func New(rdb Redis, opts Options) *Store {
 	opts.Receipts = cmp.Or(opts.Receipts, 100)
 	opts.sweepEvery = cmp.Or(opts.sweepEvery, sweepEvery)
 	opts.sweepAgain = cmp.Or(opts.sweepAgain, sweepAgain)
+	opts.holdFor = cmp.Or(opts.holdFor, holdFor)
 	opts.slice = cmp.Or(opts.slice, Slice)
 	opts.IdempotencyWindow = cmp.Or(opts.IdempotencyWindow, 24*time.Hour)
 	opts.underWay = cmp.Or(opts.underWay, underWay)
@@ -154,11 +154,12 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 
 // Mint stores a grant and returns the fresh token for it, with the grant as
 // stored: ID and IssuedAt filled, times in UTC to the millisecond. If expires
-// is not zero it replaces g.ExpiresAt by that long from now, by Redis time.
-// Errors: a [*FieldError] for a grant that is not valid, [ErrUnproven].
+// is not zero it replaces g.ExpiresAt by that long from now, by Redis time. It
+// counts against the quotas. Errors: a [*FieldError] for a grant that is not
+// valid, a [*QuotaError], [ErrUnproven].
 //
 // The token is returned here and never again.
-func (s *Store) Mint(ctx context.Context, g Grant, expires time.Duration) (Token, Grant, error) {
+func (s *Store) Mint(ctx context.Context, g Grant, expires time.Duration, quotas ...Quota) (Token, Grant, error) {
 	now, err := s.Now(ctx)
 	if err != nil {
 		return Token{}, Grant{}, err
@@ -168,16 +169,19 @@ func (s *Store) Mint(ctx context.Context, g Grant, expires time.Duration) (Token
 	}
 	token := Generate()
 	g.ID = token.ID()
-	if err := s.mint(ctx, &g, now); err != nil {
+	if err := s.admit(ctx, g.ID, quotas); err != nil {
 		return Token{}, Grant{}, err
 	}
+	if err := s.mint(ctx, &g, now); err != nil {
+		s.leave(ctx, g.ID, quotas)
+		return Token{}, Grant{}, err
+	}
+	s.hold(ctx, &g, quotas)
 	return token, g, nil
 }
 
 func (s *Store) mint(ctx context.Context, g *Grant, now time.Time) error {
-	// The index comes first: a reader drops an entry without a record, but
-	// nobody would ever find a record without an entry.
-	if err := s.index(ctx, g, now); err != nil {
+	if err := s.index(ctx, now, g); err != nil {
 		return err
 	}
 	status, _, err := s.prove(ctx, mintScript, g.ID, []string{recordKey(g.ID)}, s.mintArgs(g)...)

@@ -57,7 +57,7 @@ func newClient(t testing.TB, addr string, retries int) *redis.Client {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{
 		Addr: addr, MaxRetries: retries, ContextTimeoutEnabled: true,
-		DialTimeout: time.Second, DialerRetries: 1, ReadTimeout: time.Second,
+		DialTimeout: time.Second, DialerRetries: 1, ReadTimeout: 3 * time.Second,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	t.Cleanup(func() { rdb.Close() })
@@ -137,10 +137,10 @@ func wantUses(t testing.TB, s *tokens.Store, token tokens.Token, uses, inUse int
 // eventually waits for what happens in the background.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if holds() {
 			return
 		}
 	}
-	t.Fatalf("still not so after 10 s: %s", what)
+	t.Fatalf("still not so after 30 s: %s", what)
 }

@@ -21,6 +21,7 @@ var changeParts = []part{
 	{"nothing makes a grant wider", testNarrowRefuses},
 	{"a change is for one version", testNarrowVersions},
 	{"dead tokens do not change", testNarrowDead},
+	{"a record of any length changes", testNarrowLong},
 	{"what is reserved beyond the limit is not charged", testNarrowReserved},
 	{"a lower limit holds against racers", testNarrowRacers},
 	{"a moved token is listed once", testNarrowListed},
@@ -223,6 +224,31 @@ func testNarrowDead(t *testing.T, b *backend) {
 	unknown.ID = tokens.Generate().ID()
 	if err := try(unknown); !errors.Is(err, tokens.ErrUnknown) {
 		t.Errorf("a token that is not: %v, want ErrUnknown", err)
+	}
+}
+
+// testNarrowLong: records are kept in pieces up to a length.
+func testNarrowLong(t *testing.T, b *backend) {
+	s := b.store(t, tokens.Options{})
+	token, _ := mintGrant(t, s, tokens.Grant{Subject: "ada"}, time.Hour)
+	for _, n := range []int{10, 60, 100, 1, 255, 0, 250, 251} {
+		labels := map[string]*string{"a": ptr(strings.Repeat("x", n)), "b": ptr(strings.Repeat("y", n))}
+		want, err := narrow(t, s, token.ID(), tokens.Narrowing{Labels: labels, ExpiresIn: time.Hour - time.Duration(n)*time.Second - time.Minute*time.Duration(1+n%7)})
+		var field *tokens.FieldError
+		if errors.As(err, &field) { // not earlier than the one before
+			want, err = narrow(t, s, token.ID(), tokens.Narrowing{Labels: labels})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use := redeem(t, s, token); !reflect.DeepEqual(use.Grant, want) {
+			t.Errorf("%d: redeemed %+v, want %+v", n, use.Grant, want)
+		}
+	}
+	for _, q := range []tokens.Query{{}, {Subject: "ada"}} {
+		if ids := collect(t, s, q, nil); !slices.Equal(ids, []tokens.ID{token.ID()}) {
+			t.Errorf("%+v lists %v", q, ids)
+		}
 	}
 }
 

@@ -108,8 +108,8 @@ func testListFilters(t *testing.T, b *backend) {
 		ids[token.ID()] = name
 		return token
 	}
-	add("active", tokens.Grant{Subject: "alice", Bucket: "media", Key: "a/1", MaxUses: 1}, time.Hour)
-	add("pending", tokens.Grant{Subject: "alice", Bucket: "docs", Key: "a/2", NotBefore: now.Add(time.Minute)}, time.Hour)
+	add("active", tokens.Grant{Subject: "alice", Bucket: "media", Key: "a/1", MaxUses: 1, Labels: map[string]string{"team": "a", "x": ""}}, time.Hour)
+	add("pending", tokens.Grant{Subject: "alice", Bucket: "docs", Key: "a/2", NotBefore: now.Add(time.Minute), Issuer: "https://id.example", IssuedBy: "shop"}, 2*time.Hour)
 	used := add("used", tokens.Grant{Subject: "bob", Bucket: "media", Key: "a/1/x", MaxUses: 1}, time.Hour)
 	redeem(t, s, used).Commit(ctx)
 	busy := add("busy", tokens.Grant{Subject: "bob", Bucket: "docs", Key: "b/1", MaxUses: 1}, time.Hour)
@@ -130,6 +130,16 @@ func testListFilters(t *testing.T, b *backend) {
 		{"all", tokens.Query{}, []string{"active", "busy", "expired", "pending", "revoked", "used"}},
 		{"subject", tokens.Query{Subject: "alice"}, []string{"active", "pending"}},
 		{"subject is the whole", tokens.Query{Subject: "ali"}, nil},
+		{"nobody's subject", tokens.Query{Subject: "carol"}, nil},
+		{"issuer", tokens.Query{Issuer: "https://id.example"}, []string{"pending"}},
+		{"caller", tokens.Query{IssuedBy: "shop"}, []string{"pending"}},
+		{"label", tokens.Query{Labels: map[string]string{"team": "a"}}, []string{"active"}},
+		{"labels", tokens.Query{Labels: map[string]string{"team": "a", "x": ""}}, []string{"active"}},
+		{"label that is not there", tokens.Query{Labels: map[string]string{"y": ""}}, nil},
+		{"expires from", tokens.Query{ExpiresFrom: now.Add(90 * time.Minute)}, []string{"pending"}},
+		{"expires before", tokens.Query{ExpiresBefore: now.Add(30 * time.Minute)}, []string{"expired", "revoked"}},
+		{"expires between", tokens.Query{Subject: "alice", ExpiresFrom: now.Add(30 * time.Minute), ExpiresBefore: now.Add(90 * time.Minute)}, []string{"active"}},
+		{"expires never", tokens.Query{ExpiresFrom: now.Add(90 * time.Minute), ExpiresBefore: now.Add(30 * time.Minute)}, nil},
 		{"bucket", tokens.Query{Bucket: "docs"}, []string{"busy", "pending"}},
 		{"prefix", tokens.Query{Prefix: "a/1"}, []string{"active", "used"}},
 		{"prefix is no pattern", tokens.Query{Prefix: "b*"}, []string{"revoked"}},
@@ -168,9 +178,9 @@ func testListScan(t *testing.T, b *backend) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rare, _ := mintGrant(t, s, tokens.Grant{Subject: "rare"}, time.Minute)
+	rare, _ := mintGrant(t, s, tokens.Grant{Bucket: "rare"}, time.Minute)
 	for range 130 { // more than are read at once
-		mintGrant(t, s, tokens.Grant{Subject: "common"}, time.Hour)
+		mintGrant(t, s, tokens.Grant{Bucket: "common"}, time.Hour)
 	}
 	// And a thousand whose records are not there yet.
 	var members []redis.Z
@@ -183,15 +193,15 @@ func testListScan(t *testing.T, b *backend) {
 	if err := b.client(t).ZAdd(ctx, "s3g:tokens", members...).Err(); err != nil {
 		t.Fatal(err)
 	}
-	page, err := s.List(ctx, tokens.Query{Subject: "rare"})
+	page, err := s.List(ctx, tokens.Query{Bucket: "rare"})
 	if err != nil || len(page.Tokens) != 0 || page.Next == "" {
 		t.Errorf("first page has %d tokens, next %q, %v; want none yet", len(page.Tokens), page.Next, err)
 	}
-	rest := collect(t, s, tokens.Query{Subject: "rare", Cursor: page.Next}, nil)
+	rest := collect(t, s, tokens.Query{Bucket: "rare", Cursor: page.Next}, nil)
 	if !slices.Equal(rest, []tokens.ID{rare.ID()}) {
 		t.Errorf("found %v, want %s", rest, rare.ID())
 	}
-	if page, err = s.List(ctx, tokens.Query{Subject: "common", Limit: 120}); err != nil || len(page.Tokens) != 120 {
+	if page, err = s.List(ctx, tokens.Query{Bucket: "common", Limit: 120}); err != nil || len(page.Tokens) != 120 {
 		t.Errorf("a page of %d, %v; want 120", len(page.Tokens), err)
 	}
 }
@@ -236,5 +246,41 @@ func testListCursors(t *testing.T, b *backend) {
 	// One that is well-formed but was never given ends somewhere, quietly.
 	if page, err := s.List(t.Context(), tokens.Query{Cursor: strings.Repeat("A", 30)}); err != nil || len(page.Tokens) != 0 {
 		t.Errorf("%+v, %v", page, err)
+	}
+}
+
+// testSubjectIndex: a subject's tokens are found without looking at others, and
+// what is past its retention leaves nothing behind, also where nobody mints any
+// more.
+func testSubjectIndex(t *testing.T, b *backend) {
+	ctx := t.Context()
+	s := b.store(t, tokens.Options{Retention: time.Second})
+	rdb := b.client(t)
+	long, _ := mintGrant(t, s, tokens.Grant{Subject: "ada"}, 1500*time.Millisecond)
+	short, _ := mintGrant(t, s, tokens.Grant{Subject: "ada"}, 50*time.Millisecond)
+	for range 1100 { // more than one page looks at
+		if err := rdb.ZAdd(ctx, "s3g:tokens", redis.Z{Member: "\xff" + rand.Text()[:21]}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := s.List(ctx, tokens.Query{Subject: "ada"})
+	if err != nil || len(page.Tokens) != 2 || page.Tokens[0].ID != long.ID() || page.Tokens[1].ID != short.ID() || page.Next != "" {
+		t.Errorf("listed %+v, %v", page, err)
+	}
+	b.elapse(1200 * time.Millisecond) // the first is gone, and the next mint forgets it
+	mintGrant(t, s, tokens.Grant{Subject: "ada"}, 50*time.Millisecond)
+	keys, err := rdb.Keys(ctx, "s3g:subject:*").Result()
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("indexes %v, %v", keys, err)
+	}
+	if strings.Contains(keys[0], "ada") {
+		t.Errorf("the key %s names somebody", keys[0])
+	}
+	if n := rdb.ZCard(ctx, keys[0]).Val(); n != 2 {
+		t.Errorf("the index has %d entries, want 2", n)
+	}
+	b.elapse(1500 * time.Millisecond)
+	if left := rdb.Keys(ctx, "s3g:*").Val(); len(left) != 0 {
+		t.Errorf("left are %q", left)
 	}
 }

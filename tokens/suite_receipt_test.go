@@ -190,8 +190,6 @@ func testSweepOnce(t *testing.T, b *backend) {
 // testSweepAfterDeath: what a store has taken to report, and then died, is
 // reported by another after a while.
 func testSweepAfterDeath(t *testing.T, b *backend) {
-	var told reports
-	s := b.store(t, tokens.Options{Ended: told.add}.Hasty(20*time.Millisecond, 300*time.Millisecond))
 	dead := b.store(t, tokens.Options{Ended: func(tokens.Receipt) {}}.Hasty(time.Hour, 300*time.Millisecond))
 	token := mintOpen(t, dead, 1, time.Second, 0)
 	use := start(t, dead, token, object, whole)
@@ -206,6 +204,8 @@ func testSweepAfterDeath(t *testing.T, b *backend) {
 	if n := len(dead.Due(bg)); n != 1 { // and here it dies
 		t.Fatalf("%d uses are due, want 1", n)
 	}
+	var told reports
+	s := b.store(t, tokens.Options{Ended: told.add}.Hasty(20*time.Millisecond, 300*time.Millisecond))
 	if n := s.Sweep(bg); n != 0 || len(told.list()) != 0 {
 		t.Errorf("%d reported while another is at it", n)
 	}

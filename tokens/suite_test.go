@@ -64,6 +64,11 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"listing filters", testListFilters},
 		{"listing scans a bounded part", testListScan},
 		{"listing drops orphans", testListOrphans},
+		{"listing of a subject", testSubjectIndex},
+		{"quotas", testQuota},
+		{"quotas of dead tokens", testQuotaDead},
+		{"racing for a quota", testQuotaRacers},
+		{"a quota that a failed mint holds", testQuotaLapses},
 		{"listing refuses cursors", testListCursors},
 	}, slices.Concat(openParts, changeParts, againParts)...) {
 		t.Run(part.name, func(t *testing.T) { part.run(t, open(t)) })

@@ -22,14 +22,15 @@ var allowed = map[string][]string{
 	"revocation": {"tokens", "internal/fault", "internal/script"},
 	"s3client":   nil,
 	"uploads":    {"tokens", "s3client", "internal/script"},
-	"proxy":      {"tokens", "revocation", "s3client", "uploads", "web"},
+	"proxy":      {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit"},
 	"web":        nil,
-	"api":        {"auth", "tokens", "revocation", "internal/duration"},
+	"api":        {"auth", "tokens", "revocation", "internal/duration", "internal/ratelimit"},
 	"guard":      {"s3client", "policy"},
 	"client":     nil, // speaks public HTTP only
 
 	"internal/script":      {"internal/fault"},
 	"internal/duration":    nil,
+	"internal/ratelimit":   nil,
 	"internal/config":      {"auth", "internal/duration"},
 	"internal/devs3":       {"policy", "internal/devs3/disk"},
 	"internal/devs3/disk":  nil,

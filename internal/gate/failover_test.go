@@ -92,7 +92,7 @@ func command(t *testing.T, r *s3gatetest.RedisProcess, args ...any) *redis.Cmd {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for range 500 {
+	for range 2000 {
 		if holds() {
 			return
 		}

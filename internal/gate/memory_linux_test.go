@@ -137,7 +137,7 @@ func (p *served) wantMemory(t *testing.T, rest int64) {
 // Fifty uploads at once of unknown length, each several times as large as what
 // falls to it, stay within upload.memory and 32 MiB (S7).
 func TestMemoryOfFiftyUploads(t *testing.T) {
-	const size = 24 << 20
+	const size = 12 << 20
 	w, p := newServed(t)
 	p.putStream(t, "warm", stream(1<<20))
 	rest := peakMemory(t, p.PID())
@@ -155,10 +155,10 @@ func TestMemoryOfFiftyUploads(t *testing.T) {
 	}
 }
 
-// One large upload takes no more than its budget either: 1 GiB, and 10 GiB in
+// One large upload takes no more than its budget either: 512 MiB, and 10 GiB in
 // the long run (S7).
 func TestSoakMemoryOfALargeUpload(t *testing.T) {
-	size := int64(1 << 30)
+	size := int64(512 << 20)
 	if os.Getenv("S3GATE_TEST_UPLOADS") == "soak" {
 		size = 10 << 30
 	}

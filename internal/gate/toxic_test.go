@@ -235,7 +235,8 @@ var manners = []struct {
 func inManner(singleMax int64) func(*config.Config) {
 	return func(c *config.Config) {
 		c.Upload.SingleMax, c.Upload.PartSize, c.Upload.Memory = singleMax, 5<<20, 20<<20
-		c.Upload.IdleTimeout = time.Second
+		c.Upload.IdleTimeout = 5 * time.Second
+		c.Revocation.Lease = 5 * time.Second // many of these tests run at a time
 		c.Upload.Tries, c.Upload.Backoff = 5, 100*time.Millisecond
 	}
 }

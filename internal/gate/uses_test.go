@@ -52,7 +52,8 @@ func TestRaceOverThreeGates(t *testing.T) {
 			rand.Read(body)
 			w := newWorld(t, s3gatetest.DevS3(t), tt.redis(t))
 			w.store("prize", "application/octet-stream", body)
-			gates := []*testGate{w.gate(nil), w.gate(nil), w.gate(nil)}
+			patient := func(c *config.Config) { c.Revocation.Lease = 5 * time.Second } // with a thousand requests at once
+			gates := []*testGate{w.gate(patient), w.gate(patient), w.gate(patient)}
 			token := gates[0].mint("get", "prize", tt.mint)
 			tr := &http.Transport{MaxConnsPerHost: 100, MaxIdleConnsPerHost: 100}
 			defer tr.CloseIdleConnections()

@@ -14,9 +14,13 @@
 -- The same nonce gets the same answer however often it asks, so a replayed
 -- command reserves one use.
 local call, op, nonce, lapse, from, to, patient, begun = unpack(ARGV)
-local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd', 'r', 'l', 'e', 'v')
+local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd', 'r', 'l', 'e',
+  'g1', 'g2', 'g3', 'g4', 'g5', 'g6', 'g7', 'v')
 if not r[1] then
   return {call, 'unknown'}
+end
+for i = 10, 16 do -- a grant stands in pieces
+  r[2] = (r[2] or '') .. (r[i] or '')
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -24,7 +28,7 @@ local function text(n)
   return string.format('%.0f', n)
 end
 local function answer(status, open)
-  local a = {call, status, r[1], r[2], r[3], r[4] or '', r[5], r[7] or '', r[8] or '', r[9] or '', r[10] or '1', text(now)}
+  local a = {call, status, r[1], r[2], r[3], r[4] or '', r[5], r[7] or '', r[8] or '', r[9] or '', r[17] or '1', text(now)}
   for _, v in ipairs(open or {}) do
     a[#a + 1] = v
   end
