@@ -9,6 +9,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -33,6 +34,16 @@ type Tokens interface {
 	Mint(ctx context.Context, g tokens.Grant, expires time.Duration, quotas ...tokens.Quota) (tokens.Token, tokens.Grant, error)
 	Show(ctx context.Context, id tokens.ID) (tokens.Status, error)
 	List(ctx context.Context, q tokens.Query) (tokens.Page, error)
+	// Check says what is wrong with a grant, as Mint and MintAll would.
+	Check(ctx context.Context, g tokens.Grant, expires time.Duration) error
+	MintAll(ctx context.Context, all []tokens.Minting) ([]tokens.Minted, error)
+	// Reserve takes hold of a request that may come again.
+	Reserve(ctx context.Context, r tokens.Request) (*tokens.Reservation, error)
+	// Narrow computes what Replace then writes, and Retire revokes a token for
+	// another one.
+	Narrow(ctx context.Context, g tokens.Grant, n tokens.Narrowing) (tokens.Grant, error)
+	Replace(ctx context.Context, from, to tokens.Grant) error
+	Retire(ctx context.Context, id, successor tokens.ID, author, reason string) error
 	// Now is the time by which tokens live.
 	Now(ctx context.Context) (time.Time, error)
 }
@@ -43,6 +54,8 @@ type Revoker interface {
 	Revoke(ctx context.Context, r revocation.Rule) (revocation.Receipt, error)
 	// Lift ends a rule, once: a second call changes nothing.
 	Lift(ctx context.Context, id, author, reason string) (revocation.Receipt, error)
+	// Change makes a grant count everywhere that was changed in the store.
+	Change(ctx context.Context, from, to *tokens.Grant, author string) (revocation.Receipt, error)
 }
 
 // Member is the gate's place among the gates; [revocation.Member] is one.
@@ -103,6 +116,10 @@ type Config struct {
 	Metrics http.Handler
 	// MaxBody is the largest request body in bytes; 0 means 64 KiB.
 	MaxBody int64
+	// MaxBatch is how many tokens one request may mint; 0 means 1,000. MaxBatchBody
+	// is the largest body of such a request in bytes; 0 means 4 MiB.
+	MaxBatch     int
+	MaxBatchBody int64
 	// Logger gets one line for each call; nil discards.
 	Logger *slog.Logger
 }
@@ -119,6 +136,8 @@ func New(cfg Config) *Handler {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 64 << 10
 	}
+	cfg.MaxBatch = cmp.Or(cfg.MaxBatch, 1000)
+	cfg.MaxBatchBody = cmp.Or(cfg.MaxBatchBody, 4<<20)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -131,9 +150,12 @@ func New(cfg Config) *Handler {
 		h.handle("GET /metrics", cfg.Metrics)
 	}
 	h.route("POST /v1/tokens", auth.Caller.MayMint, h.mint)
+	h.route("POST "+batchRoute, auth.Caller.MayMint, h.mintBatch)
 	h.route("GET /v1/tokens", auth.Caller.MayList, h.list)
 	h.route("GET /v1/tokens/{id}", auth.Caller.MayList, h.show)
 	h.route("DELETE /v1/tokens/{id}", auth.Caller.MayRevoke, h.revoke)
+	h.route("PATCH /v1/tokens/{id}", auth.Caller.MayRevoke, h.patch)
+	h.route("POST /v1/tokens/{id}:reissue", func(c auth.Caller) bool { return c.MayMint() && c.MayRevoke() }, h.reissue)
 	h.route("POST /v1/revocations", auth.Caller.MayRule, h.revokeBy)
 	h.route("GET /v1/revocations", auth.Caller.MayList, h.revocations)
 	h.route("GET /v1/revocations/{id}", auth.Caller.MayList, h.revocation)
@@ -144,29 +166,10 @@ func New(cfg Config) *Handler {
 	return h
 }
 
-// handle registers a handler for a route of openapi.yaml. The mux does not know
-// a path that ends in a verb, such as /v1/tokens/{id}:reissue; a method has one
-// of them at most for one path.
+// handle registers a handler for a route of openapi.yaml.
 func (h *Handler) handle(pattern string, handler http.Handler) {
 	h.routes = append(h.routes, pattern)
-	if path, verb, ok := strings.Cut(pattern, "}:"); ok {
-		pattern, handler = path+"}", h.verb(path[strings.LastIndexByte(path, '{')+1:], ":"+verb, handler)
-	}
-	h.mux.Handle(pattern, handler)
-}
-
-// verb takes what follows a parameter of the path off it, without which there is no
-// such route.
-func (h *Handler) verb(parameter, verb string, handler http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		value, ok := strings.CutSuffix(r.PathValue(parameter), verb)
-		if !ok {
-			h.fail(w, errNoRoute)
-			return
-		}
-		r.SetPathValue(parameter, value)
-		handler.ServeHTTP(w, r)
-	})
+	h.mux.Handle(strings.Replace(pattern, "}:", "}/:", 1), handler) // see splitVerb
 }
 
 // call is one request of a proven caller.
@@ -175,6 +178,7 @@ type call struct {
 	caller auth.Caller
 	query  url.Values
 	w      http.ResponseWriter
+	asked  time.Time // the time of Redis; zero until it was asked
 
 	doc  *document
 	op   *operation
@@ -202,8 +206,8 @@ func (h *Handler) route(pattern string, may func(auth.Caller) bool, serve func(*
 			h.fail(w, err)
 			return
 		}
-		if r.ContentLength > h.cfg.MaxBody {
-			h.fail(w, errTooLarge) // and nobody has to send it
+		if limit := h.bodyLimit(r); r.ContentLength > limit {
+			h.fail(w, &tooLargeError{limit}) // and nobody has to send it
 			return
 		}
 		r.Body = &sentBody{r.Body, &c.sent}
@@ -259,19 +263,53 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	// The server's own writer: it stops reading when it hears of the limit.
-	r.Body = http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, h.bodyLimit(r))
 	rec := &recorder{ResponseWriter: w}
 	// The mux would redirect a path such as //v1/tokens.
-	if h.cors(w, r) {
+	odd := path.Clean(r.URL.Path) != r.URL.Path
+	split := strings.Contains(r.URL.EscapedPath(), "/:")
+	preflight := h.cors(w, r)
+	r = splitVerb(r)
+	if _, pattern := h.mux.Handler(r); split {
+		h.fail(rec, errNoRoute)
+	} else if preflight {
 		h.preflight(rec, r)
-	} else if _, pattern := h.mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
+	} else if pattern == "" || odd {
 		h.fail(rec, h.unrouted(rec, r))
 	} else {
 		h.mux.ServeHTTP(rec, r)
 	}
 	h.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "api request",
-		slog.String("request", id), slog.String("route", r.Pattern), slog.Int("status", rec.status),
+		slog.String("request", id), slog.String("route", strings.Replace(r.Pattern, "/:", ":", 1)), slog.Int("status", rec.status),
 		slog.Float64("ms", float64(time.Since(begin).Microseconds())/1000))
+}
+
+// splitVerb brings /v1/tokens/{id}:verb into a form that a pattern of the mux can
+// have, whose wildcards are whole segments: /v1/tokens/{id}/:verb. Nobody else can
+// ask for that.
+func splitVerb(r *http.Request) *http.Request {
+	const tokens = "/v1/tokens/"
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), tokens)
+	id, verb, found := strings.Cut(rest, ":")
+	if !ok || !found || id == "" || strings.Contains(rest, "/") {
+		return r
+	}
+	target, split := *r.URL, *r
+	target.RawPath = tokens + id + "/:" + verb
+	plain, err := url.PathUnescape(target.RawPath)
+	if err != nil {
+		return r
+	}
+	target.Path, split.URL = plain, &target
+	return &split
+}
+
+// bodyLimit is how many bytes the body of a request may have.
+func (h *Handler) bodyLimit(r *http.Request) int64 {
+	if r.URL.Path == batchRoute {
+		return h.cfg.MaxBatchBody
+	}
+	return h.cfg.MaxBody
 }
 
 // unrouted tells an unknown path from a known one with another method.

@@ -33,7 +33,12 @@ func (c *call) explain(err error) error {
 	if body == nil {
 		return c.explainQuery(err)
 	}
-	path, at := c.doc.place(body, field.Field)
+	name := field.Field
+	var item *tokens.ItemError
+	if errors.As(err, &item) {
+		name = "tokens." + strconv.Itoa(item.Item) + "." + name
+	}
+	path, at := c.doc.place(body, name)
 	told := &complaint{error: err, pointer: pointer(path), allowed: field.Allowed}
 	switch {
 	case at == nil: // an unknown field has a name only, or the error tells of several

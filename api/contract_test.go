@@ -146,7 +146,8 @@ func (c *contract) item(r *http.Request) (template string, item map[string]any) 
 // parameter with a verb after it.
 func matches(given, want string) bool {
 	if _, verb, ok := strings.Cut(want, "}"); ok {
-		return strings.HasSuffix(given, verb) && len(given) > len(verb)
+		value, ok := strings.CutSuffix(given, verb)
+		return ok && value != "" && !strings.Contains(value, ":") // which begins a verb
 	}
 	plain, err := url.PathUnescape(given)
 	return err == nil && plain == want

@@ -9,8 +9,8 @@ import (
 // What a page of another origin may send and read, besides what is always
 // permitted (Fetch standard, "HTTP extensions").
 const (
-	askedHeaders   = "Authorization, Content-Type, Idempotency-Key"
-	exposedHeaders = "Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
+	askedHeaders   = "Authorization, Content-Type, Idempotency-Key, If-Match"
+	exposedHeaders = "ETag, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 )
 
 // cors lets pages of the configured origins read the answer, whatever it will

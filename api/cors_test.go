@@ -31,7 +31,7 @@ func TestPagesOfConfiguredOriginsMayCall(t *testing.T) {
 		{"wrong method", g, "PUT", "/v1/tokens", "", app, "", 405, true, ""},
 		{"document", g, "GET", "/openapi.yaml", "", app, "", 200, true, ""},
 		{"preflight", g, "OPTIONS", "/v1/tokens", "", app, "POST", 204, true, "GET, HEAD, POST"},
-		{"preflight from the other", g, "OPTIONS", "/v1/tokens/" + id, "", "http://localhost:5173", "DELETE", 204, true, "DELETE, GET, HEAD"},
+		{"preflight from the other", g, "OPTIONS", "/v1/tokens/" + id, "", "http://localhost:5173", "DELETE", 204, true, "DELETE, GET, HEAD, PATCH"},
 		{"preflight of nothing", g, "OPTIONS", "/v1/nothing", "", app, "POST", 404, true, ""},
 		{"OPTIONS without a question", g, "OPTIONS", "/v1/tokens", "", app, "", 405, true, ""},
 		{"another origin", g, "POST", "/v1/tokens", get(), evil, "", 201, false, ""},
@@ -64,10 +64,10 @@ func TestPagesOfConfiguredOriginsMayCall(t *testing.T) {
 		if (h.Get("Vary") == "Origin") != (tt.on == g) {
 			t.Errorf("%s: Vary is %q", tt.name, h.Get("Vary"))
 		}
-		if exposed := h.Get("Access-Control-Expose-Headers"); (exposed == "Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id") != tt.allowed {
+		if exposed := h.Get("Access-Control-Expose-Headers"); (exposed == "ETag, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id") != tt.allowed {
 			t.Errorf("%s: exposed are %q", tt.name, exposed)
 		}
-		if tt.methods != "" && (h.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, Idempotency-Key" || h.Get("Access-Control-Max-Age") != "600" || a.body != "") {
+		if tt.methods != "" && (h.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, Idempotency-Key, If-Match" || h.Get("Access-Control-Max-Age") != "600" || a.body != "") {
 			t.Errorf("%s: %v %s", tt.name, h, a.body)
 		}
 	}

@@ -24,7 +24,7 @@ func decode(r io.Reader, into any) error {
 	if err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			return errTooLarge
+			return &tooLargeError{large.Limit}
 		}
 		return bodyError("could not be read")
 	}

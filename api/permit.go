@@ -41,7 +41,7 @@ func (h *Handler) permit(c *call, w *wish) error {
 		return nil
 	}
 	if !w.grant.ExpiresAt.IsZero() {
-		now, err := h.cfg.Tokens.Now(c.Context())
+		now, err := h.now(c)
 		if err != nil {
 			return err
 		}
@@ -64,6 +64,14 @@ func (h *Handler) permit(c *call, w *wish) error {
 		}
 	}
 	return cmp.Or(refusal, errNoRight)
+}
+
+// now is the time of Redis when the call first asked for it.
+func (h *Handler) now(c *call) (_ time.Time, err error) {
+	if c.asked.IsZero() {
+		c.asked, err = h.cfg.Tokens.Now(c.Context())
+	}
+	return c.asked, err
 }
 
 // within fits the wish into what one rule gives. On failure it says how far it

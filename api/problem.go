@@ -16,12 +16,18 @@ var (
 	errNoRight   = errors.New("no rule gives the caller the right")
 	errNoRoute   = errors.New("no such route")
 	errMethod    = errors.New("method not allowed")
-	errTooLarge  = errors.New("request body too large")
 	errStanding  = errors.New("a standing revocation forbids the grant")
 	errIdent     = errors.New("malformed token ID")
+	errNoMatch   = errors.New("change without If-Match")
+	errCovered   = errors.New("a rule covers the token")
 	// ErrDraining is for Config.Ready of a gate that is shutting down.
 	ErrDraining = errors.New("gate is shutting down")
 )
+
+// tooLargeError is a body of more bytes than the limit.
+type tooLargeError struct{ limit int64 }
+
+func (e *tooLargeError) Error() string { return "request body too large" }
 
 // Problem is the body of every error (RFC 9457).
 type Problem struct {
@@ -59,6 +65,17 @@ var causes = []struct {
 	{errMethod, http.StatusMethodNotAllowed, "This route does not take that method."},
 	{errIdent, http.StatusNotFound, "There is no such token. A token's ID looks like tok_ and 26 characters."},
 	{tokens.ErrUnknown, http.StatusNotFound, "There is no such token."},
+	{errNoMatch, http.StatusPreconditionRequired, "If-Match is required: the ETag of the token, so that nobody's change is lost."},
+	{tokens.ErrVersion, http.StatusPreconditionFailed, "The token has been changed since. Ask for it, and send the change with its ETag."},
+	{errCovered, http.StatusConflict, "A revocation covers the token, and would not any more, or not what takes its place. Lift it first."},
+	{tokens.ErrReissued, http.StatusConflict, "Another token has taken the place of this one, whose revocation stands."},
+	{tokens.ErrRevoked, http.StatusConflict, "The token was revoked."},
+	{tokens.ErrExpired, http.StatusConflict, "The token has expired."},
+	{tokens.ErrUsed, http.StatusConflict, "The token is used up."},
+	{tokens.ErrNoSecret, http.StatusBadRequest, "This gate takes no Idempotency-Key, since it has no tokens.mint_secret."},
+	{tokens.ErrOtherRequest, http.StatusUnprocessableEntity, "The Idempotency-Key stands for a request that asked for something else."},
+	{tokens.ErrUnderWay, http.StatusConflict, "The first request with this Idempotency-Key is being answered. Ask again in a while."},
+	{tokens.ErrForgottenSecret, http.StatusConflict, "The Idempotency-Key was used under a tokens.mint_secret that this gate does not have any more. Use another key."},
 	{revocation.ErrRule, http.StatusBadRequest, "The rule cannot be read."},
 	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
 	{revocation.ErrNoTransfer, http.StatusNotFound, "No such transfer runs, on any gate. It may have ended."},
@@ -76,6 +93,18 @@ var stages = map[revocation.Stage]string{
 
 // fail answers with the problem that err is.
 func (h *Handler) fail(w http.ResponseWriter, err error) {
+	p := h.problem(w, err)
+	switch p.Status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="s3gate"`)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, p.Status, "application/problem+json", p)
+}
+
+// problem says what err is, and logs it if somebody should know.
+func (h *Handler) problem(w http.ResponseWriter, err error) Problem {
 	p := Problem{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "Something went wrong here."}
 	var field *tokens.FieldError
 	if errors.As(err, &field) {
@@ -84,9 +113,11 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 			p.Status = http.StatusForbidden
 		}
 		p.explain(err)
-	} else if errors.Is(err, errTooLarge) {
+	} else if header := (*headerError)(nil); errors.As(err, &header) {
+		p.Status, p.Detail, p.Field = http.StatusBadRequest, header.Error(), header.name
+	} else if large := (*tooLargeError)(nil); errors.As(err, &large) {
 		p.Status = http.StatusRequestEntityTooLarge
-		p.Detail = "The request body is larger than " + strconv.FormatInt(h.cfg.MaxBody, 10) + " bytes."
+		p.Detail = "The request body is larger than " + strconv.FormatInt(large.limit, 10) + " bytes."
 	} else {
 		for _, c := range causes {
 			if errors.Is(err, c.err) {
@@ -99,20 +130,40 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 	if errors.As(err, &unproven) {
 		p.Rule, p.Outcome, p.Detail = unproven.Rule, unproven.Stage, stages[unproven.Stage]
 	}
+	p.place(err)
 	p.Detail, p.Field, p.Pointer = censored(p.Detail), censored(p.Field), censored(p.Pointer)
 	p.RequestID = w.Header().Get("X-Request-Id")
 	switch {
 	case p.Status == http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", `Bearer realm="s3gate"`)
 		h.cfg.Logger.Info("api caller refused", "request", p.RequestID, "err", err)
 	case p.Status >= 500:
 		h.cfg.Logger.Warn("api error", "request", p.RequestID, "err", err)
 	}
-	if p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
 	p.Title = http.StatusText(p.Status)
-	writeJSON(w, p.Status, "application/problem+json", p)
+	return p
+}
+
+// place adds how far a reissue has come, and of which token of a batch the problem
+// is.
+func (p *Problem) place(err error) {
+	var reissue *reissueError
+	if errors.As(err, &reissue) {
+		p.Rule, p.Outcome, p.Detail = "", revocation.Stage(reissue.stage), reissueStages[reissue.stage]
+	}
+	var item *tokens.ItemError
+	if !errors.As(err, &item) {
+		return
+	}
+	at := "tokens." + strconv.Itoa(item.Item)
+	p.Detail = at + ": " + p.Detail
+	if p.Pointer == "" {
+		p.Pointer = "/tokens/" + strconv.Itoa(item.Item)
+	}
+	if p.Field == "" || p.Field == bodyField {
+		p.Field = at
+	} else {
+		p.Field = at + "." + p.Field
+	}
 }
 
 // explain says of the field what is known of it.

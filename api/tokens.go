@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -128,6 +129,8 @@ type minted struct {
 	*uploadParameters
 	// Durability is what the uses of the token and its revocation are worth.
 	Durability revocation.Durability `json:"durability"`
+	// Replaces is the token that was revoked for it; nil for none.
+	Replaces *replaced `json:"replaces,omitempty"`
 }
 
 // uploadParameters make the answer to the mint of a put, with its method and
@@ -158,33 +161,63 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	if err := decode(c.Body, &req); err != nil {
 		return 0, nil, err
 	}
-	g, life, err := req.grant()
+	opened, err := h.once(c, "mint", req, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
+		return h.mintOne(c, &req, token(0))
+	})
 	if err != nil {
 		return 0, nil, err
+	}
+	id, err := idOf(opened[0])
+	return c.created(id), opened[0], err
+}
+
+// mintOne mints a token that was chosen, or a fresh one.
+func (h *Handler) mintOne(c *call, req *MintRequest, chosen tokens.Token) ([]sealed, []tokens.Token, error) {
+	g, life, err := h.prepare(c, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	token := chosen
+	if chosen.IsZero() {
+		token, g, err = h.cfg.Tokens.Mint(c.Context(), g, life)
+	} else {
+		token, g, err = h.mintChosen(c, tokens.Minting{Grant: g, Life: life, Token: chosen})
+	}
+	if err != nil {
+		return nil, nil, blame(err, life)
+	}
+	answer, err := h.seal(token, &g, nil)
+	return []sealed{answer}, []tokens.Token{token}, err
+}
+
+// mintChosen mints a token that may be there already.
+func (h *Handler) mintChosen(c *call, m tokens.Minting) (tokens.Token, tokens.Grant, error) {
+	done, err := h.cfg.Tokens.MintAll(c.Context(), []tokens.Minting{m})
+	if err != nil {
+		return tokens.Token{}, tokens.Grant{}, cmp.Or(errors.Unwrap(err), err)
+	}
+	return done[0].Token, done[0].Grant, done[0].Err
+}
+
+// prepare turns a request into a grant that the caller may mint.
+func (h *Handler) prepare(c *call, req *MintRequest) (tokens.Grant, time.Duration, error) {
+	g, life, err := req.grant()
+	if err != nil {
+		return g, 0, err
 	}
 	w := &wish{grant: g, life: life, anyLife: req.ExpiresIn == "" && req.ExpiresAt == "", anyUses: req.MaxUses == nil}
 	if err := h.permit(c, w); err != nil {
-		return 0, nil, err
+		return g, 0, err
 	}
 	g, life = w.grant, w.life
 	if g.Bucket != "" && !slices.Contains(h.cfg.Buckets, g.Bucket) {
-		return 0, nil, &tokens.FieldError{Field: "bucket", Problem: "is not an alias of this gate"}
+		return g, 0, &tokens.FieldError{Field: "bucket", Problem: "is not an alias of this gate"}
 	}
 	if err := req.passcode(&g); err != nil {
-		return 0, nil, err
+		return g, 0, err
 	}
 	g.Issuer, g.IssuedBy = c.caller.Issuer, c.caller.Subject
-	if err := h.mayMint(&g); err != nil {
-		return 0, nil, err
-	}
-	token, g, err := h.cfg.Tokens.Mint(c.Context(), g, life)
-	if err != nil {
-		return 0, nil, blame(err, life)
-	}
-	c.w.Header().Set("Location", "/v1/tokens/"+string(g.ID))
-	return http.StatusCreated, minted{
-		Token: token.Reveal(), URL: h.link(token, &g), Method: method(g.Operation), Grant: g, uploadParameters: parametersOf(&g), Durability: h.cfg.Member.Durability(),
-	}, nil
+	return g, life, h.mayMint(&g)
 }
 
 // mayMint asks whether a standing rule forbids the grant, and notes how much of
@@ -247,6 +280,7 @@ func (h *Handler) show(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	c.w.Header().Set("ETag", etag(status.Version))
 	return http.StatusOK, h.covered(status), nil
 }
 
@@ -374,11 +408,15 @@ func (h *Handler) revoke(c *call) (int, any, error) {
 // reason reads the parameter of that name.
 func (c *call) reason() (string, error) {
 	reason := c.query.Get("reason")
+	return reason, checkReason(reason)
+}
+
+func checkReason(reason string) error {
 	if len(reason) > maxReason {
-		return "", &tokens.FieldError{Field: "reason", Problem: "is longer than " + strconv.Itoa(maxReason) + " bytes"}
+		return &tokens.FieldError{Field: "reason", Problem: "is longer than " + strconv.Itoa(maxReason) + " bytes"}
 	}
 	if !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
-		return "", &tokens.FieldError{Field: "reason", Problem: "must be UTF-8 without control characters"}
+		return &tokens.FieldError{Field: "reason", Problem: "must be UTF-8 without control characters"}
 	}
-	return reason, nil
+	return nil
 }

@@ -123,6 +123,44 @@ type MintRequest struct {
 	Upload Upload `json:"upload,omitempty"`
 }
 
+// PatchRequest makes a token permit less. What it leaves out stays as it is.
+type PatchRequest struct {
+	// Until when it works, earlier than it does. Not together with `expires_in`.
+	//
+	// Examples: 2030-01-31T12:30:00Z
+	ExpiresAt string `json:"expires_at,omitempty"`
+
+	// How long it works from now, instead of `expires_at`.
+	//
+	// Examples: 1h
+	ExpiresIn string `json:"expires_in,omitempty"`
+
+	// How often it works in all, those uses included that were; not more often than now. Of a
+	// token without limit the uses are counted from the change on.
+	MaxUses *int64 `json:"max_uses,omitempty"`
+
+	// Labels to set, and with null to remove. Null for all of it removes them all.
+	Labels map[string]*string `json:"labels,omitempty"`
+}
+
+// ReissueRequest says what the new token has of its own. What it leaves out is that of the old one.
+type ReissueRequest struct {
+	// Until when it works. Not together with `expires_in`.
+	//
+	// Examples: 2030-02-01T00:00:00Z
+	ExpiresAt string `json:"expires_at,omitempty"`
+
+	// How long it works from now, instead of `expires_at`.
+	//
+	// Examples: 1d
+	ExpiresIn string `json:"expires_in,omitempty"`
+
+	// Why the old one is revoked, at most 255 bytes without control characters.
+	//
+	// Examples: sent to the wrong list
+	Reason string `json:"reason,omitempty"`
+}
+
 // Response says how a download is presented. It is for downloads only.
 type Response = tokens.Response
 

@@ -84,11 +84,11 @@ func (e *Error) Error() string {
 
 // Mint makes a token. Text that is not UTF-8 is an error: JSON cannot carry
 // it, and a key with other bytes would be another key.
-func (c *Client) Mint(ctx context.Context, r MintRequest) (*Token, error) {
+func (c *Client) Mint(ctx context.Context, r MintRequest, opts ...Option) (*Token, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	return do[Token](ctx, c, http.MethodPost, "/v1/tokens", r)
+	return do[Token](ctx, c, http.MethodPost, "/v1/tokens", r, headers(opts)...)
 }
 
 // check refuses what encoding/json would replace without a word.
@@ -161,7 +161,8 @@ func (c *Client) Revoke(ctx context.Context, id, reason string) (*Receipt, error
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 16 << 20
 
-func do[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
+// do sends a request with a body, nil for none, and headers: names and values.
+func do[T any](ctx context.Context, c *Client, method, path string, body any, header ...string) (*T, error) {
 	var send io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -176,6 +177,9 @@ func do[T any](ctx context.Context, c *Client, method, path string, body any) (*
 	}
 	req.Header.Set("Authorization", "Bearer "+c.bearer)
 	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("calling the API: %w", err)

@@ -59,7 +59,7 @@ func TestATokenIsMintedShownListedAndRevoked(t *testing.T) {
 			want := client.Grant{
 				ID: minted.ID, Operation: r.Operation, Bucket: r.Bucket, Key: r.Key, NotBefore: r.NotBefore, ExpiresAt: *r.ExpiresAt,
 				MaxUses: *r.MaxUses, Subject: r.Subject, Labels: r.Labels, Response: r.Response, Upload: r.Upload,
-				IssuedBy: "ops", IssuedAt: start,
+				Version: 1, IssuedBy: "ops", IssuedAt: start,
 			}
 			if !reflect.DeepEqual(minted.Grant, want) {
 				t.Errorf("minted %+v\nwant %+v", minted.Grant, want)

@@ -5,6 +5,21 @@ import (
 	"time"
 )
 
+// BatchResult is what has become of one token of many; either field is there.
+type BatchResult struct {
+	// Token is a freshly minted token.
+	Token *Token `json:"token,omitempty"`
+
+	// Problem is what the API answers instead of success (RFC 9457).
+	Error *Error `json:"error,omitempty"`
+}
+
+// Changed is a grant after a change, and who has confirmed that it counts.
+type Changed struct {
+	Grant
+	Proof
+}
+
 // CutReceipt says whether a transfer was cut, or is an upload past stopping.
 type CutReceipt struct {
 	// The ID of its request.
@@ -127,6 +142,9 @@ type Grant struct {
 
 	// The subject of that JWT.
 	IssuedBy string `json:"issued_by,omitempty"`
+
+	// The grant's version, 1 and one more with each change.
+	Version int64 `json:"version"`
 
 	// When it was minted.
 	IssuedAt time.Time `json:"issued_at"`
@@ -286,6 +304,26 @@ type Page struct {
 	Next string `json:"next,omitempty"`
 }
 
+// PatchRequest makes a token permit less. What it leaves out stays as it is.
+type Patch struct {
+	// Until when it works, earlier than it does. Not together with `expires_in`.
+	//
+	// Examples: 2030-01-31T12:30:00Z
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// How long it works from now, instead of `expires_at`.
+	//
+	// Examples: 1h
+	ExpiresIn string `json:"expires_in,omitempty"`
+
+	// How often it works in all, those uses included that were; not more often than now. Of a
+	// token without limit the uses are counted from the change on.
+	MaxUses *int64 `json:"max_uses,omitempty"`
+
+	// Labels to set, and with null to remove. Null for all of it removes them all.
+	Labels map[string]*string `json:"labels,omitempty"`
+}
+
 // Position is a place in the log of revocations, in one of its lives.
 type Position struct {
 	// The life of the log.
@@ -326,11 +364,35 @@ type Error struct {
 	// The ID of a revocation rule that was not shown to hold, or not to hold any more.
 	Rule string `json:"rule,omitempty"`
 
-	// What is known of it, one of not_made, unknown and made.
+	// What is known of it, one of `not_made`, `unknown` and `made`; of a reissue `unknown`,
+	// `old_revoked` and `new_unknown`.
 	Outcome string `json:"outcome,omitempty"`
 
 	// The request's ID, as in X-Request-Id.
 	RequestID string `json:"request_id"`
+}
+
+// Proof is what a change can show for itself.
+type Proof struct {
+	// The gates that have confirmed it.
+	AcknowledgedBy []string `json:"acknowledged_by"`
+
+	// Gates that were silent. Their leases have run out, so they serve nothing until they have caught up.
+	ExpiredLeases []string `json:"expired_leases"`
+
+	// The number of transfers that were stopped, on all gates.
+	Cut int `json:"cut"`
+
+	// What that which Redis has acknowledged is worth when Redis loses a server. `memory` may be lost with the process,
+	// `disk` is on one server's disk, `replicated` is acknowledged by every
+	// replica that there should be, `best-effort` by fewer.
+	Durability Durability `json:"durability"`
+
+	// Uploads that were past stopping, by the ID of their request. S3 may have stored them.
+	Committing []string `json:"committing,omitempty"`
+
+	// How long it took in milliseconds.
+	TookMS float64 `json:"took_ms"`
 }
 
 // Reach is what a rule would hit.
@@ -375,6 +437,31 @@ type Receipt struct {
 
 	// How long it took in milliseconds.
 	TookMS float64 `json:"took_ms"`
+}
+
+// ReissueRequest says what the new token has of its own. What it leaves out is that of the old one.
+type Reissue struct {
+	// Until when it works. Not together with `expires_in`.
+	//
+	// Examples: 2030-02-01T00:00:00Z
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// How long it works from now, instead of `expires_at`.
+	//
+	// Examples: 1d
+	ExpiresIn string `json:"expires_in,omitempty"`
+
+	// Why the old one is revoked, at most 255 bytes without control characters.
+	//
+	// Examples: sent to the wrong list
+	Reason string `json:"reason,omitempty"`
+}
+
+// Replaced is a token that another one was minted for, and who has confirmed that it is revoked.
+type Replaced struct {
+	Proof
+	// The ID of that token.
+	ID string `json:"id"`
 }
 
 // Response says how a download is presented. It is for downloads only.
@@ -519,6 +606,9 @@ type Status struct {
 
 	// Revocation says who revoked a token by its name, when and why.
 	Revocation *Revocation `json:"revocation,omitempty"`
+
+	// The ID of the token that has taken the place of this one.
+	ReissuedAs string `json:"reissued_as,omitempty"`
 }
 
 // Token is a freshly minted token.
@@ -546,6 +636,9 @@ type Token struct {
 
 	// How many whole seconds the token lives, for an upload.
 	Expires int64 `json:"expires,omitempty"`
+
+	// Replaced is a token that another one was minted for, and who has confirmed that it is revoked.
+	Replaces *Replaced `json:"replaces,omitempty"`
 }
 
 // Transfer runs through a gate.

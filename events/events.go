@@ -28,6 +28,9 @@ const (
 	// data is the rule, and what the gate could show for it.
 	Revoked Type = "revocation.made"
 	Lifted  Type = "revocation.lifted"
+	// Changed: somebody changed what a token permits. The data is the change, in
+	// the form of a rule, and what the gate could show for it.
+	Changed Type = "token.changed"
 	// Cut: somebody ended a transfer, without its link.
 	Cut Type = "transfer.cut"
 )

@@ -398,7 +398,7 @@ func (m *Member) applyEntries(ctx context.Context, entries []entry) bool {
 func (m *Member) apply(ctx context.Context, rules []*Rule) {
 	known := m.rules.Load()
 	rules = slices.DeleteFunc(rules, func(r *Rule) bool {
-		old := known.Rule(r.ID)
+		old := known.entry(r.ID)
 		return fault.On(fault.EntrySkipped) || r.Lifted() && fault.On(fault.LiftSkipped) || old != nil && old.Version >= r.Version
 	})
 	if len(rules) == 0 {
@@ -436,19 +436,19 @@ func (m *Member) reload(ctx context.Context) error {
 	if fault.On(fault.SeqTrusted) {
 		theirs = slices.DeleteFunc(theirs, func(r *Rule) bool { return r.Position.Seq <= m.Position().Seq })
 	}
-	merged := NewRules(append(theirs, mine.All()...))
+	merged := NewRules(append(theirs, mine.entries()...))
 	m.rules.Store(merged)
 	known := NewRules(theirs)
-	for _, r := range merged.All() {
-		if old := mine.Rule(r.ID); old == nil || old.Version < r.Version {
+	for _, r := range merged.entries() {
+		if old := mine.entry(r.ID); old == nil || old.Version < r.Version {
 			_ = m.enforce(ctx, r)
 		}
 	}
 	m.mu.Lock()
 	gen, now := m.at.Gen, m.now
 	m.mu.Unlock()
-	for _, r := range mine.All() {
-		if there := known.Rule(r.ID); there != nil && there.Version >= r.Version || r.over(now) || fault.On(fault.NotGivenBack) {
+	for _, r := range mine.entries() {
+		if there := known.entry(r.ID); there != nil && there.Version >= r.Version || r.over(now) || fault.On(fault.NotGivenBack) {
 			continue
 		}
 		if _, err := m.log.append(ctx, r, gen, m.watch()); err != nil {

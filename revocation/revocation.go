@@ -139,8 +139,9 @@ func (r *Revoker) revoke(ctx context.Context, rule *Rule) (Receipt, error) {
 const afterlife = tokens.MaxResumeWindow + time.Hour
 
 // Lift ends a rule. What it covered works again, if no other rule covers it.
-// Errors: [ErrNoRule], and tokens.ErrUnproven, which is an [*UnprovenError] if the
-// rule is known.
+// Errors: [ErrNoRule], tokens.ErrReissued for a token in whose place another one
+// was minted, and tokens.ErrUnproven, which is an [*UnprovenError] if the rule is
+// known.
 func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt, error) {
 	begin := time.Now()
 	known := r.Member.Rules().Rule(id)
@@ -151,6 +152,9 @@ func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt,
 	if err != nil {
 		return Receipt{}, known.at(NotMade, fmt.Errorf("%w: %w", tokens.ErrUnproven, err))
 	}
+	if err := r.mayRestore(ctx, known); err != nil {
+		return Receipt{}, err
+	}
 	lifted := *known
 	if !lifted.Lifted() {
 		lifted.Version++
@@ -159,6 +163,23 @@ func (r *Revoker) Lift(ctx context.Context, id, author, reason string) (Receipt,
 	receipt, err := r.lift(ctx, &lifted, begin)
 	r.tell(lifted, receipt, err)
 	return receipt, err
+}
+
+// mayRestore asks whether the token of a rule may work again.
+func (r *Revoker) mayRestore(ctx context.Context, known *Rule) error {
+	if known.Token == "" {
+		return nil
+	}
+	status, err := r.Tombstones.Show(ctx, known.Token)
+	switch {
+	case errors.Is(err, tokens.ErrUnknown):
+		return nil // there is nothing to restore
+	case err != nil:
+		return known.at(NotMade, err)
+	case status.ReissuedAs != "":
+		return tokens.ErrReissued
+	}
+	return nil
 }
 
 func (r *Revoker) lift(ctx context.Context, lifted *Rule, begin time.Time) (Receipt, error) {
@@ -191,7 +212,7 @@ func (r *Revoker) announce(ctx context.Context, rule *Rule, begin time.Time) (Re
 	if err := r.collect(ctx, &a, deadline, &receipt); err != nil {
 		return Receipt{}, rule.at(Made, err)
 	}
-	if known := m.Rules().Rule(rule.ID); a.doubtful && (known == nil || known.Version < rule.Version) {
+	if known := m.Rules().entry(rule.ID); a.doubtful && (known == nil || known.Version < rule.Version) {
 		return Receipt{}, rule.at(MaybeMade, fmt.Errorf("%w: redis may have lost the rule", tokens.ErrUnproven))
 	}
 	effect, err := m.log.effect(ctx, rule.ID, Effect{})

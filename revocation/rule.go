@@ -66,6 +66,8 @@ type Rule struct {
 	LiftedAt   time.Time `json:"lifted_at,omitzero"`
 	LiftedBy   string    `json:"lifted_by,omitempty"`
 	LiftReason string    `json:"lift_reason,omitempty"`
+	// Change makes this a change of a token's grant, and no revocation.
+	Change *Change `json:"change,omitempty"`
 	// Until is when no grant can live any more that the rule covers, so that it
 	// may be forgotten; zero means never.
 	Until time.Time `json:"until,omitzero"`

@@ -85,6 +85,12 @@ func (s *Rules) add(r *Rule) {
 // Covers returns a rule that covers the grant; nil if none does.
 func (s *Rules) Covers(g *tokens.Grant) *Rule { return s.find(g, (*Rule).Covers) }
 
+// Escaped returns a rule that covers a grant as it is and not as it would be;
+// nil if none does.
+func (s *Rules) Escaped(is, wouldBe *tokens.Grant) *Rule {
+	return s.find(is, func(r *Rule, g *tokens.Grant) bool { return r.Covers(g) && !r.Covers(wouldBe) })
+}
+
 // Refuses returns a rule that forbids to mint the grant; nil if none does.
 func (s *Rules) Refuses(g *tokens.Grant) *Rule { return s.find(g, (*Rule).Refuses) }
 
@@ -137,11 +143,24 @@ func (s *Rules) names(id tokens.ID, besides string) bool {
 }
 
 // Rule returns a rule by its ID, also one that was lifted; nil if it is not
-// known.
-func (s *Rules) Rule(id string) *Rule { return s.byID[id] }
+// known, or a change.
+func (s *Rules) Rule(id string) *Rule {
+	if r := s.byID[id]; r != nil && r.Change == nil {
+		return r
+	}
+	return nil
+}
 
-// All returns the rules, the latest first.
+// All returns the rules, the latest first, without changes.
 func (s *Rules) All() []*Rule {
+	return slices.DeleteFunc(s.entries(), func(r *Rule) bool { return r.Change != nil })
+}
+
+// entry is what stands in the log under an ID: a rule, or a change.
+func (s *Rules) entry(id string) *Rule { return s.byID[id] }
+
+// entries are all that stand in the log, the latest first.
+func (s *Rules) entries() []*Rule {
 	all := make([]*Rule, 0, len(s.byID))
 	for _, r := range s.byID {
 		all = append(all, r)
@@ -152,7 +171,7 @@ func (s *Rules) All() []*Rule {
 	return all
 }
 
-// Len is the number of rules.
+// Len is the number of rules and changes.
 func (s *Rules) Len() int { return len(s.byID) }
 
 // prefixes are the rules of one bucket by prefix. A key is looked up once for

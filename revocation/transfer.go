@@ -99,8 +99,12 @@ type Transfer struct {
 
 	// ending is held while the transfer is interrupted and while it ends, so
 	// that nothing is done to a connection that serves the next request.
-	ending sync.Mutex
-	timer  *time.Timer // nil unless EndAfter was called
+	// It also guards what follows.
+	ending  sync.Mutex
+	timer   *time.Timer   // nil unless EndAfter was called
+	until   time.Time     // what that said
+	given   *tokens.Grant // as it was read; nil until Permit
+	changed *Rule         // the latest change of it that was heard of; nil for none
 }
 
 // The states of a transfer. Only running leads anywhere.
@@ -157,8 +161,7 @@ func (ts *Transfers) Commit(ctx context.Context, id string, g *tokens.Grant) (do
 func (t *Transfer) Permit(g *tokens.Grant) error {
 	// First known, then asked: a rule that comes in between finds one or the
 	// other.
-	t.grant.Store(g)
-	return t.owner.Permits(g)
+	return t.owner.Permits(t.know(g))
 }
 
 // Grant is what permits the transfer; nil until that is known.
@@ -183,11 +186,15 @@ func (t *Transfer) End() {
 }
 
 // EndAfter stops the transfer with [ErrExpired] when d has passed, if it still
-// runs then. It is called once at most.
+// runs then: for so long lives the token by the grant that [Transfer.Permit] was
+// told, which comes before. If the token expires earlier meanwhile, so does the
+// transfer end. It is called once at most.
 func (t *Transfer) EndAfter(d time.Duration) {
 	t.ending.Lock()
 	defer t.ending.Unlock()
+	t.until = time.Now().Add(d)
 	t.timer = time.AfterFunc(d, func() { t.interrupt(expired) })
+	t.arm()
 }
 
 // Context ends when the request does or the transfer is cut; then its cause

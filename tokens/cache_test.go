@@ -62,7 +62,7 @@ func (o *oracle) EvalSha(_ context.Context, _ string, keys []string, args ...any
 		answer[1] = "ok"
 	case ok:
 		answer = []any{args[0], "ok", string(g.Operation[:1]), string(tokens.EncodeGrant(&g)), millis(g.ExpiresAt), "",
-			strconv.FormatInt(g.MaxUses, 10), "", "", "", millis(o.now)}
+			strconv.FormatInt(g.MaxUses, 10), "", "", "", "1", millis(o.now)}
 	}
 	replying := o.replying
 	o.mu.Unlock()

@@ -55,6 +55,17 @@ func life(t *testing.T, s *tokens.Store) {
 	if err := errors.Join(s.Revoke(ctx, strict.ID(), "a", "r"), s.Restore(ctx, strict.ID())); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := narrow(t, s, strict.ID(), tokens.Narrowing{MaxUses: ptr(int64(1))}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Retire(ctx, strict.ID(), open.ID(), "a", "r"); err != nil {
+		t.Fatal(err)
+	}
+	r := reserve(t, s, asking("k", "body"))
+	if _, err := r.Finish(ctx, []byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	reserve(t, s, asking("k", "body"))
 }
 
 // replayed sends every proven script once more, on its own, and notes those
@@ -103,12 +114,13 @@ func TestRepeatedWritesAreProven(t *testing.T) {
 	rdb, _ := replicated(t)
 	again := &replayed{rdb: newClient(t, rdb.Options().Addr, -1), seen: map[string]bool{}}
 	rdb.AddHook(again)
-	s := newStore(t, rdb, tokens.Options{MinAcks: 1})
+	s := newStore(t, rdb, tokens.Options{MinAcks: 1, MintSecrets: [][]byte{[]byte(oneSecret)}})
 	life(t, s)
 	life(t, s) // Redis has the scripts now
-	// Mint, redeem, charge, settle, pin, extend, end, revoke and restore.
-	if len(again.seen) != 9 {
-		t.Errorf("%d scripts were proven, want 9", len(again.seen))
+	// Mint, redeem, charge, settle, pin, extend, end, revoke, restore, narrow,
+	// retire, reserve and finish.
+	if len(again.seen) != 13 {
+		t.Errorf("%d scripts were proven, want 13", len(again.seen))
 	}
 	for _, cmd := range again.mute {
 		t.Errorf("repeated, it is not written again: %.200q", cmd)

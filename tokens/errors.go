@@ -47,6 +47,8 @@ var statusErrors = map[string]error{
 	"operation": ErrOperation,
 	"exists":    ErrExists,
 	"changed":   ErrChanged,
+	"version":   ErrVersion,
+	"reissued":  ErrReissued,
 }
 
 // SpentError is an [ErrUsed] of a use that is still open, and has too little

@@ -85,6 +85,15 @@ func (o Options) Sliced(bytes int64) Options {
 	return o
 }
 
+// UnderWay sets how long a request may take until another may finish it.
+func (o Options) UnderWay(d time.Duration) Options {
+	o.underWay = d
+	return o
+}
+
+// FromSeed is the token of 256 bits.
+var FromSeed = fromSeed
+
 // OpenKeys are the names of what Redis keeps of open uses: the uses of a
 // token, one of them, and the receipts.
 func OpenKeys(id ID, use string) (open, one, receipts string) {

@@ -86,6 +86,9 @@ type Grant struct {
 	// Upload limits what a put may store.
 	Upload Upload `json:"upload,omitzero"`
 
+	// Version is 1 for a grant as it was minted, and grows with each change;
+	// filled by the store.
+	Version int64 `json:"version"`
 	// Issuer and IssuedBy are the JWT issuer and subject that minted the
 	// token, and IssuedAt is when, by Redis time; filled by the gate.
 	Issuer   string    `json:"issuer,omitempty"`

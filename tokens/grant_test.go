@@ -289,7 +289,7 @@ func TestValidateAppliesGivenLimits(t *testing.T) {
 
 func TestGrantHasTheNamesOfTheAPI(t *testing.T) {
 	g := putGrant()
-	g.ID, g.IssuedAt = tokens.ID(golden[0].id), noon
+	g.ID, g.IssuedAt, g.Version = tokens.ID(golden[0].id), noon, 1
 	g.Upload = tokens.Upload{MaxBytes: 5, ContentTypes: []string{"image/*"}, Sniff: true, Overwrite: true,
 		Checksum: "md5", Metadata: map[string]string{"a": "b"}, ClientMetadata: []string{"*"}, StorageClass: "STANDARD",
 		KeyTemplate: "in/{uuid}", RevealKey: true}
@@ -299,7 +299,7 @@ func TestGrantHasTheNamesOfTheAPI(t *testing.T) {
 	}
 	want := `{"id":"tok_6z5ymzxgxzuch4v4utwuykds5q","operation":"put","bucket":"media","key":"a/b.mp4",` +
 		`"expires_at":"2026-11-22T13:00:00Z","max_uses":1,` +
-		`"upload":{"max_bytes":5,"content_types":["image/*"],"sniff":true,"overwrite":true,"checksum":"md5","metadata":{"a":"b"},"client_metadata":["*"],"storage_class":"STANDARD","key_template":"in/{uuid}","reveal_key":true},"issued_at":"2026-11-22T12:00:00Z"}`
+		`"upload":{"max_bytes":5,"content_types":["image/*"],"sniff":true,"overwrite":true,"checksum":"md5","metadata":{"a":"b"},"client_metadata":["*"],"storage_class":"STANDARD","key_template":"in/{uuid}","reveal_key":true},"version":1,"issued_at":"2026-11-22T12:00:00Z"}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

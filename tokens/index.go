@@ -37,6 +37,12 @@ func member(g *Grant) (string, error) {
 	return string(expiryBound(g.ExpiresAt)) + string(raw), nil
 }
 
+// standsAt reports whether a member is the one of the grant as it is now.
+func (g *Grant) standsAt(m string) bool {
+	now, err := member(g)
+	return err == nil && now == m
+}
+
 func expiryBound(t time.Time) []byte {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], uint64(max(0, t.UnixMilli())))

@@ -146,7 +146,8 @@ func (s *Store) membersBelow(ctx context.Context, in span, last string) ([]strin
 }
 
 // read returns the statuses of an index's members: nil for one without a
-// record, which is then dropped from the index.
+// record, or whose token stands in the index elsewhere because it expires at
+// another time now, which is then dropped.
 func (s *Store) read(ctx context.Context, index string, members []string) ([]*Status, error) {
 	ids := make([]ID, len(members))
 	for i, m := range members {
@@ -161,8 +162,9 @@ func (s *Store) read(ctx context.Context, index string, members []string) ([]*St
 	}
 	var orphans []any
 	for i, st := range found {
-		if st == nil {
+		if st == nil || !st.standsAt(members[i]) {
 			orphans = append(orphans, members[i])
+			found[i] = nil
 		}
 	}
 	s.dropOrphans(ctx, index, orphans)

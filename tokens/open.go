@@ -36,8 +36,8 @@ type Open struct {
 
 // Where redeem.lua answers what, after the status.
 const (
-	redeemNow  = 8
-	redeemLeft = 9
+	redeemNow  = 9
+	redeemLeft = 10
 )
 
 // readOpen reads the open use of redeem.lua's answer; nil if there is none.

@@ -31,7 +31,7 @@ func typicalGrant() tokens.Grant {
 // beside it.
 func recorded(g tokens.Grant) tokens.Grant {
 	g.ID, g.Operation, g.NotBefore, g.ExpiresAt, g.MaxUses = "", "", time.Time{}, time.Time{}, 0
-	g.ResumeWindow, g.ResumeSlack, g.CutAtExpiry = 0, 0, false
+	g.ResumeWindow, g.ResumeSlack, g.CutAtExpiry, g.Version = 0, 0, false, 0
 	return g
 }
 

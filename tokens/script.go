@@ -82,7 +82,7 @@ func unproven(err error) error { return fmt.Errorf("%w: %w", ErrUnproven, err) }
 
 // grant reads the part of a reply that redeem and show have in common:
 // operation, grant, expires, not-before, max uses, resume window and slack,
-// cut at expiry.
+// cut at expiry, version.
 func readGrant(id ID, r script.Reply) (Grant, error) {
 	g := Grant{ID: id}
 	switch r.Text(0) {
@@ -100,6 +100,7 @@ func readGrant(id ID, r script.Reply) (Grant, error) {
 	}
 	g.ResumeWindow = Duration(time.Duration(r.Number(5)) * time.Millisecond)
 	g.ResumeSlack, g.CutAtExpiry = r.Number(6), r.Text(7) == "1"
+	g.Version = r.Number(8)
 	if err := decodeGrant([]byte(r.Text(1)), &g); err != nil {
 		return Grant{}, unproven(err)
 	}

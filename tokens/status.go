@@ -39,6 +39,9 @@ type Status struct {
 	Unreported int64 `json:"unreported,omitempty"`
 	// Revocation is nil unless the token was revoked.
 	Revocation *Revocation `json:"revocation,omitempty"`
+	// ReissuedAs is the token for which this one was revoked; "" for none. It
+	// may not have been minted after all.
+	ReissuedAs ID `json:"reissued_as,omitempty"`
 }
 
 // OpenStatus is a use that may still be resumed.
@@ -87,7 +90,7 @@ func showKeys(id ID) []string {
 
 // Where show.lua answers what, after the status.
 const (
-	showReceipts = 14 + iota // how many were ever kept
+	showReceipts = 16 + iota // how many were ever kept
 	showOpen
 	showKept
 )
@@ -98,10 +101,10 @@ func readStatus(id ID, r script.Reply) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	now := r.Time(8)
-	st := Status{Grant: g, State: Active, InUse: r.Number(12), Uses: r.Number(13)}
-	if at := r.Time(9); !at.IsZero() {
-		st.Revocation = &Revocation{At: at, Author: r.Text(10), Reason: r.Text(11)}
+	now := r.Time(9)
+	st := Status{Grant: g, State: Active, InUse: r.Number(14), Uses: r.Number(15), ReissuedAs: ID(r.Text(13))}
+	if at := r.Time(10); !at.IsZero() {
+		st.Revocation = &Revocation{At: at, Author: r.Text(11), Reason: r.Text(12)}
 	}
 	for _, o := range r.List(showOpen) {
 		open := OpenStatus{Use: mark(o.Text(0)), Until: o.Time(1), Began: o.Time(2), Size: o.Number(3), Budget: o.Number(4), Bytes: o.Number(5), Running: o.Number(6)}

@@ -62,6 +62,13 @@ type Options struct {
 	MinAcks int
 	// AckTimeout is how long the replicas may take; 0 means a second.
 	AckTimeout time.Duration
+	// MintSecrets derive the tokens of requests that may come again; see
+	// [Store.Reserve]. The first is for new requests, the others for those that
+	// began under them. Each has [MinSecretBytes] at least. None takes no such
+	// request.
+	MintSecrets [][]byte
+	// IdempotencyWindow is how long such a request is remembered; 0 means a day.
+	IdempotencyWindow time.Duration
 	// Cache says which grants are kept in memory; the zero value keeps none.
 	Cache CacheOptions
 	// Logger hears of uses that could not be settled; nil discards.
@@ -70,6 +77,7 @@ type Options struct {
 	// Tests have no patience, and small objects. 0 means the constant.
 	sweepEvery, sweepAgain, holdFor time.Duration
 	slice                           int64
+	underWay                        time.Duration
 }
 
 // Store keeps grants and their uses in Redis. It is safe for concurrent use;
@@ -82,6 +90,7 @@ type Store struct {
 	watched *script.Agenda
 	cache   *grantCache // nil unless grants are kept
 
+	secrets  []mintSecret
 	adjusted atomic.Pointer[Adjustable]
 
 	stop  context.CancelFunc
@@ -99,10 +108,16 @@ func New(rdb Redis, opts Options) *Store {
 	opts.holdFor = cmp.Or(opts.holdFor, holdFor)
 	opts.slice = cmp.Or(opts.slice, Slice)
 	adjustable := opts.adjustable()
+	opts.IdempotencyWindow = cmp.Or(opts.IdempotencyWindow, 24*time.Hour)
+	opts.underWay = cmp.Or(opts.underWay, underWay)
 	s := &Store{rdb: rdb, opts: opts, cache: newGrantCache(opts.Cache), swept: make(chan struct{})}
 	s.Adjust(adjustable)
 	s.scripts = script.NewRunner(rdb, script.Acks{Replicas: opts.MinAcks, Timeout: opts.AckTimeout})
 	s.watched = &script.Agenda{Key: watchKey, Scripts: s.scripts, RDB: rdb}
+	for _, secret := range opts.MintSecrets {
+		s.secrets = append(s.secrets, mintSecret{&secret})
+	}
+	s.opts.MintSecrets = nil // no longer than needed where it could be printed
 	s.settler = startSettler(s)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -151,17 +166,11 @@ func (s *Store) Mint(ctx context.Context, g Grant, expires time.Duration, quotas
 	if err != nil {
 		return Token{}, Grant{}, err
 	}
-	if expires != 0 {
-		g.ExpiresAt = now.Add(expires)
-	}
-	if err := g.Validate(s.adjusted.Load().Limits, now); err != nil {
+	if g, err = s.complete(g, expires, now); err != nil {
 		return Token{}, Grant{}, err
 	}
 	token := Generate()
 	g.ID = token.ID()
-	g.IssuedAt = millis(now)
-	g.ExpiresAt, g.NotBefore = millis(g.ExpiresAt), millis(g.NotBefore)
-	g.ResumeWindow = Duration(time.Duration(g.ResumeWindow).Truncate(time.Millisecond))
 	if err := s.admit(ctx, g.ID, quotas); err != nil {
 		return Token{}, Grant{}, err
 	}
@@ -177,14 +186,7 @@ func (s *Store) mint(ctx context.Context, g *Grant, now time.Time) error {
 	if err := s.index(ctx, now, g); err != nil {
 		return err
 	}
-	notBefore := any("")
-	if !g.NotBefore.IsZero() {
-		notBefore = g.NotBefore.UnixMilli()
-	}
-	status, _, err := s.prove(ctx, mintScript, g.ID, []string{recordKey(g.ID)},
-		encodeGrant(g), opCode(g.Operation), g.ExpiresAt.UnixMilli(), notBefore,
-		g.MaxUses, time.Duration(g.ResumeWindow).Milliseconds(), g.ResumeSlack, flag(g.CutAtExpiry),
-		g.ExpiresAt.Add(s.opts.Retention).UnixMilli())
+	status, _, err := s.prove(ctx, mintScript, g.ID, []string{recordKey(g.ID)}, s.mintArgs(g)...)
 	if err != nil {
 		return err
 	}
@@ -219,7 +221,8 @@ func (s *Store) Revoke(ctx context.Context, id ID, author, reason string) error 
 }
 
 // Restore takes a revocation back: the token permits what it did before, as
-// far as it is not used up or expired. Errors: [ErrUnknown], [ErrUnproven].
+// far as it is not used up or expired. Errors: [ErrUnknown], [ErrReissued],
+// [ErrUnproven].
 func (s *Store) Restore(ctx context.Context, id ID) error {
 	status, _, err := s.prove(ctx, restoreScript, id, []string{recordKey(id)})
 	s.Forget(id)

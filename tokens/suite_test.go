@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,7 +70,7 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"racing for a quota", testQuotaRacers},
 		{"a quota that a failed mint holds", testQuotaLapses},
 		{"listing refuses cursors", testListCursors},
-	}, openParts...) {
+	}, slices.Concat(openParts, changeParts, againParts)...) {
 		t.Run(part.name, func(t *testing.T) { part.run(t, open(t)) })
 	}
 }

@@ -15,12 +15,13 @@ import (
 )
 
 func newToken() *cobra.Command {
-	return group("token", "Mint, show and list tokens", newMint(), newShow(), newList())
+	return group("token", "Mint, show, list and change tokens", newMint(), newShow(), newList(), newPatch(), newReissue())
 }
 
 func newMint() *cobra.Command {
 	var r client.MintRequest
 	var (
+		key                  string
 		uses                 int64
 		response             client.Response
 		upload               client.Upload
@@ -30,18 +31,24 @@ func newMint() *cobra.Command {
 		inline, once         bool
 		slack, passcodeFile  string
 		prefix, selfRevoke   bool
+		batch                string
 	)
 	cmd := &cobra.Command{
-		Use:   "mint get|put BUCKET/KEY",
+		Use:   "mint get|put BUCKET/KEY | --batch FILE",
 		Short: "Mint a token and print its link",
 		Long: `Mint a token and print its link. BUCKET is an alias of the gate; the rest, to the
 last character, is the key. s3://BUCKET/KEY is understood too. With --prefix it is what
-all keys begin with: those that can be downloaded, or those that uploads get.`,
+all keys begin with: those that can be downloaded, or those that uploads get.
+
+With --batch each line of a file is a request in JSON, as POST /v1/tokens takes it.
+All are minted, or none if one is wrong. With --idempotency-key the command may be
+repeated: it prints the same links again.`,
 		Example: `  s3gate token mint get docs/report.pdf --expires-in 7d
   s3gate token mint get docs/report.pdf --once --subject ada@example.com
   s3gate token mint put inbox/video.mp4 --max-bytes 2GiB --content-type 'video/*'
-  s3gate token mint put inbox/incoming/ --prefix --max-uses 20`,
-		Args: exactly(2),
+  s3gate token mint put inbox/incoming/ --prefix --max-uses 20
+  s3gate token mint --batch invitations.jsonl --idempotency-key invitations-2030-01`,
+		Args: cobra.ArbitraryArgs,
 	}
 	f := cmd.Flags()
 	f.StringVar(&r.ExpiresIn, "expires-in", "", "how long it works, such as 90s, 1h or 30d (default 1h)")
@@ -78,11 +85,19 @@ all keys begin with: those that can be downloaded, or those that uploads get.`,
 	f.StringVar(&upload.StorageClass, "storage-class", "", "the storage class of the object, such as STANDARD_IA")
 	f.StringVar(&upload.KeyTemplate, "key-template", "", "how uploads below BUCKET/PREFIX are stored: the whole key, with {date}, {uuid} and {filename}; implies --prefix")
 	f.BoolVar(&upload.RevealKey, "reveal-key", false, "tell the uploader that key")
+	f.StringVar(&key, "idempotency-key", "", "a name for this request: the same one again gets the same token")
+	f.StringVar(&batch, "batch", "", "a file with a request in JSON on each line, - for stdin")
 	choices(cmd, "confirm", "auto", "always", "never")
 	choices(cmd, "checksum", "md5", "crc32", "crc32c", "crc64nvme", "sha1", "sha256", "any")
 	cmd.ValidArgsFunction = firstArgument("get", "put")
 	apiFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if batch != "" {
+			return mintBatch(cmd, args, batch, key)
+		}
+		if err := exactly(2)(cmd, args); err != nil {
+			return err
+		}
 		r.Operation = args[0]
 		if r.Bucket, r.Key, err = splitTarget(args[1]); err != nil {
 			return err
@@ -131,7 +146,7 @@ all keys begin with: those that can be downloaded, or those that uploads get.`,
 			r.Upload = &upload
 		}
 		r.Labels = labels
-		return mint(cmd, r)
+		return mint(cmd, r, key)
 	}
 	return cmd
 }
@@ -159,12 +174,12 @@ func readSecret(cmd *cobra.Command, file string) (string, error) {
 	return text, nil
 }
 
-func mint(cmd *cobra.Command, r client.MintRequest) error {
+func mint(cmd *cobra.Command, r client.MintRequest, key string) error {
 	c, err := newClient(cmd)
 	if err != nil {
 		return err
 	}
-	token, err := c.Mint(cmd.Context(), r)
+	token, err := c.Mint(cmd.Context(), r, client.IdempotencyKey(key))
 	if err != nil {
 		return err
 	}
@@ -321,6 +336,7 @@ func showStatus(p *printer, s *client.Status) {
 	if r := s.Revocation; r != nil {
 		row("revoked", strings.TrimSpace(r.At.Local().Format(time.DateTime)+" by "+r.Author+" "+r.Reason))
 	}
+	row("reissued as", s.ReissuedAs)
 }
 
 func newList() *cobra.Command {

@@ -104,6 +104,14 @@ type API struct {
 	// with a JWT of theirs, exactly as browsers send them:
 	// https://app.example.com, http://localhost:5173. Default: none.
 	CORSOrigins []string `koanf:"cors_origins"`
+	// MaxBatch is how many tokens one request may mint. Default 1000.
+	MaxBatch int `koanf:"max_batch"`
+	// MaxBatchBody is the size of its body in bytes; more is 413. Default
+	// 4194304.
+	MaxBatchBody int64 `koanf:"max_batch_body"`
+	// IdempotencyWindow is how long a request with an Idempotency-Key is
+	// remembered. Default 1d.
+	IdempotencyWindow time.Duration `koanf:"idempotency_window"`
 	// JWT says which bearer tokens are accepted.
 	JWT JWT `koanf:"jwt" reload:"true"`
 	// Issuers are identity providers whose JWTs are accepted besides, and what
@@ -252,6 +260,13 @@ type Tokens struct {
 	// Receipts is how many receipts of a token's uses are kept with it.
 	// Default 100.
 	Receipts int64 `koanf:"receipts"`
+	// MintSecret is what the tokens of requests with an Idempotency-Key are
+	// derived from: at least 32 bytes of text, the same on all gates. Without it
+	// such requests are 400.
+	MintSecret string `koanf:"mint_secret" secret:"true"`
+	// PreviousMintSecret answers such requests again that began under it, so that
+	// the secret can be rotated: keep it for api.idempotency_window.
+	PreviousMintSecret string `koanf:"previous_mint_secret" secret:"true"`
 	// CacheEntries is how many grants of tokens without limit of uses a gate
 	// keeps in memory, so that requests for them do not ask Redis; 0 keeps none.
 	// Default 100000.
@@ -262,6 +277,30 @@ type Tokens struct {
 	// CacheAge is how long after it was asked for a grant Redis is asked again;
 	// revocations do not wait for it. Default 1m.
 	CacheAge time.Duration `koanf:"cache_age"`
+}
+
+// MintSecrets are MintSecret and PreviousMintSecret, as far as they are set.
+func (t *Tokens) MintSecrets() (secrets [][]byte) {
+	for _, secret := range []string{t.MintSecret, t.PreviousMintSecret} {
+		if secret != "" {
+			secrets = append(secrets, []byte(secret))
+		}
+	}
+	return secrets
+}
+
+// minSecret is the length of the shortest mint secret in bytes.
+const minSecret = 32
+
+func (t *Tokens) validateSecrets(bad func(name, format string, args ...any)) {
+	for name, secret := range map[string]string{"tokens.mint_secret": t.MintSecret, "tokens.previous_mint_secret": t.PreviousMintSecret} {
+		if n := len(secret); n > 0 && n < minSecret {
+			bad(name, "must have at least %d bytes, got %d", minSecret, n)
+		}
+	}
+	if t.PreviousMintSecret != "" && t.MintSecret == "" {
+		bad("tokens.previous_mint_secret", "needs tokens.mint_secret")
+	}
 }
 
 // Revocation says how gates agree on what was revoked.
@@ -370,7 +409,7 @@ type Audit struct {
 func Default() *Config {
 	c := &Config{
 		Links:        Listener{Addr: ":8080"},
-		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10},
+		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour},
 		Ops:          Ops{Addr: "127.0.0.1:8091"},
 		ClientHeader: "X-Forwarded-For",
 		Guesses:      Guesses{Burst: 60, PerSecond: 1},
@@ -443,6 +482,7 @@ func (c *Config) Validate() error {
 	if g := c.Guesses; g.Burst < 0 || g.PerSecond < 0 {
 		bad("guesses", "burst and per_second must not be less than 0")
 	}
+	c.Tokens.validateSecrets(bad)
 	if c.Tokens.CacheEntries < 0 {
 		bad("tokens.cache_entries", "must not be less than 0")
 	}
@@ -462,6 +502,7 @@ func (c *Config) Validate() error {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}
 	for name, n := range map[string]int64{
+		"api.max_batch": int64(c.API.MaxBatch), "api.max_batch_body": c.API.MaxBatchBody, "api.idempotency_window": int64(c.API.IdempotencyWindow),
 		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
 		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "redis.ack_timeout": int64(c.Redis.AckTimeout), "tokens.receipts": c.Tokens.Receipts,

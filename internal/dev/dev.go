@@ -159,6 +159,7 @@ func (e *Env) startGate(ctx context.Context, o Options, bucket config.Bucket) er
 	cfg.API.Addr = cmp.Or(o.APIAddr, "127.0.0.1:0")
 	cfg.Ops.Addr = cfg.API.Addr // metrics are on the API's listener
 	cfg.API.JWT.HS256Key = rand.Text() + rand.Text()
+	cfg.Tokens.MintSecret = rand.Text() + rand.Text()
 	cfg.Redis.Addrs = []string{e.Info.RedisAddr}
 	cfg.Buckets = map[string]config.Bucket{e.Info.Bucket: bucket}
 	cfg.DrainTimeout = 2 * time.Second

@@ -137,6 +137,7 @@ func (g *Gate) newStore() *tokens.Store {
 		MinAcks:        g.cfg.Redis.Acks(),
 		AckTimeout:     g.cfg.Redis.AckTimeout,
 		Ended:          g.useEnded,
+		MintSecrets:    g.cfg.Tokens.MintSecrets(), IdempotencyWindow: g.cfg.API.IdempotencyWindow,
 		Cache: tokens.CacheOptions{
 			MaxEntries: g.cfg.Tokens.CacheEntries, MaxBytes: g.cfg.Tokens.CacheBytes, MaxAge: g.cfg.Tokens.CacheAge,
 			Valid: g.life, Clock: revocation.BootClock,
@@ -277,7 +278,8 @@ func (g *Gate) apiHandler(metrics http.Handler) *api.Handler {
 		Member:  g.member, Transfers: g.transfers, Fleet: &revocation.Fleet{Member: g.member, Transfers: g.transfers},
 		Verifier: &g.live, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Cut:   func(c api.CutTransfer) { g.emit(events.Cut, c) },
-		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
+		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, MaxBatch: g.cfg.API.MaxBatch, MaxBatchBody: g.cfg.API.MaxBatchBody,
+		Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
 		cfg.Metrics = metrics
@@ -301,7 +303,10 @@ type ruled struct {
 
 func (g *Gate) ruled(rule revocation.Rule, receipt revocation.Receipt, err error) {
 	kind, data := events.Revoked, ruled{Rule: rule, Receipt: &receipt}
-	if rule.Lifted() {
+	switch {
+	case rule.Change != nil:
+		kind = events.Changed
+	case rule.Lifted():
 		kind = events.Lifted
 	}
 	if err != nil {
@@ -325,6 +330,10 @@ func (g *Gate) life() (life int64, ok bool) {
 // mark a token again whose rule was lifted since.
 func (g *Gate) apply(r *revocation.Rule) revocation.Effect {
 	switch {
+	case r.Change != nil:
+		g.store.Forget(r.Token)
+		stopped, late := g.transfers.Change(r)
+		return revocation.Effect{Stopped: stopped, Committing: late}
 	case r.Token != "":
 		g.store.Forget(r.Token)
 	case !r.Lifted():

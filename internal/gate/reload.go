@@ -156,6 +156,10 @@ func (r revokers) Lift(ctx context.Context, id, author, reason string) (revocati
 	return r.gate.revoker().Lift(ctx, id, author, reason)
 }
 
+func (r revokers) Change(ctx context.Context, from, to *tokens.Grant, author string) (revocation.Receipt, error) {
+	return r.gate.revoker().Change(ctx, from, to, author)
+}
+
 // readCertificates reads those of the listeners that have one.
 func (g *Gate) readCertificates(cfg *config.Config) (map[*listener]*tls.Certificate, error) {
 	all := map[*listener]*tls.Certificate{}

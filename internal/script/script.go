@@ -167,19 +167,36 @@ func (r *Runner) pipe(ctx context.Context, on pipeliner, asking bool, add func(r
 			p.Do(ctx, "ASKING")
 		}
 		reply = add(p)
-		wait = p.Do(ctx, "WAIT", r.acks.Replicas, r.acks.Timeout.Milliseconds())
+		wait = r.wait(ctx, p)
 		return nil
 	})
 	raw, err := reply.Slice()
 	if err != nil {
 		return nil, err
 	}
-	have, err := wait.Int()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnacknowledged, err)
-	}
-	if have < r.acks.Replicas {
-		return nil, fmt.Errorf("%w: %d of %d", ErrUnacknowledged, have, r.acks.Replicas)
+	if err := r.acknowledged(wait); err != nil {
+		return nil, err
 	}
 	return raw, nil
+}
+
+// wait asks for the replicas at the end of a pipeline.
+func (r *Runner) wait(ctx context.Context, p redis.Pipeliner) *redis.Cmd {
+	return p.Do(ctx, "WAIT", r.acks.Replicas, r.acks.Timeout.Milliseconds())
+}
+
+// acknowledged says whether enough replicas have what was written before; nil
+// asks none.
+func (r *Runner) acknowledged(wait *redis.Cmd) error {
+	if wait == nil {
+		return nil
+	}
+	have, err := wait.Int()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnacknowledged, err)
+	}
+	if have < r.acks.Replicas {
+		return fmt.Errorf("%w: %d of %d", ErrUnacknowledged, have, r.acks.Replicas)
+	}
+	return nil
 }

@@ -14,11 +14,13 @@ end
 if redis.call('EXISTS', KEYS[4]) == 1 then
   return {call, 'cancelled'}
 end
--- A reservation that Redis lost in a failover may have gone to somebody else.
-if redis.call('SISMEMBER', KEYS[3], nonce) == 0
-    and redis.call('HDEL', KEYS[2], nonce) == 0
-    and redis.call('HLEN', KEYS[2]) + redis.call('SCARD', KEYS[3]) >= tonumber(r[1]) then
-  return {call, 'used'}
+-- A reservation that Redis lost in a failover may have gone to somebody else, and
+-- the limit may be lower than when it was made.
+if redis.call('SISMEMBER', KEYS[3], nonce) == 0 then
+  local held, charged = redis.call('HDEL', KEYS[2], nonce), redis.call('SCARD', KEYS[3])
+  if charged >= tonumber(r[1]) or held == 0 and redis.call('HLEN', KEYS[2]) + charged >= tonumber(r[1]) then
+    return {call, 'used'}
+  end
 end
 redis.call('SADD', KEYS[3], nonce)
 -- As long as the record: see redeem.lua.

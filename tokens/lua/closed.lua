@@ -3,13 +3,13 @@
 -- ARGV call, use
 -- Returns {call, "gone"}, {call, "open", ms in which to look again}, or {call,
 -- "closed", operation, grant, expires, not-before, max uses, resume window,
--- resume slack, cut at expiry, now ms, field, value, ...}, with the fields of
+-- resume slack, cut at expiry, version, now ms, field, value, ...}, with the fields of
 -- the use.
 -- While a request runs the use is not closed, for a day at most: the gate of
 -- the request may have died.
 local call, use = unpack(ARGV)
 local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'r', 'l', 'e',
-  'g1', 'g2', 'g3', 'g4', 'g5', 'g6', 'g7')
+  'g1', 'g2', 'g3', 'g4', 'g5', 'g6', 'g7', 'v')
 local o = redis.call('HGETALL', KEYS[4])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -42,7 +42,7 @@ if running and now < begun + 90000000 then
   return {call, 'open', '5000'}
 end
 local answer = {call, 'closed', r[1], r[2], r[3], r[4] or '', r[5], r[6] or '', r[7] or '', r[8] or '',
-  string.format('%.0f', now)}
+  r[16] or '1', string.format('%.0f', now)}
 for _, v in ipairs(o) do
   answer[#answer + 1] = v
 end

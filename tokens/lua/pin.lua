@@ -29,10 +29,10 @@ local function text(n)
   return string.format('%.0f', n)
 end
 if use == nonce then
-  -- A reservation that Redis lost in a failover may have gone to somebody else.
+  -- As in charge.lua.
   if redis.call('SISMEMBER', KEYS[3], nonce) == 0 then
-    if redis.call('HDEL', KEYS[2], nonce) == 0
-        and redis.call('HLEN', KEYS[2]) + redis.call('SCARD', KEYS[3]) >= tonumber(r[1]) then
+    local held, charged = redis.call('HDEL', KEYS[2], nonce), redis.call('SCARD', KEYS[3])
+    if charged >= tonumber(r[1]) or held == 0 and redis.call('HLEN', KEYS[2]) + charged >= tonumber(r[1]) then
       return {call, 'used'}
     end
     redis.call('SADD', KEYS[3], nonce)

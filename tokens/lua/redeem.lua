@@ -7,7 +7,7 @@
 --      wait for a use that is about to be open, "" if not, "1" if the nonce is of
 --      an upload that began in an earlier request, "" if not
 -- Returns {call, status, operation, grant, expires, not-before, max uses, resume
--- window, resume slack, cut at expiry, now ms, bytes left, use, size, ETag,
+-- window, resume slack, cut at expiry, version, now ms, bytes left, use, size, ETag,
 -- version}; all after the status only if the token is known, and all after
 -- the time only of an open use. With "ok" the request goes on with that use
 -- and nothing is reserved for it; with "spent" no more is left of it than it says.
@@ -15,7 +15,7 @@
 -- command reserves one use.
 local call, op, nonce, lapse, from, to, patient, begun = unpack(ARGV)
 local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd', 'r', 'l', 'e',
-  'g1', 'g2', 'g3', 'g4', 'g5', 'g6', 'g7')
+  'g1', 'g2', 'g3', 'g4', 'g5', 'g6', 'g7', 'v')
 if not r[1] then
   return {call, 'unknown'}
 end
@@ -28,7 +28,7 @@ local function text(n)
   return string.format('%.0f', n)
 end
 local function answer(status, open)
-  local a = {call, status, r[1], r[2], r[3], r[4] or '', r[5], r[7] or '', r[8] or '', r[9] or '', text(now)}
+  local a = {call, status, r[1], r[2], r[3], r[4] or '', r[5], r[7] or '', r[8] or '', r[9] or '', r[17] or '1', text(now)}
   for _, v in ipairs(open or {}) do
     a[#a + 1] = v
   end

@@ -2,12 +2,12 @@
 -- KEYS record, reserved, charged, open, receipts
 -- ARGV call, "1" to read open uses and receipts too
 -- Returns {call, "unknown"} or {call, "ok", operation, grant, expires, not-before,
--- max uses, resume window, slack, cut at expiry, now ms, revoked ms or "",
--- author, reason, reserved, charged, receipts that were kept ever, {{use, until ms,
+-- max uses, resume window, slack, cut at expiry, version, now ms, revoked
+-- ms or "", author, reason, the token that was minted instead or "", reserved, charged, receipts that were kept ever, {{use, until ms,
 -- begun ms, size, budget, bytes, requests that run}...}, {receipt...}}
 local call, all = unpack(ARGV)
 local r = redis.call('HMGET', KEYS[1], 'o', 'g', 'x', 'b', 'm', 'd', 'w', 'y', 'r', 'l', 'e', 'n',
-  'g1', 'g2', 'g3', 'g4', 'g5', 'g6', 'g7')
+  'g1', 'g2', 'g3', 'g4', 'g5', 'g6', 'g7', 'v', 'i')
 if not r[1] then
   return {call, 'unknown'}
 end
@@ -33,6 +33,6 @@ if all == '1' then
   end
   receipts = redis.call('ZREVRANGE', KEYS[5], 0, -1)
 end
-return {call, 'ok', r[1], r[2], r[3], r[4] or '', r[5], r[9] or '', r[10] or '', r[11] or '', now,
-  r[6] or '', r[7] or '', r[8] or '',
+return {call, 'ok', r[1], r[2], r[3], r[4] or '', r[5], r[9] or '', r[10] or '', r[11] or '',
+  r[20] or '1', now, r[6] or '', r[7] or '', r[8] or '', r[21] or '',
   redis.call('HLEN', KEYS[2]), redis.call('SCARD', KEYS[3]), r[12] or '0', open, receipts}

@@ -1,0 +1,193 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"s3gate/api"
+	"s3gate/auth"
+	"s3gate/tokens"
+)
+
+const replayed = "Idempotency-Replayed"
+
+// keyed sends a request with an Idempotency-Key as the administrator.
+func (g *gate) keyed(key, target, body string) answer {
+	g.Helper()
+	return g.with(g.admin, "POST", target, strings.NewReader(body), "Idempotency-Key: "+key)
+}
+
+// A request that comes again with its key has the same answer, to the last byte,
+// whatever became of the token since.
+func TestMintAgain(t *testing.T) {
+	for name, body := range map[string]string{
+		"get": get(`"max_uses": 1`, `"subject": "<ada> & co"`), "put": put(`"upload": {"max_bytes": 10}`),
+		"passcode": get(`"passcode": "canary 1234"`), "fixed end": get(`"expires_at": "2030-01-31T12:00:01Z"`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t)
+			first := g.keyed("k", "/v1/tokens", body)
+			if first.status != http.StatusCreated || first.header.Get(replayed) != "" || first.header.Get("ETag") != `"1"` {
+				t.Fatalf("%d %v %s", first.status, first.header, first.body)
+			}
+			var m minted
+			if err := json.Unmarshal([]byte(first.body), &m); err != nil || !tokenForm.MatchString(m.Token) || !strings.HasPrefix(m.URL, publicURL+"/"+m.Token) {
+				t.Fatalf("%+v, %v", m, err)
+			}
+			same := func(when string) {
+				t.Helper()
+				a := g.keyed("k", "/v1/tokens", body)
+				if a.status != http.StatusCreated || a.body != first.body || a.header.Get(replayed) != "true" ||
+					a.header.Get("Location") != first.header.Get("Location") || a.header.Get("ETag") != `"1"` {
+					t.Errorf("%s: %d %v %s; want %s", when, a.status, a.header, a.body, first.body)
+				}
+			}
+			same("at once")
+			// The same request, written otherwise.
+			spaced := strings.Replace(strings.Replace(body, `"bucket"`, ` "bucket" `, 1), "{", "{\n", 1)
+			if a := g.keyed("k", "/v1/tokens", spaced); a.body != first.body {
+				t.Errorf("in other words: %d %s", a.status, a.body)
+			}
+			if a := g.do("DELETE", "/v1/tokens/"+m.ID, ""); a.status != http.StatusOK {
+				t.Fatal(a.body)
+			}
+			same("revoked")
+			g.redis.SetTime(start.Add(2 * 3600e9))
+			same("expired")
+			if list := g.list(nil); len(list.Tokens) != 1 {
+				t.Errorf("%d tokens, want one", len(list.Tokens))
+			}
+			for _, secret := range []string{m.Token[4:26], mintSecret, "canary 1234"} {
+				if strings.Contains(g.redis.Dump(), secret) {
+					t.Errorf("Redis has %q", secret)
+				}
+			}
+		})
+	}
+}
+
+func TestIdempotencyKeysRefused(t *testing.T) {
+	g := newGate(t)
+	if a := g.keyed("taken", "/v1/tokens", get()); a.status != http.StatusCreated {
+		t.Fatal(a.body)
+	}
+	for _, tt := range []struct {
+		name, key, body, words string
+		status                 int
+	}{
+		{"another body", "taken", get(`"max_uses": 1`), "asked for something else", 422},
+		{"empty", "", get(), "must have 1 to 255 bytes, got 0", 400},
+		{"long", strings.Repeat("k", 256), get(), "must have 1 to 255 bytes, got 256", 400},
+		{"longest", strings.Repeat("k", 255), get(), "", 201},
+		{"not ASCII", "ключ", get(), "must be printable US-ASCII", 400},
+		{"a tab", "a\tb", get(), "must be printable US-ASCII", 400},
+	} {
+		a := g.keyed(tt.key, "/v1/tokens", tt.body)
+		if a.status != tt.status || !strings.Contains(a.problem().Detail, tt.words) || tt.status == 400 && a.problem().Field != "Idempotency-Key" {
+			t.Errorf("%s: %d %s, want %d", tt.name, a.status, a.body, tt.status)
+		}
+	}
+	twice := g.with(g.admin, "POST", "/v1/tokens", strings.NewReader(get()), "Idempotency-Key: a", "Idempotency-Key: b")
+	if twice.status != 400 {
+		t.Errorf("given twice: %d", twice.status)
+	}
+	if a := g.keyed("taken", "/v1/tokens:batch", `{"tokens": [`+get()+`]}`); a.status != 422 {
+		t.Errorf("another call: %d %s", a.status, a.body)
+	}
+	// The key is another caller's own.
+	bob := bearer(t, auth.Caller{Issuer: "https://id.example", Subject: "bob", Admin: true})
+	a := g.with(bob, "POST", "/v1/tokens", strings.NewReader(get()), "Idempotency-Key: taken")
+	if a.status != 201 || a.header.Get(replayed) != "" {
+		t.Errorf("another caller: %d %s", a.status, a.body)
+	}
+	// What was wrong can be put right under the same key.
+	if a := g.keyed("fresh", "/v1/tokens", get(`"max_uses": -1`)); a.status != 400 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := g.keyed("fresh", "/v1/tokens", get(`"max_uses": 1`)); a.status != 201 {
+		t.Errorf("put right: %d %s", a.status, a.body)
+	}
+	none := newGate(t, func(c *api.Config) { c.Tokens = keyless{c.Tokens} })
+	if a := none.keyed("k", "/v1/tokens", get()); a.status != 400 || !strings.Contains(a.body, "tokens.mint_secret") {
+		t.Errorf("without a secret: %d %s", a.status, a.body)
+	}
+}
+
+// keyless has no mint secret.
+type keyless struct{ api.Tokens }
+
+func (keyless) Reserve(context.Context, tokens.Request) (*tokens.Reservation, error) {
+	return nil, tokens.ErrNoSecret
+}
+
+// One request that is sent many times at once is minted once.
+func TestMintAtOnce(t *testing.T) {
+	g := newGate(t)
+	var mu sync.Mutex
+	bodies, busy := map[string]int{}, 0
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			a := g.keyed("k", "/v1/tokens", get())
+			mu.Lock()
+			defer mu.Unlock()
+			switch a.status {
+			case 201:
+				bodies[a.body]++
+			case 409:
+				busy++
+			default:
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
+	}
+	wg.Wait()
+	if len(bodies) != 1 || len(g.list(nil).Tokens) != 1 {
+		t.Errorf("%d answers (%d busy), %d tokens", len(bodies), busy, len(g.list(nil).Tokens))
+	}
+}
+
+// dying stops minting at a step, as a gate does that loses Redis.
+type dying struct {
+	api.Tokens
+	before, after *bool // the mint; when true it fails once
+}
+
+func (d dying) MintAll(ctx context.Context, all []tokens.Minting) ([]tokens.Minted, error) {
+	if *d.before {
+		*d.before = false
+		return nil, fmt.Errorf("%w: canary", tokens.ErrUnproven)
+	}
+	minted, err := d.Tokens.MintAll(ctx, all)
+	if *d.after {
+		*d.after = false
+		for i := range minted {
+			minted[i].Token, minted[i].Err = tokens.Token{}, fmt.Errorf("%w: canary", tokens.ErrUnproven)
+		}
+	}
+	return minted, err
+}
+
+// A request whose gate lost Redis is finished by the next one: with the token that
+// was minted, if it was.
+func TestMintFinishes(t *testing.T) {
+	for _, when := range []string{"before", "after"} {
+		var before, after bool
+		g := newGate(t, func(c *api.Config) { c.Tokens = dying{c.Tokens, &before, &after} })
+		before, after = when == "before", when == "after"
+		if a := g.keyed("k", "/v1/tokens", get()); a.status != http.StatusServiceUnavailable {
+			t.Fatalf("%s: %d %s", when, a.status, a.body)
+		}
+		there := len(g.list(nil).Tokens)
+		a := g.keyed("k", "/v1/tokens", get())
+		list := g.list(nil)
+		if a.status != http.StatusCreated || len(list.Tokens) != 1 || !strings.Contains(a.body, list.Tokens[0].ID) {
+			t.Errorf("%s: %d %s, of %d tokens (%d before)", when, a.status, a.body, len(list.Tokens), there)
+		}
+	}
+}
