@@ -72,6 +72,7 @@ func (s *Store) Reserve(ctx context.Context, req Request) (*Reservation, error) 
 	var salt [sha256.Size]byte
 	rand.Read(salt[:])
 	r := &Reservation{store: s, request: req, nonce: newNonce()}
+	r.request.Body = nil // it may hold a passcode
 	args := []any{r.nonce, salt[:], s.opts.IdempotencyWindow.Milliseconds(), s.opts.underWay.Milliseconds()}
 	for _, secret := range s.secrets {
 		body := secret.sum(forBody, []byte(req.Issuer), []byte(req.Subject), []byte(req.Key), req.Body)

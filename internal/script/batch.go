@@ -51,7 +51,7 @@ func (r *Runner) writePart(ctx context.Context, on pipeliner, s *Script, calls [
 	decide := r.version(s)
 	// The error is that of the first command that failed; each has its own.
 	_, _ = on.Pipelined(ctx, func(p redis.Pipeliner) error {
-		decide.Load(ctx, p)
+		p.ScriptLoad(ctx, s.texts[decide]) // redis.Script's own Load would forget its hash
 		for n, i := range part {
 			names[n] = NewCall(calls[i].Name)
 			replies[n] = p.EvalSha(ctx, decide.Hash(), calls[i].Keys, append([]any{names[n]}, calls[i].Args...)...)

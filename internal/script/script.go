@@ -23,6 +23,7 @@ import (
 type Script struct {
 	flagged *redis.Script // as it stands in the file
 	plain   *redis.Script // without a first line that names flags
+	texts   map[*redis.Script]string
 }
 
 // Load reads lua/{name}.lua. It panics if that is not there: scripts are
@@ -35,8 +36,10 @@ func Load(sources fs.FS, name string) *Script {
 	}
 	s := &Script{flagged: redis.NewScript(string(text))}
 	s.plain = s.flagged
+	s.texts = map[*redis.Script]string{s.flagged: string(text)}
 	if first, rest, ok := strings.Cut(string(text), "\n"); ok && strings.HasPrefix(first, "#!") {
 		s.plain = redis.NewScript("\n" + rest)
+		s.texts[s.plain] = "\n" + rest
 	}
 	return s
 }
