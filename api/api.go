@@ -91,6 +91,15 @@ type Config struct {
 	// Cut hears of transfers that a caller has ended; nil hears nothing. It
 	// must not block.
 	Cut func(CutTransfer)
+	// Minted hears of every token that is minted; nil hears nothing. It must not
+	// block.
+	Minted func(g tokens.Grant)
+	// Events is what has happened, and DeadLetters what a webhook did not take; nil
+	// means that the routes are not there.
+	Events      Events
+	DeadLetters DeadLetters
+	// Topics are those through which a mint may have its link sent, by alias.
+	Topics map[string]Notifier
 	// Ready reports why the gate cannot serve, or nil.
 	Ready func(ctx context.Context) error
 	// Metrics answers /metrics; nil means that the route is not there.
@@ -132,6 +141,7 @@ func New(cfg Config) *Handler {
 	h.route("GET /v1/gates", auth.Caller.MayAdminister, h.gates)
 	h.route("GET /v1/transfers", auth.Caller.MayList, h.running)
 	h.route("DELETE /v1/transfers/{id}", auth.Caller.MayRevoke, h.cut)
+	h.routeEvents()
 	return h
 }
 

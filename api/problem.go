@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"s3gate/auth"
+	"s3gate/events"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
@@ -61,6 +62,10 @@ var causes = []struct {
 	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
 	{revocation.ErrNoTransfer, http.StatusNotFound, "No such transfer runs, on any gate. It may have ended."},
 	{errStanding, http.StatusForbidden, "A standing revocation forbids such tokens. Lift it first."},
+	{events.ErrNoDead, http.StatusNotFound, "There is no such dead delivery, or its webhook is not configured any more."},
+	{events.ErrFollowers, http.StatusServiceUnavailable, "As many follow the events of this gate as may. Ask again, or another gate."},
+	{events.ErrStream, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
+	{events.ErrClosed, http.StatusServiceUnavailable, "This gate is shutting down."},
 	{tokens.ErrUnproven, http.StatusServiceUnavailable, "Redis cannot be reached, or cannot prove what it was told. What was asked may or may not have been done; ask again."},
 	{ErrDraining, http.StatusServiceUnavailable, "This gate is shutting down."},
 }

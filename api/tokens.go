@@ -45,6 +45,7 @@ type mintRequest struct {
 	Confirm           tokens.Confirm    `json:"confirm"`
 	Response          tokens.Response   `json:"response"`
 	Upload            tokens.Upload     `json:"upload"`
+	Notify            notify            `json:"notify"`
 }
 
 // defaultLife is the life of a token whose caller does not say.
@@ -156,6 +157,7 @@ type minted struct {
 	Method string `json:"method"`
 	tokens.Grant
 	*uploadParameters
+	*notified
 	// Durability is what the uses of the token and its revocation are worth.
 	Durability revocation.Durability `json:"durability"`
 }
@@ -192,13 +194,16 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	w := &wish{grant: g, life: life, anyLife: req.ExpiresIn == "" && req.ExpiresAt == "", anyUses: req.MaxUses == nil}
+	w := &wish{grant: g, life: life, anyLife: req.ExpiresIn == "" && req.ExpiresAt == "", anyUses: req.MaxUses == nil, topic: req.Notify.Topic}
 	if err := h.permit(c, w); err != nil {
 		return 0, nil, err
 	}
 	g, life = w.grant, w.life
 	if g.Bucket != "" && !slices.Contains(h.cfg.Buckets, g.Bucket) {
 		return 0, nil, &tokens.FieldError{Field: "bucket", Problem: "is not an alias of this gate"}
+	}
+	if err := req.Notify.check(h.cfg.Topics); err != nil {
+		return 0, nil, err
 	}
 	if err := req.passcode(&g); err != nil {
 		return 0, nil, err
@@ -211,9 +216,14 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, blame(err, life)
 	}
+	if h.cfg.Minted != nil {
+		h.cfg.Minted(g)
+	}
+	link := h.link(token, &g)
 	c.w.Header().Set("Location", "/v1/tokens/"+string(g.ID))
 	return http.StatusCreated, minted{
-		Token: token.Reveal(), URL: h.link(token, &g), Method: method(g.Operation), Grant: g, uploadParameters: parametersOf(&g), Durability: h.cfg.Member.Durability(),
+		Token: token.Reveal(), URL: link, Method: method(g.Operation), Grant: g, uploadParameters: parametersOf(&g), Durability: h.cfg.Member.Durability(),
+		notified: h.notify(c, &req.Notify, link, &g),
 	}, nil
 }
 

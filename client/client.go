@@ -83,6 +83,15 @@ type MintRequest struct {
 	Confirm           string            `json:"confirm,omitempty"`             // auto, always or never
 	Response          *Response         `json:"response,omitempty"`
 	Upload            *Upload           `json:"upload,omitempty"`
+	Notify            *Notify           `json:"notify,omitempty"` // a message with the link
+}
+
+// Notify asks for a message with the link, through a topic of the gate's.
+type Notify struct {
+	Topic   string `json:"topic"`             // its alias
+	Subject string `json:"subject,omitempty"` // of a mail; ASCII
+	// Message holds {url}, for which the link is put; "" is the link alone.
+	Message string `json:"message,omitempty"`
 }
 
 // Response says how a download is presented.
@@ -156,6 +165,10 @@ type Token struct {
 	Method string `json:"method"`
 	// Durability is what its uses and its revocation are worth; see [Receipt].
 	Durability string `json:"durability"`
+	// Notified says whether the message was sent that was asked for, and
+	// NotNotified why not; nil where none was.
+	Notified    *bool  `json:"notified,omitempty"`
+	NotNotified string `json:"not_notified,omitempty"`
 	Grant
 	*UploadParameters // nil for a get
 }
@@ -306,6 +319,9 @@ func (r *MintRequest) check() error {
 			texts["upload.metadata"] += name + "," + value + ","
 		}
 		texts["upload.key_template"] = r.Upload.KeyTemplate
+	}
+	if r.Notify != nil {
+		texts["notify.topic"], texts["notify.subject"], texts["notify.message"] = r.Notify.Topic, r.Notify.Subject, r.Notify.Message
 	}
 	for name, value := range r.Labels {
 		texts["labels"] += name + "," + value + ","

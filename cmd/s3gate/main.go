@@ -77,7 +77,7 @@ URL that leaks opens nothing, because the bucket refuses them all.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON, one object per line")
-	root.AddCommand(newDev(), newServe(), newToken(), newRevoke(), newRevocations(), newTransfers(), newGates(), newGet(), newPut(),
+	root.AddCommand(newDev(), newServe(), newToken(), newRevoke(), newRevocations(), newTransfers(), newEvents(), newGates(), newGet(), newPut(),
 		newBucket(), newAuth(), newHealth(), newVersion())
 	return root
 }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,6 +45,7 @@ func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, readyFi
 	if err != nil {
 		return err
 	}
+	defer reopenOnHangup(ctx, g, logger)()
 	g.Start()
 	logger.Info("serving", "version", versionString(), "links", cfg.Links.Addr, "api", g.APIURL())
 	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -63,6 +66,27 @@ func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, readyFi
 		err = closeErr
 	}
 	return err
+}
+
+// reopenOnHangup has the gate reopen its audit log on SIGHUP, as logrotate and
+// others ask for it, until the function is called that it returns.
+func reopenOnHangup(ctx context.Context, g *gate.Gate, logger *slog.Logger) (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				if err := g.Reopen(); err != nil {
+					logger.Error("reopening the audit log", "err", err)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(hangup); cancel() }
 }
 
 // flagSettings are the settings that have a flag of their own.

@@ -24,13 +24,13 @@ var allowed = map[string][]string{
 	"uploads":    {"tokens", "s3client", "internal/script"},
 	"proxy":      {"tokens", "revocation", "s3client", "uploads", "web"},
 	"web":        nil,
-	"api":        {"auth", "tokens", "revocation", "internal/duration"},
+	"api":        {"auth", "tokens", "revocation", "events", "internal/duration"},
 	"guard":      {"s3client", "policy"},
 	"client":     nil, // speaks public HTTP only
 
 	"internal/script":      {"internal/fault"},
 	"internal/duration":    nil,
-	"internal/config":      {"auth", "internal/duration"},
+	"internal/config":      {"auth", "events", "internal/duration"},
 	"internal/devs3":       {"policy", "internal/devs3/disk"},
 	"internal/devs3/disk":  nil,
 	"internal/arrows":      nil,

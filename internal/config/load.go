@@ -190,7 +190,7 @@ func isSetting(key string, known []string) bool {
 		return slices.Contains(known, strings.Join(parts, "."))
 	}
 	// An alias may stand alone, or with nothing in it.
-	return len(parts) == 2 && parts[0] == "buckets" || key == "buckets"
+	return len(parts) <= 2 && slices.Contains([]string{"buckets", "webhooks", "sns"}, parts[0])
 }
 
 // Names lists the path of every setting, with * for a bucket's alias and [] for
