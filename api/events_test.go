@@ -158,6 +158,13 @@ func TestEventsThatCannotBeHad(t *testing.T) {
 	}
 }
 
+// serve serves the API until the test has ended those who follow.
+func serve(t testing.TB, g *gate) *httptest.Server {
+	server := httptest.NewServer(g.handler)
+	t.Cleanup(server.Close)
+	return server
+}
+
 // follower reads events as they come.
 type follower struct {
 	t    *testing.T
@@ -213,10 +220,7 @@ func (f *follower) next() map[string]string {
 // on another gate, without a gap and without an event twice.
 func TestEventsAsServerSentEvents(t *testing.T) {
 	g, s := withEvents(t, 10)
-	server := httptest.NewServer(g.handler)
-	defer server.Close()
-	another := httptest.NewServer(g.handler)
-	defer another.Close()
+	server, another := serve(t, g), serve(t, g)
 	s.emitCuts(0, 2)
 	f := follow(t, server.URL, g.admin, "", "Accept: text/event-stream")
 	if ct := f.resp.Header.Get("Content-Type"); f.resp.StatusCode != 200 || ct != "text/event-stream" {
@@ -250,8 +254,7 @@ func TestEventsAsServerSentEvents(t *testing.T) {
 // Lines of JSON can be followed too, and a limit ends that.
 func TestEventsAreFollowedToALimit(t *testing.T) {
 	g, s := withEvents(t, 1)
-	server := httptest.NewServer(g.handler)
-	defer server.Close()
+	server := serve(t, g)
 	f := follow(t, server.URL, g.admin, "?follow=true&after=now&limit=2")
 	s.emitCuts(0, 3)
 	body, err := io.ReadAll(f.in)
@@ -271,8 +274,7 @@ func TestEventsAreFollowedToALimit(t *testing.T) {
 // A gate that shuts down ends those who follow.
 func TestEventsEndWithTheGate(t *testing.T) {
 	g, s := withEvents(t, 1)
-	server := httptest.NewServer(g.handler)
-	defer server.Close()
+	server := serve(t, g)
 	f := follow(t, server.URL, g.admin, "?follow=true")
 	s.late.Close()
 	if body, err := io.ReadAll(f.in); err != nil || len(body) > 0 {
@@ -289,8 +291,7 @@ func TestEventsCutWhoIsTooSlow(t *testing.T) {
 		t.Skip("takes as long as a client may be slow")
 	}
 	g, s := withEvents(t, 1)
-	server := httptest.NewServer(g.handler)
-	defer server.Close()
+	server := serve(t, g)
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
