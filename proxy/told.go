@@ -53,9 +53,13 @@ func (x *exchange) tellRefused(err error, p problem) {
 	if x.h.Refused == nil || !refuses(err, p.status) {
 		return
 	}
+	client := x.client
+	if !client.IsValid() {
+		client = x.h.Client.Of(x.r) // it was refused before that was asked
+	}
 	x.h.Refused(Refusal{
 		Grant: x.grant(), Reason: p.code, Status: p.status, Method: knownMethod(x.r.Method), Request: x.id,
-		Client: x.h.ReceiptAddress.of(x.client),
+		Client: x.h.ReceiptAddress.of(client),
 	})
 }
 

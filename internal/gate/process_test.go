@@ -45,6 +45,7 @@ type orders struct {
 	Dir       string         // where it keeps its files
 	Upload    *config.Upload // nil means the defaults
 	Links     string         // the address of its links; "" for any port
+	Webhook   *config.Webhook
 }
 
 // The files of the process: where it answers, and what its oracle has seen.
@@ -70,6 +71,9 @@ func obey(text string) error {
 	cfg.Links.Addr = cmp.Or(o.Links, cfg.Links.Addr)
 	if o.Upload != nil {
 		cfg.Upload = *o.Upload
+	}
+	if o.Webhook != nil {
+		cfg.Webhooks = map[string]config.Webhook{"ops": *o.Webhook}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
