@@ -48,6 +48,7 @@ type Options struct {
 // nothing.
 type Bus struct {
 	opts     Options
+	source   string
 	queues   []*queue
 	refusals *refusals
 	working  sync.WaitGroup
@@ -77,7 +78,7 @@ func NewBus(opts Options, sinks ...Sink) *Bus {
 	if opts.Metrics == nil {
 		opts.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
-	b := &Bus{opts: opts, refusals: newRefusals(opts.RefusalWindow, opts.RefusalKinds)}
+	b := &Bus{opts: opts, source: Source(opts.Gate), refusals: newRefusals(opts.RefusalWindow, opts.RefusalKinds)}
 	b.stopping, b.stop = context.WithCancel(context.Background())
 	b.closed, b.giveUp = context.WithCancel(context.Background())
 	for _, s := range sinks {
@@ -96,7 +97,7 @@ func (b *Bus) Emit(t Type, subject string, data any) {
 	if b == nil {
 		return
 	}
-	r := &Record{Event: New(t, b.opts.Gate, subject, data)}
+	r := &Record{Event: newEvent(t, b.source, subject, data)}
 	for _, q := range b.queues {
 		q.put(r)
 	}

@@ -180,10 +180,12 @@ func TestHookSigns(t *testing.T) {
 func TestHookRepeats(t *testing.T) {
 	elsewhere := newReceiver(t, nil)
 	for name, answer := range map[string]http.HandlerFunc{
-		"500":           func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"429":           func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
-		"404":           func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
-		"a redirect":    func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect) },
+		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"429": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
+		"404": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		},
 		"a dead server": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"a long answer": func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(503)
