@@ -107,6 +107,15 @@ type Config struct {
 	// Cut hears of transfers that a caller has ended; nil hears nothing. It
 	// must not block.
 	Cut func(CutTransfer)
+	// Minted hears of every token that is minted; nil hears nothing. It must not
+	// block.
+	Minted func(g tokens.Grant)
+	// Events is what has happened, and DeadLetters what a webhook did not take; nil
+	// means that the routes are not there.
+	Events      Events
+	DeadLetters DeadLetters
+	// Topics are those through which a mint may have its link sent, by alias.
+	Topics map[string]Notifier
 	// Ready reports why the gate cannot serve, or nil.
 	Ready func(ctx context.Context) error
 	// Origins are the web origins, such as https://app.example.com, whose pages
@@ -141,6 +150,9 @@ func New(cfg Config) *Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Minted == nil {
+		cfg.Minted = func(tokens.Grant) {}
+	}
 	h := &Handler{cfg: cfg, mux: http.NewServeMux()}
 	h.handle("GET /openapi.yaml", http.HandlerFunc(serveDocument))
 	h.handle("GET /docs", http.HandlerFunc(serveDocs))
@@ -163,6 +175,7 @@ func New(cfg Config) *Handler {
 	h.route("GET /v1/gates", auth.Caller.MayAdminister, h.gates)
 	h.route("GET /v1/transfers", auth.Caller.MayList, h.running)
 	h.route("DELETE /v1/transfers/{id}", auth.Caller.MayRevoke, h.cut)
+	h.routeEvents()
 	return h
 }
 
@@ -184,6 +197,9 @@ type call struct {
 	op   *operation
 	sent bytes.Buffer // what was read of the body
 }
+
+// answered is the status of a call that has written its answer itself.
+const answered = 0
 
 // route registers a handler for callers of whom may says that there is anything
 // that they may do here. The pattern is a method and a path of openapi.yaml,
@@ -216,7 +232,9 @@ func (h *Handler) route(pattern string, may func(auth.Caller) bool, serve func(*
 			h.fail(w, c.explain(err))
 			return
 		}
-		writeJSON(w, status, "application/json", body)
+		if status != answered {
+			writeJSON(w, status, "application/json", body)
+		}
 	}))
 }
 

@@ -50,6 +50,9 @@ func (h *Handler) decodeBatch(c *call) ([]MintRequest, error) {
 		if err := decode(bytes.NewReader(raw), &requests[i]); err != nil {
 			return nil, &tokens.ItemError{Item: i, Err: err}
 		}
+		if requests[i].Notify != (Notify{}) {
+			return nil, &tokens.ItemError{Item: i, Err: &tokens.FieldError{Field: "notify", Problem: "may not be in a batch, which would take too long"}}
+		}
 		if requests[i].Passcode == "" {
 			continue
 		}
@@ -112,7 +115,8 @@ func (h *Handler) mintAll(c *call, requests []MintRequest, token func(int) token
 			continue
 		}
 		given[i] = done[i].Token
-		if answers[i], err = h.seal(given[i], &done[i].Grant, nil); err != nil {
+		h.cfg.Minted(done[i].Grant)
+		if answers[i], err = h.seal(given[i], &done[i].Grant, nil, nil); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -215,13 +215,19 @@ func (c *contract) checkBody(a answer, response map[string]any) string {
 	case !strings.HasSuffix(kind, "json"):
 		return ""
 	}
-	value, err := jsonschema.UnmarshalJSON(strings.NewReader(a.body))
-	if err != nil {
-		return err.Error()
+	texts := []string{a.body}
+	if kind == "application/x-ndjson" { // the schema is that of a line
+		texts = strings.FieldsFunc(a.body, func(r rune) bool { return r == '\n' })
 	}
-	// The schema as it stands there, since what is around a reference counts.
-	if err := c.validate(media.(map[string]any)["schema"].(map[string]any), value); err != nil {
-		return err.Error()
+	for _, text := range texts {
+		value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+		if err != nil {
+			return err.Error()
+		}
+		// The schema as it stands there, since what is around a reference counts.
+		if err := c.validate(media.(map[string]any)["schema"].(map[string]any), value); err != nil {
+			return err.Error()
+		}
 	}
 	return ""
 }

@@ -169,10 +169,10 @@ func (h *Handler) openAll(answers []sealed, token func(int) tokens.Token) ([]jso
 }
 
 // seal makes the answer to a mint.
-func (h *Handler) seal(t tokens.Token, g *tokens.Grant, replaces *replaced) (sealed, error) {
+func (h *Handler) seal(t tokens.Token, g *tokens.Grant, replaces *replaced, told *notified) (sealed, error) {
 	link := h.link(t, g)
 	return seal(minted{
-		Method: method(g.Operation), Grant: *g, uploadParameters: parametersOf(g), Durability: h.cfg.Member.Durability(), Replaces: replaces,
+		Method: method(g.Operation), Grant: *g, uploadParameters: parametersOf(g), notified: told, Durability: h.cfg.Member.Durability(), Replaces: replaces,
 	}, link[len(h.cfg.PublicURL)+1+len(t.Reveal()):])
 }
 

@@ -31,13 +31,14 @@ type wish struct {
 	grant            tokens.Grant
 	life             time.Duration
 	anyLife, anyUses bool
+	topic            string // through which the link is to be sent; "" for none
 }
 
 // permit holds a wish against what the caller may mint, and fills the limits that
 // were left open. It has to lie within one rule: what two rules give together
 // neither gives. The first rule that takes it counts.
 func (h *Handler) permit(c *call, w *wish) error {
-	if c.caller.Admin || c.caller.Administers(w.grant.Bucket) {
+	if c.caller.Admin || c.caller.Administers(w.grant.Bucket) && (w.topic == "" || c.caller.AdministersWith(w.grant.Bucket, w.topic)) {
 		return nil
 	}
 	if !w.grant.ExpiresAt.IsZero() {
@@ -77,7 +78,7 @@ func (h *Handler) now(c *call) (_ time.Time, err error) {
 // within fits the wish into what one rule gives. On failure it says how far it
 // came.
 func (w *wish) within(a *auth.Allowance) (step int, err error) {
-	for step, fit := range []func(*auth.Allowance) error{w.operation, w.bucket, w.key, w.lifetime, w.uses, w.size, w.labels} {
+	for step, fit := range []func(*auth.Allowance) error{w.operation, w.bucket, w.key, w.lifetime, w.uses, w.size, w.labels, w.notify} {
 		if err := fit(a); err != nil {
 			return step, err
 		}

@@ -7,19 +7,22 @@ import (
 	"strconv"
 
 	"s3gate/auth"
+	"s3gate/events"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
 
 var (
-	errForbidden = errors.New("caller is not an admin")
-	errNoRight   = errors.New("no rule gives the caller the right")
-	errNoRoute   = errors.New("no such route")
-	errMethod    = errors.New("method not allowed")
-	errStanding  = errors.New("a standing revocation forbids the grant")
-	errIdent     = errors.New("malformed token ID")
-	errNoMatch   = errors.New("change without If-Match")
-	errCovered   = errors.New("a rule covers the token")
+	errForbidden  = errors.New("caller is not an admin")
+	errNoRight    = errors.New("no rule gives the caller the right")
+	errNoRoute    = errors.New("no such route")
+	errNoStream   = errors.New("no stream of events")
+	errNoWebhooks = errors.New("no webhooks")
+	errMethod     = errors.New("method not allowed")
+	errStanding   = errors.New("a standing revocation forbids the grant")
+	errIdent      = errors.New("malformed token ID")
+	errNoMatch    = errors.New("change without If-Match")
+	errCovered    = errors.New("a rule covers the token")
 	// ErrDraining is for Config.Ready of a gate that is shutting down.
 	ErrDraining = errors.New("gate is shutting down")
 )
@@ -62,6 +65,8 @@ var causes = []struct {
 	{auth.ErrUnavailable, http.StatusServiceUnavailable, "The keys of the bearer JWT's issuer cannot be had at the moment. Nothing was done; ask again."},
 	{errNoRight, http.StatusForbidden, `No rule for the bearer JWT permits this. "s3gate auth explain" says what its rules permit.`},
 	{errNoRoute, http.StatusNotFound, "There is no such route."},
+	{errNoStream, http.StatusNotFound, "This gate keeps no events: events.stream.max_len is 0."},
+	{errNoWebhooks, http.StatusNotFound, "This gate has no webhooks."},
 	{errMethod, http.StatusMethodNotAllowed, "This route does not take that method."},
 	{errIdent, http.StatusNotFound, "There is no such token. A token's ID looks like tok_ and 26 characters."},
 	{tokens.ErrUnknown, http.StatusNotFound, "There is no such token."},
@@ -80,6 +85,10 @@ var causes = []struct {
 	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
 	{revocation.ErrNoTransfer, http.StatusNotFound, "No such transfer runs, on any gate. It may have ended."},
 	{errStanding, http.StatusForbidden, "A standing revocation forbids such tokens. Lift it first."},
+	{events.ErrNoDead, http.StatusNotFound, "There is no such dead delivery, or its webhook is not configured any more."},
+	{events.ErrFollowers, http.StatusServiceUnavailable, "As many follow the events of this gate as may. Ask again, or another gate."},
+	{events.ErrStream, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
+	{events.ErrClosed, http.StatusServiceUnavailable, "This gate is shutting down."},
 	{tokens.ErrUnproven, http.StatusServiceUnavailable, "Redis cannot be reached, or cannot prove what it was told. What was asked may or may not have been done; ask again."},
 	{ErrDraining, http.StatusServiceUnavailable, "This gate is shutting down."},
 }

@@ -99,7 +99,8 @@ func (h *Handler) reissueOne(c *call, id tokens.ID, req *ReissueRequest, token f
 	if done[0].Err != nil {
 		return nil, nil, &reissueError{newUnknown, done[0].Err}
 	}
-	answer, err := h.seal(successor, &done[0].Grant, &replaced{id, proofOf(receipt)})
+	h.cfg.Minted(done[0].Grant)
+	answer, err := h.seal(successor, &done[0].Grant, &replaced{id, proofOf(receipt)}, nil)
 	return []sealed{answer}, []tokens.Token{successor}, err
 }
 

@@ -127,6 +127,7 @@ type minted struct {
 	Method string `json:"method"`
 	tokens.Grant
 	*uploadParameters
+	*notified
 	// Durability is what the uses of the token and its revocation are worth.
 	Durability revocation.Durability `json:"durability"`
 	// Replaces is the token that was revoked for it; nil for none.
@@ -186,7 +187,8 @@ func (h *Handler) mintOne(c *call, req *MintRequest, chosen tokens.Token) ([]sea
 	if err != nil {
 		return nil, nil, blame(err, life)
 	}
-	answer, err := h.seal(token, &g, nil)
+	h.cfg.Minted(g)
+	answer, err := h.seal(token, &g, nil, h.notify(c, &req.Notify, h.link(token, &g), &g))
 	return []sealed{answer}, []tokens.Token{token}, err
 }
 
@@ -205,13 +207,16 @@ func (h *Handler) prepare(c *call, req *MintRequest) (tokens.Grant, time.Duratio
 	if err != nil {
 		return g, 0, err
 	}
-	w := &wish{grant: g, life: life, anyLife: req.ExpiresIn == "" && req.ExpiresAt == "", anyUses: req.MaxUses == nil}
+	w := &wish{grant: g, life: life, anyLife: req.ExpiresIn == "" && req.ExpiresAt == "", anyUses: req.MaxUses == nil, topic: req.Notify.Topic}
 	if err := h.permit(c, w); err != nil {
 		return g, 0, err
 	}
 	g, life = w.grant, w.life
 	if g.Bucket != "" && !slices.Contains(h.cfg.Buckets, g.Bucket) {
 		return g, 0, &tokens.FieldError{Field: "bucket", Problem: "is not an alias of this gate"}
+	}
+	if err := checkNotify(&req.Notify, h.cfg.Topics); err != nil {
+		return g, 0, err
 	}
 	if err := req.passcode(&g); err != nil {
 		return g, 0, err

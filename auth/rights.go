@@ -102,6 +102,11 @@ func (c Caller) Administers(bucket string) bool {
 	return c.any(func(a *Allowance) bool { return a.administers(bucket) })
 }
 
+// AdministersWith reports whether that also allows to send links through a topic.
+func (c Caller) AdministersWith(bucket, topic string) bool {
+	return c.any(func(a *Allowance) bool { return a.administers(bucket) && slices.Contains(a.Notify, topic) })
+}
+
 // of reports whether that is the caller's issuer. Callers without one have none
 // in common.
 func (c Caller) of(issuer string) bool { return c.Issuer != "" && issuer == c.Issuer }

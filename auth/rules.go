@@ -67,6 +67,9 @@ type Allow struct {
 	// AdminBuckets are aliases of buckets in which everything may be minted,
 	// seen and revoked. Default: none.
 	AdminBuckets Texts `koanf:"admin_buckets" json:"admin_buckets,omitempty"`
+	// Notify are aliases of topics through which the links may be sent that are
+	// minted. Default: none.
+	Notify Texts `koanf:"notify" json:"notify,omitempty"`
 	// Admin permits everything. Default false.
 	Admin bool `koanf:"admin" json:"admin,omitempty"`
 }

@@ -111,6 +111,9 @@ func (r *MintRequest) check() error {
 		}
 		texts["upload.key_template"] = r.Upload.KeyTemplate
 	}
+	if r.Notify != nil {
+		texts["notify.topic"], texts["notify.subject"], texts["notify.message"] = r.Notify.Topic, r.Notify.Subject, r.Notify.Message
+	}
 	for name, value := range r.Labels {
 		texts["labels"] += name + "," + value + ","
 	}

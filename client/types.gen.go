@@ -264,8 +264,29 @@ type MintRequest struct {
 	// Response says how a download is presented. It is for downloads only.
 	Response *Response `json:"response,omitempty"`
 
+	// Notify asks for a message with the link, through a topic of the gate's, which is sent before the answer or never.
+	Notify *Notify `json:"notify,omitempty"`
+
 	// Upload limits what an upload may store. It is for uploads only.
 	Upload *Upload `json:"upload,omitempty"`
+}
+
+// Notify asks for a message with the link, through a topic of the gate's, which is sent before the answer or never.
+type Notify struct {
+	// The topic's alias, from the gate's configuration.
+	//
+	// Examples: links
+	Topic string `json:"topic,omitempty"`
+
+	// The subject of a mail, in printable US-ASCII.
+	//
+	// Examples: Your report
+	Subject string `json:"subject,omitempty"`
+
+	// What is sent, with `{url}` for the link. Left out it is the link alone.
+	//
+	// Examples: Your report is here: {url}
+	Message string `json:"message,omitempty"`
 }
 
 // OpenUse is a use that may still be resumed.
@@ -636,6 +657,12 @@ type Token struct {
 
 	// How many whole seconds the token lives, for an upload.
 	Expires int64 `json:"expires,omitempty"`
+
+	// Whether the message was sent that was asked for; absent if none was.
+	Notified *bool `json:"notified,omitempty"`
+
+	// Why it was not. The token is there all the same.
+	NotNotified string `json:"not_notified,omitempty"`
 
 	// Replaced is a token that another one was minted for, and who has confirmed that it is revoked.
 	Replaces *Replaced `json:"replaces,omitempty"`

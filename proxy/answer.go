@@ -35,6 +35,7 @@ func (x *exchange) fail(err error) {
 		err = &methodError{allow: x.allowed()}
 	}
 	p := problemOf(err)
+	x.tellRefused(err, p)
 	h := x.w.Header()
 	if p.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retry))

@@ -215,6 +215,7 @@ func (x *exchange) stream(resp *http.Response, part part) error {
 	// From here on the use is spent, whatever becomes of the bytes; an empty
 	// body is charged by its headers.
 	x.use.Commit(ctx)
+	x.tellRedeemed()
 	source.resuming = true
 	x.transfer.Expect(part.length)
 	x.copyHeaders(resp)

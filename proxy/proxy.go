@@ -85,6 +85,11 @@ type Handler struct {
 	// Ended is told of each use that ends with a request; the store tells of
 	// those that end later. It must not block. Nil hears nothing.
 	Ended func(tokens.Receipt)
+	// Redeemed is told of each use that begins: of a download when its first byte
+	// is about to leave, of an upload before its body is read. Refused is told of
+	// each request that is refused. They must not block; nil hears nothing.
+	Redeemed func(Redemption)
+	Refused  func(Refusal)
 	// ReceiptAddress is how much of a client's address a receipt keeps; ""
 	// keeps nothing.
 	ReceiptAddress AddressDetail

@@ -75,6 +75,7 @@ func (x *exchange) uploading(serve func(ctx context.Context, up Upstream) error)
 	if err != nil {
 		return err
 	}
+	x.tellRedeemed()
 	return serve(ctx, up)
 }
 

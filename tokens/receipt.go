@@ -24,6 +24,9 @@ type Receipt struct {
 	Bucket    string    `json:"bucket"`
 	Key       string    `json:"key"`
 	Subject   string    `json:"subject,omitempty"`
+	// Issuer and IssuedBy are the grant's too. They are not in its JSON form.
+	Issuer   string `json:"-"`
+	IssuedBy string `json:"-"`
 	// Request names the first request, and Requests is how many there were.
 	Request  string `json:"request,omitempty"`
 	Requests int64  `json:"requests"`
@@ -77,7 +80,10 @@ func (u *Use) receipt(bytes int64) Receipt {
 }
 
 func receiptOf(g *Grant) Receipt {
-	return Receipt{Token: g.ID, Operation: g.Operation, Bucket: g.Bucket, Key: g.Key + g.Prefix, Subject: g.Subject}
+	return Receipt{
+		Token: g.ID, Operation: g.Operation, Bucket: g.Bucket, Key: g.Key + g.Prefix, Subject: g.Subject,
+		Issuer: g.Issuer, IssuedBy: g.IssuedBy,
+	}
 }
 
 // closedReceipt is that of an open use, from the fields that Redis kept.

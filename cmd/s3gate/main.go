@@ -86,7 +86,7 @@ URL that leaks opens nothing, because the bucket refuses them all.`,
 	root.PersistentFlags().Bool("json", false, "print JSON, one object per line")
 	root.PersistentFlags().BoolP("quiet", "q", false, "say nothing but results and errors")
 	root.CompletionOptions.DisableDefaultCmd = true // ours says what is wrong with its arguments
-	root.AddCommand(newDev(), newServe(), newToken(), newRevoke(), newRevocations(), newTransfers(), newGates(), newGet(), newPut(),
+	root.AddCommand(newDev(), newServe(), newToken(), newRevoke(), newRevocations(), newTransfers(), newEvents(), newGates(), newGet(), newPut(),
 		newPresign(), newBucket(), newAuth(), newConfig(), newHealth(), newCompletion(), newVersion())
 	root.SetHelpCommand(newHelp())
 	completeSensibly(root)

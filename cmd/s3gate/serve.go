@@ -79,7 +79,8 @@ func serve(ctx context.Context, cfg *config.Config, opts gate.Options, readyFile
 	return err
 }
 
-// reloadAt reloads the settings of a gate at each signal until ctx is done.
+// reloadAt reloads the settings of a gate at each signal, and goes on with an audit
+// log that somebody has renamed, until ctx is done.
 func reloadAt(ctx context.Context, hangups <-chan os.Signal, g *gate.Gate, load func() (*config.Config, error)) {
 	for {
 		select {
@@ -87,6 +88,7 @@ func reloadAt(ctx context.Context, hangups <-chan os.Signal, g *gate.Gate, load 
 			return
 		case <-hangups:
 			_ = g.Reload(load) // it logs why not
+			_ = g.Reopen()     // likewise
 		}
 	}
 }

@@ -32,6 +32,7 @@ func newMint() *cobra.Command {
 		slack, passcodeFile  string
 		prefix, selfRevoke   bool
 		batch                string
+		notify               client.Notify
 	)
 	cmd := &cobra.Command{
 		Use:   "mint get|put BUCKET/KEY | --batch FILE",
@@ -85,6 +86,9 @@ repeated: it prints the same links again.`,
 	f.StringVar(&upload.StorageClass, "storage-class", "", "the storage class of the object, such as STANDARD_IA")
 	f.StringVar(&upload.KeyTemplate, "key-template", "", "how uploads below BUCKET/PREFIX are stored: the whole key, with {date}, {uuid} and {filename}; implies --prefix")
 	f.BoolVar(&upload.RevealKey, "reveal-key", false, "tell the uploader that key")
+	f.StringVar(&notify.Topic, "notify", "", "also send the link through this topic of the gate")
+	f.StringVar(&notify.Subject, "notify-subject", "", "the subject of the mail that it then sends")
+	f.StringVar(&notify.Message, "notify-message", "", "what it sends, with {url} for the link (default: the link)")
 	f.StringVar(&key, "idempotency-key", "", "a name for this request: the same one again gets the same token")
 	f.StringVar(&batch, "batch", "", "a file with a request in JSON on each line, - for stdin")
 	choices(cmd, "confirm", "auto", "always", "never")
@@ -99,6 +103,9 @@ repeated: it prints the same links again.`,
 			return err
 		}
 		r.Operation = args[0]
+		if notify != (client.Notify{}) {
+			r.Notify = &notify
+		}
 		if r.Bucket, r.Key, err = splitTarget(args[1]); err != nil {
 			return err
 		}
@@ -186,6 +193,9 @@ func mint(cmd *cobra.Command, r client.MintRequest, key string) error {
 	return newPrinter(cmd).print(token, func(p *printer) {
 		fmt.Fprintln(p.out, token.URL)
 		p.say("%s  %s  until %s", token.ID, usesText(token.MaxUses), token.ExpiresAt.Local().Format(time.DateTime))
+		if n := token.Notified; n != nil && !*n {
+			p.say("the link was not sent: %s", token.NotNotified)
+		}
 	})
 }
 

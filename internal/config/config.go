@@ -71,8 +71,14 @@ type Config struct {
 	DrainTimeout time.Duration `koanf:"drain_timeout" reload:"true"`
 	// Log says what is logged, to stderr.
 	Log Log `koanf:"log"`
-	// Audit says what is kept of each use of a link.
+	// Audit says what is kept of each event.
 	Audit Audit `koanf:"audit"`
+	// Events says how events get to those who are told.
+	Events Events `koanf:"events"`
+	// Webhooks are endpoints that events are sent to, by name.
+	Webhooks map[string]Webhook `koanf:"webhooks"`
+	// SNS are topics for events, and for links, by the alias that callers use.
+	SNS map[string]Topic `koanf:"sns"`
 }
 
 // Listener is an address and, for TLS, a certificate.
@@ -394,7 +400,7 @@ type Log struct {
 	Format string `koanf:"format"`
 }
 
-// Audit says what is kept of each use of a link.
+// Audit says what is kept of each event.
 type Audit struct {
 	// File gets a line of JSON for each use that has ended, each revocation, lift
 	// and cut; - is stdout. Default: they go to the log.
@@ -402,6 +408,16 @@ type Audit struct {
 	// ClientAddress is how much of a client's address receipts keep: full,
 	// prefix (the /24 of IPv4, the /64 of IPv6) or none. Default full.
 	ClientAddress string `koanf:"client_address"`
+	// MaxBytes is the size in bytes at which another file is begun; the one that is
+	// complete gets the time as an ending. 0 sets no limit. Default 0.
+	MaxBytes int64 `koanf:"max_bytes"`
+	// MaxAge is the age at which another file is begun; 0 sets no limit. Default 0s.
+	MaxAge time.Duration `koanf:"max_age"`
+	// Keep is how many of those that are complete are kept; 0 keeps all. Default 0.
+	Keep int `koanf:"keep"`
+	// Fsync waits for the disk after each batch of events: never or always. Default
+	// never.
+	Fsync string `koanf:"fsync"`
 }
 
 // Default returns the settings that nobody has changed. Limits that are zero
@@ -429,7 +445,11 @@ func Default() *Config {
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
 		Log:          Log{Level: "info", Format: "json"},
-		Audit:        Audit{ClientAddress: "full"},
+		Audit:        Audit{ClientAddress: "full", Fsync: "never"},
+		Events: Events{
+			Queue: 10_000, Stream: EventStream{MaxLen: 100_000}, Followers: 100,
+			RefusalWindow: 10 * time.Second, RefusalKinds: 100, MaxDead: 10_000,
+		},
 	}
 	c.API.JWT.Leeway = 10 * time.Second
 	for _, l := range []*Listener{&c.Links, &c.API.Listener} {
@@ -492,12 +512,10 @@ func (c *Config) Validate() error {
 		bad("upload.sweep_after", "must be at least revocation.stall_timeout, which is %s, got %s", c.Revocation.StallTimeout, c.Upload.SweepAfter)
 	}
 	c.validateBuckets(bad)
-	if a := c.Audit.ClientAddress; a != "full" && a != "prefix" && a != "none" {
-		bad("audit.client_address", "must be full, prefix or none, got %q", a)
-	}
 	if err := new(slog.Level).UnmarshalText([]byte(c.Log.Level)); err != nil {
 		bad("log.level", "must be debug, info, warn or error, got %q", c.Log.Level)
 	}
+	c.validateEvents(bad)
 	if c.Log.Format != "json" && c.Log.Format != "text" {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}

@@ -137,6 +137,22 @@ func TestLoadRefuses(t *testing.T) {
 		{"bucket key without KMS", minimal + "    sse_bucket_key: true\n", "", "buckets.docs.sse_bucket_key: is for sse aws:kms only"},
 		{"no_overwrite", minimal + "    no_overwrite: never\n", "", `buckets.docs.no_overwrite: must be auto, trust, check or refuse, got "never"`},
 		{"log level", minimal + "log:\n  level: loud\n", "", `log.level: must be debug, info, warn or error, got "loud"`},
+		{"webhook without a secret", minimal + "webhooks:\n  ops:\n    url: https://a\n", "", "webhooks.ops.secret: is required"},
+		{"webhook with a short secret", minimal + "webhooks:\n  ops:\n    url: https://a\n    secret: whsec_c2hvcnQ=\n", "", "webhooks.ops.secret: must be whsec_ and base64 of 24 to 64 bytes, got 5 bytes"},
+		{"webhook over plain http", minimal + "webhooks:\n  ops:\n    url: http://a\n", "", "webhooks.ops.url: must be https"},
+		{"webhook without URL", minimal + "webhooks:\n  ops:\n    tries: 3\n", "", "webhooks.ops.url: is required"},
+		{"webhook with a password", minimal + "webhooks:\n  ops:\n    url: https://a:b@c\n", "", "webhooks.ops.url: must not hold a password"},
+		{"webhook for what does not happen", minimal + "webhooks:\n  ops:\n    types: [x]\n", "", `webhooks.ops.types: must be types of events, or *, got "x"`},
+		{"webhook of a bad name", minimal + "webhooks:\n  Ops:\n    url: https://a\n", "", "webhooks.Ops: an alias has"},
+		{"webhook with no tries", minimal + "webhooks:\n  ops:\n    tries: -1\n", "", "webhooks.ops.tries: must not be less than 0, got -1"},
+		{"typo in a webhook", minimal + "webhooks:\n  ops:\n    secrt: x\n", "", "webhooks.ops.secrt: is not a setting; did you mean webhooks.ops.secret?"},
+		{"topic", minimal + "sns:\n  mail:\n    arn: links\n", "", `sns.mail.arn: must be that of a topic such as`},
+		{"topic for nothing", minimal + "sns:\n  mail:\n    arn: arn:aws:sns:eu-central-1:1:x\n", "", "sns.mail.types: or notify is required"},
+		{"half a topic's credentials", minimal + "sns:\n  mail:\n    access_key_id: x\n", "", "sns.mail.access_key_id: and secret_access_key go together"},
+		{"no queue", minimal + "events:\n  queue: 0\n", "", "events.queue: must be more than 0, got 0"},
+		{"less than no stream", minimal + "events:\n  stream:\n    max_len: -1\n", "", "events.stream.max_len: must not be less than 0, got -1"},
+		{"fsync", minimal + "audit:\n  fsync: sometimes\n", "", `audit.fsync: must be never or always, got "sometimes"`},
+		{"audit log that shrinks", minimal + "audit:\n  keep: -1\n", "", "audit.max_bytes: max_age and keep must not be less than 0"},
 		{"log format", minimal + "log:\n  format: xml\n", "", `log.format: must be json or text, got "xml"`},
 	}
 	for _, tt := range tests {
@@ -148,5 +164,38 @@ func TestLoadRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: Load = %v\nwant %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+// Secrets of webhooks may be in files, and a rule may name topics that carry links.
+func TestLoadEvents(t *testing.T) {
+	const secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+	file := write(t, "secret", secret+"\n")
+	yaml := minimal + "webhooks:\n  ops:\n    url: https://a\n    secret_file: " + file + "\n    types: [s3gate.token.receipt.v1]\n    max_backoff: 2m\n" +
+		"sns:\n  mail:\n    arn: arn:aws:sns:eu-central-1:1:x\n    notify: true\n"
+	c, err := config.Load(write(t, "c.yaml", yaml), []string{"S3GATE_EVENTS_STREAM_MAX_LEN=5", "S3GATE_WEBHOOKS_OPS_PREVIOUS_SECRET_FILE=" + file}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Webhook{URL: "https://a", Secret: secret, PreviousSecret: secret, Types: []string{"s3gate.token.receipt.v1"}, MaxBackoff: 2 * time.Minute}
+	if got := c.Webhooks["ops"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	topic := c.SNS["mail"]
+	if !topic.Notify || topic.SigningRegion() != "eu-central-1" || c.Events.Stream.MaxLen != 5 || c.Events.Queue != 10_000 {
+		t.Errorf("%+v, %+v", topic, c.Events)
+	}
+	types, all := config.EventTypes([]string{"a", "*"})
+	if len(types) != 2 || !all {
+		t.Errorf("%v %v", types, all)
+	}
+	rule := strings.Replace(yaml, "buckets:\n", "  issuers:\n    - issuer: https://id\n      secret: "+strings.Repeat("x", 32)+"\n      audience: a\n      rules:\n"+
+		"        - when: {role: a}\n          allow: {operations: get, buckets: {docs: ''}, notify: TOPIC}\nbuckets:\n", 1)
+	if _, err := config.Load(write(t, "c.yaml", strings.Replace(rule, "TOPIC", "mail", 1)), nil, nil); err != nil {
+		t.Errorf("a topic that there is: %v", err)
+	}
+	_, err = config.Load(write(t, "c.yaml", strings.Replace(rule, "TOPIC", "other", 1)), nil, nil)
+	if err == nil || !strings.Contains(err.Error(), `api.issuers[0].rules[0].allow.notify: "other" is not an alias in sns with notify`) {
+		t.Errorf("a topic that there is not: %v", err)
 	}
 }

@@ -27,7 +27,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"s3gate/api"
-	"s3gate/events"
 	"s3gate/internal/config"
 	"s3gate/proxy"
 	"s3gate/revocation"
@@ -73,7 +72,8 @@ type Gate struct {
 	buckets   map[string]*s3client.Bucket
 	transfers *revocation.Transfers
 	member    *revocation.Member
-	audit     *events.Log
+	telling   telling
+	metrics   *prometheus.Registry
 	draining  atomic.Bool
 
 	links, api, ops *listener // ops may be nil
@@ -111,10 +111,11 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 			return fmt.Errorf("buckets.%s: %w", alias, err)
 		}
 	}
-	if g.audit, err = events.Open(g.cfg.Audit.File, g.logger); err != nil {
-		return fmt.Errorf("audit.file: %w", err)
-	}
 	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
+	g.metrics = prometheus.NewRegistry()
+	if err := g.openEvents(ctx, g.metrics, cmp.Or(opts.Version, "dev")); err != nil {
+		return err
+	}
 	g.store = g.newStore()
 	g.adjust(g.cfg, verifier)
 	g.journal = g.newJournal()
@@ -209,7 +210,7 @@ func (g *Gate) listen(opts Options) (err error) {
 
 // handle gives each listener its handler.
 func (g *Gate) handle() error {
-	reg := prometheus.NewRegistry()
+	reg := g.metrics
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "s3gate_transfers", Help: "Link requests that are running."},
@@ -251,7 +252,7 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) *proxy.Handler {
 			_, err := g.revoker().Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
 			return err
 		},
-		Ended: g.useEnded, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
+		Ended: g.useEnded, Redeemed: g.redeemed, Refused: g.refused, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
 		Metrics: proxy.NewMetrics(reg), Logger: g.logger,
 	}
 	for alias, b := range g.buckets {
@@ -277,10 +278,10 @@ func (g *Gate) apiHandler(metrics http.Handler) *api.Handler {
 		Revoker: revokers{g},
 		Member:  g.member, Transfers: g.transfers, Fleet: &revocation.Fleet{Member: g.member, Transfers: g.transfers},
 		Verifier: &g.live, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
-		Cut:   func(c api.CutTransfer) { g.emit(events.Cut, c) },
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, MaxBatch: g.cfg.API.MaxBatch, MaxBatchBody: g.cfg.API.MaxBatchBody,
 		Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
+	g.apiEvents(&cfg)
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
 		cfg.Metrics = metrics
 	}
@@ -292,30 +293,6 @@ func (g *Gate) revoker() *revocation.Revoker {
 		Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: time.Duration(g.live.maxLife.Load()), Told: g.ruled,
 	}
 }
-
-// ruled is what the audit log says of a rule.
-type ruled struct {
-	revocation.Rule
-	Receipt *revocation.Receipt `json:"receipt,omitempty"`
-	// Error says why it may not hold everywhere.
-	Error string `json:"error,omitempty"`
-}
-
-func (g *Gate) ruled(rule revocation.Rule, receipt revocation.Receipt, err error) {
-	kind, data := events.Revoked, ruled{Rule: rule, Receipt: &receipt}
-	switch {
-	case rule.Change != nil:
-		kind = events.Changed
-	case rule.Lifted():
-		kind = events.Lifted
-	}
-	if err != nil {
-		data.Receipt, data.Error = nil, err.Error()
-	}
-	g.emit(kind, data)
-}
-
-func (g *Gate) emit(kind events.Type, data any) { g.audit.Emit(events.New(kind, g.name, data)) }
 
 // life says in which life of Redis grants that are kept may be served, and
 // whether any may be: under the lease. The lease comes first, so that it was
@@ -341,11 +318,6 @@ func (g *Gate) apply(r *revocation.Rule) revocation.Effect {
 	}
 	stopped, late := g.transfers.Cut(r.CoversTransfer)
 	return revocation.Effect{Stopped: stopped, Committing: late}
-}
-
-// useEnded writes the receipt of a use to the audit log.
-func (g *Gate) useEnded(r tokens.Receipt) {
-	g.emit(events.UseEnded, r)
 }
 
 // gateName names this process in receipts: its host and its number.
@@ -379,6 +351,7 @@ func (g *Gate) Start() {
 	ctx, stop := context.WithCancel(context.Background())
 	g.stopSweep = stop
 	g.serving.Go(func() { g.sweep(ctx) })
+	g.serving.Go(func() { g.telling.hooks.Run(ctx) })
 	for _, l := range g.listeners() {
 		g.serving.Add(1)
 		go func() {
@@ -420,6 +393,9 @@ func (g *Gate) Close() error {
 		n := g.transfers.CutAll()
 		g.logger.Warn("drain timeout over", "cut", n)
 		errs = append(errs, g.links.server.Close())
+	}
+	if g.telling.reader != nil {
+		g.telling.reader.Close() // who follows it would keep the API open
 	}
 	for _, l := range []*listener{g.api, g.ops} {
 		if l != nil {
@@ -463,7 +439,7 @@ func (g *Gate) closeAll() error {
 			errs = append(errs, b.Close())
 		}
 	}
-	errs = append(errs, g.audit.Close())
+	errs = append(errs, g.closeEvents())
 	for _, rdb := range []redis.UniversalClient{g.rdb, g.leaseRDB} {
 		if rdb != nil {
 			errs = append(errs, rdb.Close())

@@ -45,6 +45,7 @@ type orders struct {
 	Dir       string         // where it keeps its files
 	Upload    *config.Upload // nil means the defaults
 	Links     string         // the address of its links; "" for any port
+	Webhook   *config.Webhook
 }
 
 // The files of the process: where it answers, and what its oracle has seen.
@@ -75,6 +76,9 @@ func obey(text string) error {
 	cfg.Revocation.Lease = processLease
 	if o.Upload != nil {
 		cfg.Upload = *o.Upload
+	}
+	if o.Webhook != nil {
+		cfg.Webhooks = map[string]config.Webhook{"ops": *o.Webhook}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()

@@ -1,7 +1,6 @@
 package gate_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"os"
 	"reflect"
@@ -47,22 +46,50 @@ func wantReceipt(t *testing.T, g *testGate, id string, want client.UseReceipt) {
 	}
 }
 
-// wantEvents reads the audit log: one event for each of the tokens.
+// auditLog waits until the audit log has so many events of a type, and returns those.
+func auditLog(t *testing.T, file, kind string, n int) (found []loggedEvent) {
+	t.Helper()
+	for range 300 {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = nil
+		for line := range strings.Lines(string(text)) {
+			var e loggedEvent
+			if err := json.Unmarshal([]byte(line), &e); err != nil || e.ID == "" || e.SpecVersion != "1.0" {
+				t.Fatalf("%s: %v", line, err)
+			}
+			if e.Type == kind {
+				found = append(found, e)
+			}
+		}
+		if len(found) >= n {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return found
+}
+
+// loggedEvent is what tests read of an event.
+type loggedEvent struct {
+	SpecVersion, ID, Type, Source, Subject string
+	Data                                   struct {
+		Token, Bucket, Key, Outcome, Client, Reason, Error string
+		IssuedBy                                           string `json:"issued_by"`
+		Count                                              int
+		Request, Author                                    string
+	}
+}
+
+// wantEvents reads the audit log: one receipt for each of the tokens.
 func wantEvents(t *testing.T, file string, ids ...string) {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	got := map[string]int{}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var e struct {
-			Type string
-			Data struct{ Token, Bucket, Key, Outcome string }
-		}
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil || e.Type != "use.ended" || e.Data.Bucket != "docs" || e.Data.Key == "" || e.Data.Outcome == "" {
-			t.Errorf("%s: %v", lines.Text(), err)
+	for _, e := range auditLog(t, file, "s3gate.token.receipt.v1", len(ids)) {
+		if e.Data.Bucket != "docs" || e.Data.Key == "" || e.Data.Outcome == "" || e.Subject != e.Data.Token || e.Data.IssuedBy != "tester" {
+			t.Errorf("%+v", e)
 		}
 		got[e.Data.Token]++
 	}
