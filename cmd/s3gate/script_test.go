@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +32,8 @@ func TestMain(m *testing.M) {
 //	                         send a request; the body goes to stdout, the headers to stderr
 //	field NAME VARIABLE      read a field of the JSON in stdout
 //	reloads RESULT N         wait until a gate has counted so many reloads
+//	snippet PAGE LANGUAGE [LAST]
+//	                         run the code of a page of docs, up to the block named LAST
 //	stream put SIZE URL      upload that many random bytes, without a file
 //	stream get URL           download, and compare with the last upload
 //	stream cmp FILE          compare a file with the last upload
@@ -38,7 +41,7 @@ func TestMain(m *testing.M) {
 //	memory mark NAME         remember the memory of a background command
 //	memory grew MIB NAME     fail if its peak has grown by more since (Linux)
 func TestScripts(t *testing.T) {
-	for _, name := range []string{"curl", "wget"} {
+	for _, name := range []string{"bash", "curl", "wget", "python3", "node"} {
 		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI") == "true" {
 			t.Fatalf("%s is not installed, and in CI nothing may be skipped", name)
 		}
@@ -59,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"field":   field,
 			"arrives": arrives,
 			"reloads": reloads,
+			"snippet": snippet,
 			"stream":  (&streams{}).command,
 			"memory":  (&meter{}).command,
 		},
@@ -167,6 +171,47 @@ func field(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("stdout has no field %s", args[0])
 	}
 	ts.Setenv(args[1], fmt.Sprint(value))
+}
+
+// interpreters run code that they read from a file.
+var interpreters = map[string]struct {
+	suffix string
+	args   []string
+}{
+	"bash":   {"sh", []string{"bash", "-eu"}},
+	"python": {"py", []string{"python3"}},
+	"js":     {"mjs", []string{"node"}},
+}
+
+func snippet(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: snippet PAGE LANGUAGE [LAST]")
+	}
+	page, err := os.ReadFile(filepath.Join("../../docs", args[0]))
+	ts.Check(err)
+	by, ok := interpreters[args[1]]
+	if !ok {
+		ts.Fatalf("nothing runs %s", args[1])
+	}
+	var code strings.Builder
+	last := ""
+	for block := range strings.SplitSeq("\n"+string(page), "\n```"+args[1]+" ") {
+		name, rest, _ := strings.Cut(block, "\n")
+		text, _, closed := strings.Cut(rest, "\n```")
+		if !closed || strings.Contains(name, " ") || name == "" {
+			continue // what stands before the first
+		}
+		code.WriteString(text + "\n")
+		if last = name; len(args) == 3 && last == args[2] {
+			break
+		}
+	}
+	if last == "" || len(args) == 3 && last != args[2] {
+		ts.Fatalf("%s has no %s code named %s", args[0], args[1], args[2:])
+	}
+	file := ts.MkAbs("snippet." + by.suffix)
+	ts.Check(os.WriteFile(file, []byte(code.String()), 0o600))
+	ts.Check(ts.Exec(by.args[0], append(by.args[1:], file)...))
 }
 
 func arrives(ts *testscript.TestScript, _ bool, args []string) {
