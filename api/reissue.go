@@ -1,11 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"s3gate/revocation"
 	"s3gate/tokens"
@@ -25,6 +27,9 @@ const (
 	// oldUnknown: the old token may be revoked, and then stays so. Nothing was
 	// minted.
 	oldUnknown reissueStage = "unknown"
+	// oldUnproven: the old token is revoked for good, and not every gate was shown to
+	// know. Nothing was minted.
+	oldUnproven reissueStage = "old_unproven"
 	// oldRevoked: the old token is revoked for good, and nothing was minted.
 	oldRevoked reissueStage = "old_revoked"
 	// newUnknown: the old token is revoked for good. The new one may be there, and
@@ -33,9 +38,10 @@ const (
 )
 
 var reissueStages = map[reissueStage]string{
-	oldUnknown: "The old token may or may not be revoked, and nothing was minted. Ask for the old one.",
-	oldRevoked: "The old token is revoked, and nothing was minted in its place.",
-	newUnknown: "The old token is revoked. The new one may or may not have been minted, and nobody has it.",
+	oldUnknown:  "The old token may or may not be revoked, and nothing was minted. Ask again, or revoke the old one.",
+	oldUnproven: "The old token is revoked, but it could not be shown that every gate knows, and nothing was minted. Ask again, or revoke the old one.",
+	oldRevoked:  "The old token is revoked, and nothing was minted in its place.",
+	newUnknown:  "The old token is revoked. The new one may or may not have been minted, and nobody has it.",
 }
 
 // reissueError is a reissue that has failed when the old token may have been
@@ -80,7 +86,16 @@ func (h *Handler) reissueOne(c *call, id tokens.ID, req *ReissueRequest, token f
 	if successor.IsZero() {
 		successor = tokens.Generate()
 	}
-	w, err := h.mayReissue(c, id, successor.ID(), req)
+	status, err := h.find(c, id, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := h.mayReissue(c, &status, successor.ID(), req)
+	if err != nil && status.ReissuedAs != "" {
+		// An earlier reissue may have broken off before every gate knew.
+		_, unproven := h.announce(c.Context(), id, c.caller.Subject, req.Reason)
+		return nil, nil, cmp.Or(unproven, err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,13 +122,9 @@ func (h *Handler) reissueOne(c *call, id tokens.ID, req *ReissueRequest, token f
 // mayReissue asks for the right to revoke the old token and to mint the new one,
 // and that there is something to mint: nothing that is over or was taken back
 // comes back so.
-func (h *Handler) mayReissue(c *call, id, successor tokens.ID, req *ReissueRequest) (*wish, error) {
-	status, err := h.find(c, id, true)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) mayReissue(c *call, status *tokens.Status, successor tokens.ID, req *ReissueRequest) (*wish, error) {
 	again := status.ReissuedAs == successor // an earlier try did not come to its end
-	if err := over(&status); err != nil && !again {
+	if err := over(status); err != nil && !again {
 		return nil, err
 	}
 	g := status.Grant
@@ -166,18 +177,32 @@ func over(st *tokens.Status) error {
 	return nil
 }
 
-// retire revokes the old token, on every gate, for this one successor.
+// settleTime is how long a reissue may take to revoke the old token, whatever has
+// become of its client.
+const settleTime = 30 * time.Second
+
+// retire revokes the old token, on every gate, for this one successor. It does not
+// stop in between when the client goes away.
 func (h *Handler) retire(ctx context.Context, id, successor tokens.ID, author, reason string) (revocation.Receipt, error) {
-	err := h.cfg.Tokens.Retire(ctx, id, successor, author, reason)
+	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	err := h.cfg.Tokens.Retire(settled, id, successor, author, reason)
 	if errors.Is(err, tokens.ErrUnproven) {
 		return revocation.Receipt{}, &reissueError{oldUnknown, err}
 	}
 	if err != nil {
 		return revocation.Receipt{}, err
 	}
-	receipt, err := h.cfg.Revoker.Revoke(ctx, revocation.Rule{Token: id, Author: author, Reason: reason})
+	return h.announce(ctx, id, author, reason)
+}
+
+// announce tells every gate of a token that the store says is revoked.
+func (h *Handler) announce(ctx context.Context, id tokens.ID, author, reason string) (revocation.Receipt, error) {
+	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	receipt, err := h.cfg.Revoker.Revoke(settled, revocation.Rule{Token: id, Author: author, Reason: reason})
 	if err != nil {
-		return receipt, &reissueError{oldRevoked, err}
+		return receipt, &reissueError{oldUnproven, err}
 	}
 	return receipt, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -49,7 +50,7 @@ func TestReissue(t *testing.T) {
 		t.Errorf("again: %d %s", a.status, a.body)
 	}
 	var rules struct{ Revocations []struct{ ID string } }
-	if err := json.Unmarshal([]byte(g.do("GET", "/v1/revocations", "").body), &rules); err != nil || len(rules.Revocations) != 1 {
+	if err := json.Unmarshal([]byte(g.do("GET", "/v1/revocations", "").body), &rules); err != nil || len(rules.Revocations) != 2 { // each try has told the gates
 		t.Fatal(rules, err)
 	}
 	if a := g.do("DELETE", "/v1/revocations/"+rules.Revocations[0].ID, ""); a.status != http.StatusConflict {
@@ -177,7 +178,7 @@ func (f failing) MintAll(ctx context.Context, all []tokens.Minting) ([]tokens.Mi
 // both tokens work, and with a key the same request finishes.
 func TestReissueFails(t *testing.T) {
 	for step, outcome := range map[string]revocation.Stage{
-		"retire": "unknown", "revoke": "old_revoked", "mint": "old_revoked", "told": "new_unknown",
+		"retire": "unknown", "revoke": "old_unproven", "mint": "old_revoked", "told": "new_unknown",
 	} {
 		at := ""
 		g := newGate(t, func(c *api.Config) {
@@ -204,6 +205,66 @@ func TestReissueFails(t *testing.T) {
 		if n := len(g.list(nil).Tokens); n != 2 {
 			t.Errorf("%s: %d tokens, want the old one and the new one", step, n)
 		}
+	}
+}
+
+// leaving is a store whose client goes away as soon as the old token is revoked in
+// it.
+type leaving struct {
+	api.Tokens
+	leave func()
+}
+
+func (l leaving) Retire(ctx context.Context, id, successor tokens.ID, author, reason string) error {
+	defer l.leave()
+	return l.Tokens.Retire(ctx, id, successor, author, reason)
+}
+
+// A client that goes away in between leaves no link behind that other gates go on
+// serving.
+func TestReissueOutlivesItsClient(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	g := newGate(t, func(c *api.Config) { c.Tokens = leaving{c.Tokens, leave} })
+	old := g.mint(get())
+	r := httptest.NewRequestWithContext(ctx, "POST", "/v1/tokens/"+old.ID+":reissue", strings.NewReader(""))
+	r.Header.Set("Authorization", g.admin)
+	if a := send(t, g.handler, r); a.status != http.StatusServiceUnavailable || a.problem().Outcome != "old_revoked" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if n := g.named(old.ID); n != 1 {
+		t.Errorf("gates were told %d times, want once", n)
+	}
+}
+
+// named counts the rules that name a token.
+func (g *gate) named(id string) (n int) {
+	for _, r := range g.member.Rules().All() {
+		if r.Token == tokens.ID(id) {
+			n++
+		}
+	}
+	return n
+}
+
+// What a reissue could not tell every gate is told again by whoever asks for
+// another one, which is refused all the same.
+func TestReissueAnnouncesAgain(t *testing.T) {
+	at := ""
+	g := newGate(t, func(c *api.Config) {
+		f := failing{c.Tokens, c.Revoker, &at}
+		c.Tokens, c.Revoker = f.tokens(), f
+	})
+	old := g.mint(get())
+	at = "revoke"
+	if a := g.reissue(old.ID, ""); a.status != http.StatusServiceUnavailable || a.problem().Outcome != "old_unproven" || g.named(old.ID) != 0 {
+		t.Fatalf("%d %s, %d rules", a.status, a.body, g.named(old.ID))
+	}
+	at = "revoke"
+	if a := g.reissue(old.ID, ""); a.status != http.StatusServiceUnavailable || a.problem().Outcome != "old_unproven" {
+		t.Errorf("without Redis: %d %s", a.status, a.body)
+	}
+	if a := g.reissue(old.ID, ""); a.status != http.StatusConflict || g.named(old.ID) != 1 {
+		t.Errorf("%d %s, %d rules, want one", a.status, a.body, g.named(old.ID))
 	}
 }
 

@@ -386,7 +386,7 @@ type Error struct {
 	Rule string `json:"rule,omitempty"`
 
 	// What is known of it, one of `not_made`, `unknown` and `made`; of a reissue `unknown`,
-	// `old_revoked` and `new_unknown`.
+	// `old_unproven`, `old_revoked` and `new_unknown`.
 	Outcome string `json:"outcome,omitempty"`
 
 	// The request's ID, as in X-Request-Id.
