@@ -43,7 +43,7 @@ type Tokens interface {
 	// another one.
 	Narrow(ctx context.Context, g tokens.Grant, n tokens.Narrowing) (tokens.Grant, error)
 	Replace(ctx context.Context, from, to tokens.Grant) error
-	Retire(ctx context.Context, id, successor tokens.ID, author, reason string) error
+	Retire(ctx context.Context, from tokens.Grant, successor tokens.ID, author, reason string) error
 	// Now is the time by which tokens live.
 	Now(ctx context.Context) (time.Time, error)
 }

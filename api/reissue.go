@@ -99,12 +99,15 @@ func (h *Handler) reissueOne(c *call, id tokens.ID, req *ReissueRequest, token f
 	if err != nil {
 		return nil, nil, err
 	}
-	receipt, err := h.retire(c.Context(), id, successor.ID(), c.caller.Subject, req.Reason)
+	receipt, err := h.retire(c.Context(), status.Grant, successor.ID(), c.caller.Subject, req.Reason)
 	if err != nil {
 		return nil, nil, err
 	}
 	g := w.grant
 	if err := h.leaveUses(c.Context(), id, &g); err != nil {
+		return nil, nil, &reissueError{oldRevoked, err}
+	}
+	if err := h.uncovered(&status); err != nil {
 		return nil, nil, &reissueError{oldRevoked, err}
 	}
 	done, err := h.cfg.Tokens.MintAll(c.Context(), []tokens.Minting{{Grant: g, Life: w.life, Token: successor}})
@@ -142,13 +145,25 @@ func (h *Handler) mayReissue(c *call, status *tokens.Status, successor tokens.ID
 	if err := h.mayMint(&w.grant); err != nil {
 		return nil, err
 	}
-	unnamed := status.Grant
-	unnamed.ID = "" // by name it may be revoked already, for this
-	if h.cfg.Member.Rules().Covers(&unnamed) != nil {
-		return nil, errCovered
+	if err := h.uncovered(status); err != nil {
+		return nil, err
 	}
 	// Nothing is revoked for what cannot be minted.
 	return w, blame(h.cfg.Tokens.Check(c.Context(), w.grant, w.life), w.life)
+}
+
+// uncovered asks that no rule covers the old token, which what takes its place
+// might escape.
+func (h *Handler) uncovered(old *tokens.Status) error {
+	unnamed := old.Grant
+	unnamed.ID = "" // by name it may be revoked already, for this
+	if err := h.cfg.Member.Lease(); err != nil {
+		return err
+	}
+	if h.cfg.Member.Rules().Covers(&unnamed) != nil {
+		return errCovered
+	}
+	return nil
 }
 
 // life is as long as that of the old token, unless the request says otherwise.
@@ -183,17 +198,20 @@ const settleTime = 30 * time.Second
 
 // retire revokes the old token, on every gate, for this one successor. It does not
 // stop in between when the client goes away.
-func (h *Handler) retire(ctx context.Context, id, successor tokens.ID, author, reason string) (revocation.Receipt, error) {
+func (h *Handler) retire(ctx context.Context, from tokens.Grant, successor tokens.ID, author, reason string) (revocation.Receipt, error) {
 	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	err := h.cfg.Tokens.Retire(settled, id, successor, author, reason)
+	err := h.cfg.Tokens.Retire(settled, from, successor, author, reason)
+	if errors.Is(err, tokens.ErrVersion) {
+		return revocation.Receipt{}, errChanged
+	}
 	if errors.Is(err, tokens.ErrUnproven) {
 		return revocation.Receipt{}, &reissueError{oldUnknown, err}
 	}
 	if err != nil {
 		return revocation.Receipt{}, err
 	}
-	return h.announce(ctx, id, author, reason)
+	return h.announce(ctx, from.ID, author, reason)
 }
 
 // announce tells every gate of a token that the store says is revoked.

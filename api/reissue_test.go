@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"s3gate/api"
 	"s3gate/revocation"
@@ -149,11 +150,11 @@ func (f failing) fail(step string) error {
 	return fmt.Errorf("%w: canary", tokens.ErrUnproven)
 }
 
-func (f failing) Retire(ctx context.Context, id, successor tokens.ID, author, reason string) error {
+func (f failing) Retire(ctx context.Context, from tokens.Grant, successor tokens.ID, author, reason string) error {
 	if err := f.fail("retire"); err != nil {
 		return err
 	}
-	return f.Tokens.Retire(ctx, id, successor, author, reason)
+	return f.Tokens.Retire(ctx, from, successor, author, reason)
 }
 
 func (f failing) Revoke(ctx context.Context, r revocation.Rule) (revocation.Receipt, error) {
@@ -208,6 +209,63 @@ func TestReissueFails(t *testing.T) {
 	}
 }
 
+// meanwhile does something right before, or right after, the old token is revoked.
+type meanwhile struct {
+	api.Tokens
+	before, after func(old tokens.ID)
+}
+
+func (m meanwhile) Retire(ctx context.Context, from tokens.Grant, successor tokens.ID, author, reason string) error {
+	if m.before != nil {
+		m.before(from.ID)
+	}
+	err := m.Tokens.Retire(ctx, from, successor, author, reason)
+	if m.after != nil {
+		m.after(from.ID)
+	}
+	return err
+}
+
+// What a PATCH has taken away does not come back with the new token.
+func TestReissueRacesPatch(t *testing.T) {
+	var g *gate
+	g = newGate(t, func(c *api.Config) {
+		c.Tokens = meanwhile{Tokens: c.Tokens, before: func(old tokens.ID) {
+			if a := g.patch(string(old), `{"expires_in": "1m", "max_uses": 1}`); a.status != http.StatusOK {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		}}
+	})
+	old := g.mint(get(`"max_uses": 5`))
+	if a := g.reissue(old.ID, ""); a.status != http.StatusConflict || !strings.Contains(a.problem().Detail, "was changed") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if got := g.do("GET", "/v1/tokens/"+old.ID, "").object(t); got["state"] != "active" || got["max_uses"] != 1.0 {
+		t.Errorf("the old token is %v", got)
+	}
+}
+
+// A rule that comes when the old token is revoked, and covers it and not what would
+// take its place, as that is minted later, ends the reissue.
+func TestReissueRacesRule(t *testing.T) {
+	var g *gate
+	g = newGate(t, func(c *api.Config) {
+		c.Tokens = meanwhile{Tokens: c.Tokens, after: func(tokens.ID) {
+			if a := g.do("POST", "/v1/revocations", `{"subject": "ada", "issued_before": "2030-01-31T12:00:01Z"}`); a.status != http.StatusOK {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+			g.redis.SetTime(start.Add(2 * time.Second))
+		}}
+	})
+	old := g.mint(get(`"subject": "ada"`))
+	if a := g.reissue(old.ID, ""); a.status != http.StatusConflict || a.problem().Outcome != "old_revoked" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if n := len(g.list(nil).Tokens); n != 1 {
+		t.Errorf("%d tokens, want the old one", n)
+	}
+}
+
 // leaving is a store whose client goes away as soon as the old token is revoked in
 // it.
 type leaving struct {
@@ -215,9 +273,9 @@ type leaving struct {
 	leave func()
 }
 
-func (l leaving) Retire(ctx context.Context, id, successor tokens.ID, author, reason string) error {
+func (l leaving) Retire(ctx context.Context, from tokens.Grant, successor tokens.ID, author, reason string) error {
 	defer l.leave()
-	return l.Tokens.Retire(ctx, id, successor, author, reason)
+	return l.Tokens.Retire(ctx, from, successor, author, reason)
 }
 
 // A client that goes away in between leaves no link behind that other gates go on
@@ -278,8 +336,8 @@ type failingTokens struct {
 	f failing
 }
 
-func (t failingTokens) Retire(ctx context.Context, id, successor tokens.ID, author, reason string) error {
-	return t.f.Retire(ctx, id, successor, author, reason)
+func (t failingTokens) Retire(ctx context.Context, from tokens.Grant, successor tokens.ID, author, reason string) error {
+	return t.f.Retire(ctx, from, successor, author, reason)
 }
 
 func (t failingTokens) MintAll(ctx context.Context, all []tokens.Minting) ([]tokens.Minted, error) {

@@ -212,7 +212,7 @@ func (broken) Narrow(context.Context, tokens.Grant, tokens.Narrowing) (g tokens.
 	return g, errCanary
 }
 func (broken) Replace(context.Context, tokens.Grant, tokens.Grant) error { return errCanary }
-func (broken) Retire(context.Context, tokens.ID, tokens.ID, string, string) error {
+func (broken) Retire(context.Context, tokens.Grant, tokens.ID, string, string) error {
 	return errCanary
 }
 func (broken) Now(context.Context) (time.Time, error) { return time.Time{}, errCanary }

@@ -58,7 +58,7 @@ func life(t *testing.T, s *tokens.Store) {
 	if _, err := narrow(t, s, strict.ID(), tokens.Narrowing{MaxUses: ptr(int64(1))}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Retire(ctx, strict.ID(), open.ID(), "a", "r"); err != nil {
+	if err := s.Retire(ctx, tokens.Grant{ID: strict.ID(), Version: 2}, open.ID(), "a", "r"); err != nil {
 		t.Fatal(err)
 	}
 	r := reserve(t, s, asking("k", "body"))

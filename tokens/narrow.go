@@ -157,11 +157,12 @@ func (s *Store) Replace(ctx context.Context, from, to Grant) error {
 
 // Retire marks a token as revoked, for another one that takes its place: once,
 // so that of many who try it with different successors one alone may mint its.
-// It stays revoked for good. Repeating it is no error. Errors: [ErrUnknown],
-// [ErrRevoked], [ErrExpired], [ErrUnproven].
-func (s *Store) Retire(ctx context.Context, id, successor ID, author, reason string) error {
-	status, _, err := s.prove(ctx, retireScript, id, []string{recordKey(id)}, string(successor), author, reason)
-	s.Forget(id)
+// It stays revoked for good. From is the grant that the other one is made from.
+// Repeating it is no error. Errors: [ErrVersion], [ErrUnknown], [ErrRevoked],
+// [ErrExpired], [ErrUnproven].
+func (s *Store) Retire(ctx context.Context, from Grant, successor ID, author, reason string) error {
+	status, _, err := s.prove(ctx, retireScript, from.ID, []string{recordKey(from.ID)}, from.Version, string(successor), author, reason)
+	s.Forget(from.ID)
 	if err != nil {
 		return err
 	}

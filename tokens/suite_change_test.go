@@ -26,6 +26,7 @@ var changeParts = []part{
 	{"a lower limit holds against racers", testNarrowRacers},
 	{"a moved token is listed once", testNarrowListed},
 	{"one successor takes a token's place", testRetire},
+	{"what was changed is not replaced by what it was", testRetireChanged},
 	{"two tokens never have more uses than one", testReissueRacers},
 }
 
@@ -373,7 +374,7 @@ func testRetire(t *testing.T, b *backend) {
 		wg.Go(func() {
 			id := tokens.Generate().ID()
 			for range 2 {
-				switch err := stores[i%2].Retire(ctx, token.ID(), id, "ops", "leaked"); {
+				switch err := stores[i%2].Retire(ctx, firstOf(token), id, "ops", "leaked"); {
 				case err == nil:
 					mu.Lock()
 					successors[id] = true
@@ -406,11 +407,52 @@ func testRetire(t *testing.T, b *backend) {
 	if err := s.Revoke(ctx, revoked.ID(), "", ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Retire(ctx, revoked.ID(), tokens.Generate().ID(), "", ""); !errors.Is(err, tokens.ErrRevoked) {
+	if err := s.Retire(ctx, firstOf(revoked), tokens.Generate().ID(), "", ""); !errors.Is(err, tokens.ErrRevoked) {
 		t.Errorf("what was revoked: %v, want ErrRevoked", err)
 	}
-	if err := s.Retire(ctx, tokens.Generate().ID(), token.ID(), "", ""); !errors.Is(err, tokens.ErrUnknown) {
+	if err := s.Retire(ctx, firstOf(tokens.Generate()), token.ID(), "", ""); !errors.Is(err, tokens.ErrUnknown) {
 		t.Errorf("a token that is not: %v, want ErrUnknown", err)
+	}
+}
+
+// firstOf is as much of the grant of a token that was never changed as says which it
+// is.
+func firstOf(t tokens.Token) tokens.Grant { return tokens.Grant{ID: t.ID(), Version: 1} }
+
+// testRetireChanged: what was changed since it was read is not replaced by what it
+// was, and once it is retired it stays as it is.
+func testRetireChanged(t *testing.T, b *backend) {
+	ctx := t.Context()
+	s := b.store(t, tokens.Options{})
+	token := mint(t, s, 5)
+	st, err := s.Show(ctx, token.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, next := st.Grant, tokens.Generate().ID()
+	one := int64(1)
+	to, err := s.Narrow(ctx, from, tokens.Narrowing{MaxUses: &one})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Replace(ctx, from, to); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Retire(ctx, from, next, "", ""); !errors.Is(err, tokens.ErrVersion) {
+		t.Errorf("as it was: %v, want ErrVersion", err)
+	}
+	if st, err := s.Show(ctx, token.ID()); err != nil || st.State != tokens.Active {
+		t.Errorf("%+v, %v; want it active", st, err)
+	}
+	if err := s.Retire(ctx, to, next, "", ""); err != nil {
+		t.Errorf("as it is: %v", err)
+	}
+	last, err := s.Narrow(ctx, to, tokens.Narrowing{ExpiresIn: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Replace(ctx, to, last); !errors.Is(err, tokens.ErrRevoked) {
+		t.Errorf("changing it afterwards: %v, want ErrRevoked", err)
 	}
 }
 
@@ -442,7 +484,7 @@ func testReissueRacers(t *testing.T, b *backend) {
 		})
 	}
 	next := tokens.Generate()
-	if err := stores[0].Retire(ctx, old.ID(), next.ID(), "", ""); err != nil {
+	if err := stores[0].Retire(ctx, firstOf(old), next.ID(), "", ""); err != nil {
 		t.Fatal(err)
 	}
 	st, err := stores[0].Show(ctx, old.ID())
