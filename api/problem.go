@@ -23,6 +23,7 @@ var (
 	errIdent      = errors.New("malformed token ID")
 	errNoMatch    = errors.New("change without If-Match")
 	errChanged    = errors.New("token was changed while it was reissued")
+	errAllInUse   = errors.New("all that is left of the token is in use")
 	errCovered    = errors.New("a rule covers the token")
 	// ErrDraining is for Config.Ready of a gate that is shutting down.
 	ErrDraining = errors.New("gate is shutting down")
@@ -74,6 +75,7 @@ var causes = []struct {
 	{errNoMatch, http.StatusPreconditionRequired, "If-Match is required: the ETag of the token, so that nobody's change is lost."},
 	{tokens.ErrVersion, http.StatusPreconditionFailed, "The token has been changed since. Ask for it, and send the change with its ETag."},
 	{errChanged, http.StatusConflict, "The token was changed while it was being reissued. Nothing was done; ask again."},
+	{errAllInUse, http.StatusConflict, "All uses that the token has left are under way. Nothing was done; ask again when one has ended, or revoke the token."},
 	{errCovered, http.StatusConflict, "A revocation covers the token, and would not any more, or not what takes its place. Lift it first."},
 	{tokens.ErrReissued, http.StatusConflict, "Another token has taken the place of this one, whose revocation stands."},
 	{tokens.ErrRevoked, http.StatusConflict, "The token was revoked."},

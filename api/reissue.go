@@ -130,6 +130,9 @@ func (h *Handler) mayReissue(c *call, status *tokens.Status, successor tokens.ID
 	if err := over(status); err != nil && !again {
 		return nil, err
 	}
+	if status.Limited() && status.MaxUses-status.Uses-status.InUse <= 0 && !again {
+		return nil, errAllInUse
+	}
 	g := status.Grant
 	g.IssuedBy, g.Issuer = c.caller.Subject, c.caller.Issuer
 	w := &wish{grant: g}

@@ -103,6 +103,31 @@ func TestReissueRefuses(t *testing.T) {
 	}
 }
 
+// A token all of whose uses are under way has nothing to give to another one, and
+// is not revoked for it.
+func TestReissueWhileInUse(t *testing.T) {
+	g := newGate(t)
+	old := g.mint(get(`"max_uses": 1`))
+	token, err := tokens.Parse(old.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use, err := g.store.Redeem(t.Context(), token, tokens.Ask{Operation: tokens.Get})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := g.reissue(old.ID, ""); a.status != http.StatusConflict || !strings.Contains(a.problem().Detail, "are under way") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if got := g.do("GET", "/v1/tokens/"+old.ID, "").object(t); got["state"] != "active" || got["in_use"] != 1.0 {
+		t.Errorf("the token is %v", got)
+	}
+	use.Refund(t.Context())
+	if a := g.reissue(old.ID, ""); a.status != http.StatusCreated || a.object(t)["max_uses"] != 1.0 {
+		t.Errorf("afterwards: %d %s", a.status, a.body)
+	}
+}
+
 // Reissuing needs the right to revoke the old token and to mint the new one (J7).
 func TestReissueRights(t *testing.T) {
 	g := newIssuers(t)
