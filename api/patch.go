@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -120,23 +121,41 @@ func (h *Handler) patch(c *call) (int, any, error) {
 	return http.StatusOK, changed{to, proofOf(receipt)}, nil
 }
 
-// replace changes the grant, and waits until that counts everywhere.
+// replace changes the grant, and waits until that counts everywhere. It does not stop
+// in between when the client goes away.
 func (h *Handler) replace(c *call, from, to tokens.Grant) (revocation.Receipt, error) {
-	if err := h.cfg.Tokens.Replace(c.Context(), from, to); err != nil {
-		return revocation.Receipt{}, err
-	}
-	receipt, err := h.cfg.Revoker.Change(c.Context(), &from, &to, c.caller.Subject)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), settleTime)
+	defer cancel()
+	var receipt revocation.Receipt
+	err := h.cfg.Tokens.Replace(ctx, from, to)
+	if err != nil && !errors.Is(err, tokens.ErrUnproven) {
 		return receipt, err
 	}
-	// A rule that was made meanwhile may have meant the token by a label that it
-	// has lost.
-	if h.cfg.Member.Rules().Escaped(&from, &to) != nil {
-		_, err := h.cfg.Revoker.Revoke(c.Context(), revocation.Rule{
-			Token: to.ID, Author: c.caller.Subject, Reason: "a rule covered it when its labels were changed"})
-		return receipt, cmp.Or(err, errCovered)
+	if err == nil {
+		receipt, err = h.cfg.Revoker.Change(ctx, &from, &to, c.caller.Subject)
 	}
-	return receipt, nil
+	if lostLabel(&from, &to) == "" {
+		return receipt, err
+	}
+	if escape := h.escaped(&from, &to); escape != nil {
+		_, unproven := h.cfg.Revoker.Revoke(ctx, revocation.Rule{
+			Token: to.ID, Author: c.caller.Subject, Reason: "a rule covered it, or may have, when its labels were changed"})
+		return receipt, cmp.Or(unproven, escape)
+	}
+	return receipt, err
+}
+
+// escaped asks that no rule that was made meanwhile meant the token by a label that it
+// has lost. Without a lease there may be one that is not known here, whoever has
+// acknowledged the change.
+func (h *Handler) escaped(from, to *tokens.Grant) error {
+	if h.cfg.Member.Lease() != nil {
+		return errDoubt
+	}
+	if h.cfg.Member.Rules().Escaped(from, to) != nil {
+		return errCovered
+	}
+	return nil
 }
 
 // mayRelabel asks whether the caller may change labels so. Nobody may take one

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -155,6 +156,68 @@ func TestPatchRacesRule(t *testing.T) {
 	}
 	if got := g.do("GET", "/v1/tokens/"+id, "").object(t); got["state"] != "revoked" {
 		t.Errorf("the token is %v", got["state"])
+	}
+}
+
+// unsure has no lease while a switch is on.
+type unsure struct {
+	api.Member
+	lost *bool
+}
+
+func (u unsure) Lease() error {
+	if *u.lost {
+		return revocation.ErrNoLease
+	}
+	return u.Member.Lease()
+}
+
+// However a patch ends that takes a label away, a rule that comes meanwhile and meant
+// the token by it ends the token; so does a gate that cannot know of one.
+func TestPatchEndsInDoubt(t *testing.T) {
+	for _, tt := range []struct {
+		name                    string
+		rule, lost, mute, leave bool
+		body                    string
+		status                  int
+		state                   string
+	}{
+		{"all is well", false, false, false, false, `null`, 200, "active"},
+		{"not shown", false, false, true, false, `null`, 503, "active"},
+		{"a rule, not shown", true, false, true, false, `null`, 409, "revoked"},
+		{"a rule, and the client goes", true, false, false, true, `null`, 409, "revoked"},
+		{"no lease", false, true, false, false, `null`, 409, "revoked"},
+		{"no lease, not shown", false, true, true, false, `null`, 409, "revoked"},
+		{"no lease, and no label lost", false, true, false, false, `{"b": "2"}`, 200, "active"},
+	} {
+		var g *gate
+		var lost, mute bool
+		ctx, leave := context.WithCancel(t.Context())
+		g = newGate(t, func(c *api.Config) {
+			c.Member = unsure{c.Member, &lost}
+			c.Revoker = either{silent{c.Revoker}, c.Revoker, &mute}
+			c.Tokens = racing{c.Tokens, func() {
+				if tt.rule {
+					g.do("POST", "/v1/revocations", `{"labels": {"team": "press"}}`)
+				}
+				lost, mute = tt.lost, tt.mute
+				if tt.leave {
+					leave()
+				}
+			}}
+		})
+		id := g.mint(get(`"labels": {"team": "press"}`)).ID
+		r := httptest.NewRequestWithContext(ctx, "PATCH", "/v1/tokens/"+id, strings.NewReader(`{"labels": `+tt.body+`}`))
+		r.Header.Set("Authorization", g.admin)
+		r.Header.Set("If-Match", "*")
+		if a := send(t, g.handler, r); a.status != tt.status {
+			t.Errorf("%s: %d %s, want %d", tt.name, a.status, a.body, tt.status)
+		}
+		lost = false
+		if got := g.do("GET", "/v1/tokens/"+id, "").object(t); got["state"] != tt.state {
+			t.Errorf("%s: the token is %v, want %s", tt.name, got["state"], tt.state)
+		}
+		leave()
 	}
 }
 

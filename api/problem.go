@@ -24,6 +24,7 @@ var (
 	errNoMatch    = errors.New("change without If-Match")
 	errChanged    = errors.New("token was changed while it was reissued")
 	errAllInUse   = errors.New("all that is left of the token is in use")
+	errDoubt      = errors.New("a rule may have covered the token by a label that it has lost")
 	errCovered    = errors.New("a rule covers the token")
 	// ErrDraining is for Config.Ready of a gate that is shutting down.
 	ErrDraining = errors.New("gate is shutting down")
@@ -76,6 +77,7 @@ var causes = []struct {
 	{tokens.ErrVersion, http.StatusPreconditionFailed, "The token has been changed since. Ask for it, and send the change with its ETag."},
 	{errChanged, http.StatusConflict, "The token was changed while it was being reissued. Nothing was done; ask again."},
 	{errAllInUse, http.StatusConflict, "All uses that the token has left are under way. Nothing was done; ask again when one has ended, or revoke the token."},
+	{errDoubt, http.StatusConflict, "It could not be shown that no revocation came that means the token by a label which it has lost. So it was revoked."},
 	{errCovered, http.StatusConflict, "A revocation covers the token, and would not any more, or not what takes its place. Lift it first."},
 	{tokens.ErrReissued, http.StatusConflict, "Another token has taken the place of this one, whose revocation stands."},
 	{tokens.ErrRevoked, http.StatusConflict, "The token was revoked."},
