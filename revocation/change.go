@@ -39,10 +39,8 @@ func (r *Revoker) Change(ctx context.Context, from, to *tokens.Grant, author str
 	rule := Rule{
 		ID: changeID(to.ID), Version: to.Version, Token: to.ID, Author: author,
 		Change: &Change{to.ExpiresAt, to.Labels},
-		// A gate that was away may keep the grant as long as it lives.
-		Until: from.ExpiresAt.Add(afterlife),
 	}
-	receipt, err := r.change(ctx, &rule, begin)
+	receipt, err := r.change(ctx, &rule, from, begin)
 	r.tell(rule, receipt, err)
 	var unproven *UnprovenError
 	if errors.As(err, &unproven) {
@@ -52,13 +50,16 @@ func (r *Revoker) Change(ctx context.Context, from, to *tokens.Grant, author str
 	return receipt, err
 }
 
-func (r *Revoker) change(ctx context.Context, rule *Rule, begin time.Time) (Receipt, error) {
+func (r *Revoker) change(ctx context.Context, rule *Rule, from *tokens.Grant, begin time.Time) (Receipt, error) {
 	now, err := r.Now(ctx)
 	if err != nil {
 		// The store has the change, and only gates that ask it know of it.
 		return Receipt{}, rule.at(MaybeMade, fmt.Errorf("%w: %w", tokens.ErrUnproven, err))
 	}
-	rule.At, rule.LiftedAt = now, now
+	rule.At, rule.LiftedAt, rule.Until = now, now, from.ExpiresAt.Add(afterlife)
+	if forgotten := now.Add(r.MaxAway + time.Hour); r.MaxAway > 0 && forgotten.Before(rule.Until) {
+		rule.Until = forgotten
+	}
 	return r.announce(ctx, rule, begin)
 }
 

@@ -392,6 +392,42 @@ func TestRulesAreForgotten(t *testing.T) {
 	}
 }
 
+// A change is forgotten when no gate can go by the grant as it was, however long the
+// token lives.
+func TestChangesAreForgotten(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name       string
+		away, life time.Duration
+		kept, gone time.Duration
+	}{
+		{"a long life", 4 * time.Minute, 1000 * time.Hour, time.Hour, 2 * time.Hour},
+		{"a short life", 1000 * time.Hour, time.Hour, 24 * time.Hour, 27 * time.Hour},
+		{"no limit", 0, 1000 * time.Hour, 1000 * time.Hour, 1026 * time.Hour},
+	} {
+		server := miniredis.RunT(t)
+		server.SetTime(noon)
+		join := func(name string) *member {
+			return joinWith(t, server.Addr(), revocation.MemberOptions{Name: name, Fresh: true})
+		}
+		r := join("a").revoker(nil)
+		r.MaxAway, r.Now = tt.away, func(context.Context) (time.Time, error) { return noon, nil }
+		from := &tokens.Grant{ID: tokens.Generate().ID(), ExpiresAt: noon.Add(tt.life), Version: 1}
+		to := *from
+		to.Version = 2
+		if _, err := r.Change(t.Context(), from, &to, ""); err != nil {
+			t.Fatal(err)
+		}
+		server.SetTime(noon.Add(tt.kept))
+		if b := join("b"); b.Rules().Len() != 1 {
+			t.Errorf("%s: after %s: %d entries, want 1", tt.name, tt.kept, b.Rules().Len())
+		}
+		server.SetTime(noon.Add(tt.gone))
+		c := join("c")
+		eventually(t, tt.name+": it is forgotten", func() bool { return c.Rules().Len() == 0 })
+	}
+}
+
 // A Redis that may throw keys away when its memory is full is not served from
 // (D5), unless somebody says so.
 func TestEvictingRedisIsRefused(t *testing.T) {

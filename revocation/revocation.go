@@ -76,6 +76,10 @@ type Revoker struct {
 	// MaxLife is the longest life of a token. A rule is forgotten when nothing
 	// can live any more that it covers; 0 keeps rules for ever.
 	MaxLife time.Duration
+	// MaxAway is the longest time for which a gate that hears nothing keeps a grant
+	// or a transfer. A change is forgotten some time after it; 0 keeps changes as
+	// long as what they change may live.
+	MaxAway time.Duration
 }
 
 // Errors of a Revoker, besides [ErrRule] and [tokens.ErrUnproven].

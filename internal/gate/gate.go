@@ -291,6 +291,8 @@ func (g *Gate) apiHandler(metrics http.Handler) *api.Handler {
 func (g *Gate) revoker() *revocation.Revoker {
 	return &revocation.Revoker{
 		Member: g.member, Tombstones: g.store, Now: g.store.Now, MaxLife: time.Duration(g.live.maxLife.Load()), Told: g.ruled,
+		// The others may be set otherwise.
+		MaxAway: 4 * max(g.cfg.Tokens.CacheAge, g.cfg.Revocation.StallTimeout),
 	}
 }
 
