@@ -386,16 +386,18 @@ func listQuery(values url.Values) (tokens.Query, error) {
 	return q, err
 }
 
+const labelForm = "name=value, each name once"
+
 // readLabels reads name=value from each text; the value may hold more of =.
 func readLabels(texts []string) (map[string]string, error) {
 	labels := map[string]string{}
 	for _, text := range texts {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
-			return nil, &tokens.FieldError{Field: "label", Problem: "must be name=value"}
+			return nil, &tokens.FieldError{Field: "label", Problem: "must be name=value", Allowed: labelForm}
 		}
 		if _, twice := labels[name]; twice {
-			return nil, &tokens.FieldError{Field: "label", Problem: "names " + clip(name) + " twice"}
+			return nil, &tokens.FieldError{Field: "label", Problem: "names " + clip(name) + " twice", Allowed: labelForm}
 		}
 		labels[name] = value
 	}
