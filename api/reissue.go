@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,6 +64,9 @@ func (h *Handler) reissue(c *call) (int, any, error) {
 	if err := checkReason(req.Reason); err != nil {
 		return 0, nil, err
 	}
+	if err := h.spend(c, 1); err != nil {
+		return 0, nil, err
+	}
 	opened, err := h.once(c, "reissue "+string(id), req, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 		return h.reissueOne(c, id, &req, token)
 	})
@@ -92,9 +96,9 @@ func (h *Handler) reissueOne(c *call, id tokens.ID, req *ReissueRequest, token f
 	if err := h.leaveUses(c.Context(), id, &g); err != nil {
 		return nil, nil, &reissueError{oldRevoked, err}
 	}
-	done, err := h.cfg.Tokens.MintAll(c.Context(), []tokens.Minting{{Grant: g, Life: w.life, Token: successor}})
+	done, err := h.cfg.Tokens.MintAll(c.Context(), []tokens.Minting{{Grant: g, Life: w.life, Token: successor, Quotas: h.quotas(&g)}})
 	if err != nil {
-		return nil, nil, &reissueError{oldRevoked, err}
+		return nil, nil, &reissueError{oldRevoked, cmp.Or(errors.Unwrap(err), err)}
 	}
 	if done[0].Err != nil {
 		return nil, nil, &reissueError{newUnknown, done[0].Err}
