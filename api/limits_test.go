@@ -332,9 +332,9 @@ func TestAdjust(t *testing.T) {
 			}
 		}
 	}
-	g.clock.pass(200 * time.Millisecond)
-	if a := g.do("POST", batchTarget, many(2)); a.status != 201 {
-		t.Errorf("after two tenths of a second: %d %s", a.status, a.body)
+	g.clock.pass(400 * time.Millisecond)
+	if a := g.do("POST", batchTarget, many(4)); a.status != 201 {
+		t.Errorf("after four tenths of a second: %d %s", a.status, a.body)
 	}
 }
 

@@ -91,7 +91,7 @@ func TestListShowsWhatIsAskedFor(t *testing.T) {
 		{"issued_by=ops", all},
 		{"issued_by=ada", nil},
 		{"label=team=press", []string{"a/active", "a/pending"}},
-		{"label=team=press&label=case=1=2", []string{"a/pending"}},
+		{"label=case=1=2&label=team=press", []string{"a/pending"}},
 		{"label=team=", nil},
 		{"label=case=1", nil},
 		{"expires_from=2030-01-31T14:00:00Z", []string{"a/active", "a/pending", "b/half-used", "b/used"}},
