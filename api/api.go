@@ -129,6 +129,14 @@ type Config struct {
 	// is the largest body of such a request in bytes; 0 means 4 MiB.
 	MaxBatch     int
 	MaxBatchBody int64
+	// Limits bound what one caller may mint; [Handler.Adjust] changes them. The
+	// zero Limits are none.
+	Limits Limits
+	// Limited hears of each request that a limit has refused, by the limit's
+	// name; nil hears nothing. It must not block.
+	Limited func(limit string)
+	// Clock is what MintRate goes by; nil is [time.Now].
+	Clock func() time.Time
 	// Logger gets one line for each call; nil discards.
 	Logger *slog.Logger
 }
@@ -138,6 +146,7 @@ type Handler struct {
 	cfg    Config
 	mux    *http.ServeMux
 	routes []string // the patterns
+	limits limits
 }
 
 // New returns a Handler.
@@ -153,7 +162,11 @@ func New(cfg Config) *Handler {
 	if cfg.Minted == nil {
 		cfg.Minted = func(tokens.Grant) {}
 	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
 	h := &Handler{cfg: cfg, mux: http.NewServeMux()}
+	h.Adjust(cfg.Limits)
 	h.handle("GET /openapi.yaml", http.HandlerFunc(serveDocument))
 	h.handle("GET /docs", http.HandlerFunc(serveDocs))
 	h.handle("GET /healthz", http.HandlerFunc(h.health))
@@ -218,6 +231,7 @@ func (h *Handler) route(pattern string, may func(auth.Caller) bool, serve func(*
 			return
 		}
 		c := &call{Request: r, caller: caller, w: w, doc: doc, op: op}
+		h.announce(c)
 		if err := c.parseQuery(); err != nil {
 			h.fail(w, err)
 			return
@@ -229,7 +243,7 @@ func (h *Handler) route(pattern string, may func(auth.Caller) bool, serve func(*
 		r.Body = &sentBody{r.Body, &c.sent}
 		status, body, err := serve(c)
 		if err != nil {
-			h.fail(w, c.explain(err))
+			h.fail(w, c.explain(h.overQuota(c, err)))
 			return
 		}
 		if status != answered {
@@ -251,8 +265,8 @@ func (b *sentBody) Read(p []byte) (int, error) {
 }
 
 // parseQuery reads query parameters. One that the route does not know, one
-// that is given twice and one that cannot be read are errors: leaving a filter
-// out would show too much.
+// that is given twice and is no list, and one that cannot be read are errors:
+// leaving a filter out would show too much.
 func (c *call) parseQuery() (err error) {
 	if c.query, err = url.ParseQuery(c.URL.RawQuery); err != nil {
 		return &tokens.FieldError{Field: "query", Problem: "cannot be read"}
@@ -263,7 +277,7 @@ func (c *call) parseQuery() (err error) {
 		switch {
 		case !slices.Contains(known, name):
 			field = strange("parameter", clip(name), name, known)
-		case len(c.query[name]) > 1:
+		case len(c.query[name]) > 1 && !c.op.repeats(name):
 			field = &tokens.FieldError{Field: name, Problem: "is given twice", Allowed: "once"}
 		default:
 			continue

@@ -69,6 +69,9 @@ func (h *Handler) mintBatch(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	if err := h.spend(c, len(requests)); err != nil {
+		return 0, nil, err
+	}
 	opened, err := h.once(c, "batch", requests, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 		return h.mintAll(c, requests, token)
 	})
@@ -97,7 +100,7 @@ func (h *Handler) mintAll(c *call, requests []MintRequest, token func(int) token
 		if err != nil {
 			return nil, nil, &tokens.ItemError{Item: i, Err: err}
 		}
-		all[i] = tokens.Minting{Grant: g, Life: life, Token: token(i)}
+		all[i] = tokens.Minting{Grant: g, Life: life, Token: token(i), Quotas: h.quotas(&g)}
 	}
 	done, err := h.cfg.Tokens.MintAll(c.Context(), all)
 	var item *tokens.ItemError

@@ -59,6 +59,9 @@ func (c *call) explainQuery(err error) error {
 		return err
 	}
 	told := &complaint{error: err, given: c.query.Get(field.Field), allowed: field.Allowed}
+	if c.op.repeats(field.Field) {
+		told.given = strings.Join(c.query[field.Field], ", ")
+	}
 	if p := c.op.parameter(field.Field); p != nil {
 		told.allowed = cmp.Or(told.allowed, c.doc.allowed(p.Schema))
 	} else {

@@ -252,6 +252,17 @@ func (op *operation) parameter(name string) *parameter {
 	return nil
 }
 
+// repeats reports whether a query parameter may be given more than once: it is a
+// list.
+func (op *operation) repeats(name string) bool {
+	p := op.parameter(name)
+	return p != nil && p.Schema.Type == "array"
+}
+
+// limited reports whether a call may be refused because its caller has done too
+// much.
+func (op *operation) limited() bool { return op.Responses.named("429") != nil }
+
 // allowed says in words what a value may be; "" for anything.
 func (d *document) allowed(s *schema) string {
 	if s = d.schema(s); s == nil {

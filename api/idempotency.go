@@ -143,7 +143,8 @@ func answerFirst(c *call, r *tokens.Reservation, mint func(func(int) tokens.Toke
 	answers, _, err := mint(r.Token)
 	if err != nil {
 		var part *partError
-		if errors.Is(err, tokens.ErrUnproven) || errors.As(err, &part) {
+		var half *reissueError // goes on with the same successor
+		if errors.Is(err, tokens.ErrUnproven) || errors.As(err, &part) || errors.As(err, &half) {
 			r.Leave(c.Context())
 		} else {
 			r.Abandon(c.Context())

@@ -50,8 +50,8 @@ func fiveStates(g *gate) {
 	in := func(key, bucket, subject, more string) minted {
 		return g.mint(fmt.Sprintf(`{"operation": "get", "bucket": %q, "key": %q, "subject": %q, %s}`, bucket, key, subject, more))
 	}
-	in("a/active", "docs", "ada", `"expires_in": "2h"`)
-	in("a/pending", "inbox", "ada", `"not_before": "2030-02-01T00:00:00Z", "expires_in": "7d"`)
+	in("a/active", "docs", "ada", `"expires_in": "2h", "labels": {"team": "press"}`)
+	in("a/pending", "inbox", "ada", `"not_before": "2030-02-01T00:00:00Z", "expires_in": "7d", "labels": {"team": "press", "case": "1=2"}`)
 	g.use(in("b/used", "docs", "bob", `"max_uses": 1, "expires_in": "2h"`).Token)
 	g.use(in("b/half-used", "docs", "bob", `"max_uses": 2, "expires_in": "2h"`).Token)
 	in("b/expired", "inbox", "bob", `"expires_in": "1h"`)
@@ -86,6 +86,20 @@ func TestListShowsWhatIsAskedFor(t *testing.T) {
 		{"prefix=%FF", nil},
 		{"subject=bob&bucket=docs&prefix=b&state=used", []string{"b/used"}},
 		{"subject=bob&bucket=docs&state=expired", nil},
+		{"issuer=https://id.example", all},
+		{"issuer=https://id", nil},
+		{"issued_by=ops", all},
+		{"issued_by=ada", nil},
+		{"label=team=press", []string{"a/active", "a/pending"}},
+		{"label=case=1=2&label=team=press", []string{"a/pending"}},
+		{"label=team=", nil},
+		{"label=case=1", nil},
+		{"expires_from=2030-01-31T14:00:00Z", []string{"a/active", "a/pending", "b/half-used", "b/used"}},
+		{"expires_from=2030-01-31T14:00:00.001Z", []string{"a/pending"}},
+		{"expires_before=2030-01-31T14:00:00Z", []string{"b/expired", "c/revoked"}},
+		{"expires_before=2030-01-31T14:00:00.001%2B00:00&expires_from=2030-01-31T15:00:00%2B01:00", []string{"a/active", "b/half-used", "b/used"}},
+		{"subject=bob&expires_before=2030-01-31T13:30:00Z", []string{"b/expired"}},
+		{"expires_from=2031-01-01T00:00:00Z&expires_before=2030-01-01T00:00:00Z", nil},
 	} {
 		query, err := url.ParseQuery(tt.query)
 		if err != nil {
@@ -108,6 +122,20 @@ func TestListRefusesBadParameters(t *testing.T) {
 		{"subject=", "subject", "must not be empty"},
 		{"bucket=", "bucket", "must not be empty"},
 		{"prefix", "prefix", "must not be empty"},
+		{"issuer=", "issuer", "must not be empty"},
+		{"issued_by=", "issued_by", "must not be empty"},
+		{"expires_from=", "expires_from", "must not be empty"},
+		{"expires_before=", "expires_before", "must not be empty"},
+		{"expires_from=tomorrow", "expires_from", "must be a time such as"},
+		{"expires_before=2030-01-31", "expires_before", "must be a time such as"},
+		{"expires_from=1969-12-31T23:59:59Z", "expires_from", "must be a time such as"},
+		{"label=", "label", "must not be empty"},
+		{"label=team=press&label=", "label", "must not be empty"},
+		{"label=team", "label", "must be name=value"},
+		{"label==press", "label", "must be name=value"},
+		{"label=team=press&label=team=legal", "label", "names team twice"},
+		{"issuer=a&issuer=a", "issuer", "is given twice"},
+		{"expires_from=2030-01-31T14:00:00Z&expires_from=2030-01-31T14:00:00Z", "expires_from", "is given twice"},
 		{"limit=0", "limit", "1 to 1000"},
 		{"limit=-1", "limit", "1 to 1000"},
 		{"limit=1001", "limit", "1 to 1000"},

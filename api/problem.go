@@ -50,6 +50,9 @@ type Problem struct {
 	// for an unknown name the nearest that there is.
 	Given   string `json:"given,omitempty"`
 	Allowed string `json:"allowed,omitempty"`
+	// Limit is the name of the setting below api.limits that refused the request;
+	// Allowed is its value then.
+	Limit string `json:"limit,omitempty"`
 	// Rule is the ID of a revocation rule that was not shown to hold, or not to
 	// hold any more, and Outcome says what is known of it.
 	Rule      string           `json:"rule,omitempty"`
@@ -114,6 +117,8 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="s3gate"`)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
+	case http.StatusTooManyRequests:
+		h.tellWhen(w, err)
 	}
 	writeJSON(w, p.Status, "application/problem+json", p)
 }
@@ -133,6 +138,8 @@ func (h *Handler) problem(w http.ResponseWriter, err error) Problem {
 	} else if large := (*tooLargeError)(nil); errors.As(err, &large) {
 		p.Status = http.StatusRequestEntityTooLarge
 		p.Detail = "The request body is larger than " + strconv.FormatInt(large.limit, 10) + " bytes."
+	} else if limited := (*limitError)(nil); errors.As(err, &limited) {
+		p.Status, p.Detail, p.Limit, p.Allowed = http.StatusTooManyRequests, limited.detail, limited.limit, limited.allowed
 	} else {
 		for _, c := range causes {
 			if errors.Is(err, c.err) {

@@ -69,6 +69,9 @@ func (h *Handler) reissue(c *call) (int, any, error) {
 	if err := checkReason(req.Reason); err != nil {
 		return 0, nil, err
 	}
+	if err := h.spend(c, 1); err != nil {
+		return 0, nil, err
+	}
 	opened, err := h.once(c, "reissue "+string(id), req, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 		return h.reissueOne(c, id, &req, token)
 	})
@@ -93,7 +96,7 @@ func (h *Handler) reissueOne(c *call, id tokens.ID, req *ReissueRequest, token f
 	w, err := h.mayReissue(c, &status, successor.ID(), req)
 	if err != nil && status.ReissuedAs != "" {
 		// An earlier reissue may have broken off before every gate knew.
-		_, unproven := h.announce(c.Context(), id, c.caller.Subject, req.Reason)
+		_, unproven := h.tellGates(c.Context(), id, c.caller.Subject, req.Reason)
 		return nil, nil, cmp.Or(unproven, err)
 	}
 	if err != nil {
@@ -110,9 +113,9 @@ func (h *Handler) reissueOne(c *call, id tokens.ID, req *ReissueRequest, token f
 	if err := h.uncovered(&status); err != nil {
 		return nil, nil, &reissueError{oldRevoked, err}
 	}
-	done, err := h.cfg.Tokens.MintAll(c.Context(), []tokens.Minting{{Grant: g, Life: w.life, Token: successor}})
+	done, err := h.cfg.Tokens.MintAll(c.Context(), []tokens.Minting{{Grant: g, Life: w.life, Token: successor, Quotas: h.quotas(&g)}})
 	if err != nil {
-		return nil, nil, &reissueError{oldRevoked, err}
+		return nil, nil, &reissueError{oldRevoked, cmp.Or(errors.Unwrap(err), err)}
 	}
 	if done[0].Err != nil {
 		return nil, nil, &reissueError{newUnknown, done[0].Err}
@@ -214,11 +217,11 @@ func (h *Handler) retire(ctx context.Context, from tokens.Grant, successor token
 	if err != nil {
 		return revocation.Receipt{}, err
 	}
-	return h.announce(ctx, from.ID, author, reason)
+	return h.tellGates(ctx, from.ID, author, reason)
 }
 
-// announce tells every gate of a token that the store says is revoked.
-func (h *Handler) announce(ctx context.Context, id tokens.ID, author, reason string) (revocation.Receipt, error) {
+// tellGates tells every gate of a token that the store says is revoked.
+func (h *Handler) tellGates(ctx context.Context, id tokens.ID, author, reason string) (revocation.Receipt, error) {
 	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	receipt, err := h.cfg.Revoker.Revoke(settled, revocation.Rule{Token: id, Author: author, Reason: reason})

@@ -162,6 +162,9 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	if err := decode(c.Body, &req); err != nil {
 		return 0, nil, err
 	}
+	if err := h.spend(c, 1); err != nil {
+		return 0, nil, err
+	}
 	opened, err := h.once(c, "mint", req, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 		return h.mintOne(c, &req, token(0))
 	})
@@ -180,9 +183,9 @@ func (h *Handler) mintOne(c *call, req *MintRequest, chosen tokens.Token) ([]sea
 	}
 	token := chosen
 	if chosen.IsZero() {
-		token, g, err = h.cfg.Tokens.Mint(c.Context(), g, life)
+		token, g, err = h.cfg.Tokens.Mint(c.Context(), g, life, h.quotas(&g)...)
 	} else {
-		token, g, err = h.mintChosen(c, tokens.Minting{Grant: g, Life: life, Token: chosen})
+		token, g, err = h.mintChosen(c, tokens.Minting{Grant: g, Life: life, Token: chosen, Quotas: h.quotas(&g)})
 	}
 	if err != nil {
 		return nil, nil, blame(err, life)
@@ -361,11 +364,12 @@ func blameCursor(err error) error {
 // meant.
 func listQuery(values url.Values) (tokens.Query, error) {
 	q := tokens.Query{
-		Subject: values.Get("subject"), Bucket: values.Get("bucket"), Prefix: values.Get("prefix"),
+		Subject: values.Get("subject"), Issuer: values.Get("issuer"), IssuedBy: values.Get("issued_by"),
+		Bucket: values.Get("bucket"), Prefix: values.Get("prefix"),
 		State: tokens.State(values.Get("state")), Cursor: values.Get("cursor"),
 	}
-	for _, name := range []string{"subject", "bucket", "prefix", "state"} {
-		if values.Has(name) && values.Get(name) == "" {
+	for _, name := range []string{"subject", "issuer", "issued_by", "bucket", "prefix", "state", "label", "expires_from", "expires_before"} {
+		if slices.Contains(values[name], "") {
 			return q, &tokens.FieldError{Field: name, Problem: "must not be empty; leave it out to see all"}
 		}
 	}
@@ -374,8 +378,35 @@ func listQuery(values url.Values) (tokens.Query, error) {
 		return q, &tokens.FieldError{Field: "state", Problem: "must be active, pending, used, expired or revoked"}
 	}
 	var err error
+	if q.ExpiresFrom, err = parseTime("expires_from", values.Get("expires_from")); err != nil {
+		return q, err
+	}
+	if q.ExpiresBefore, err = parseTime("expires_before", values.Get("expires_before")); err != nil {
+		return q, err
+	}
+	if q.Labels, err = readLabels(values["label"]); err != nil {
+		return q, err
+	}
 	q.Limit, err = readLimit(values)
 	return q, err
+}
+
+const labelForm = "name=value, each name once"
+
+// readLabels reads name=value from each text; the value may hold more of =.
+func readLabels(texts []string) (map[string]string, error) {
+	labels := map[string]string{}
+	for _, text := range texts {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return nil, &tokens.FieldError{Field: "label", Problem: "must be name=value", Allowed: labelForm}
+		}
+		if _, twice := labels[name]; twice {
+			return nil, &tokens.FieldError{Field: "label", Problem: "names " + clip(name) + " twice", Allowed: labelForm}
+		}
+		labels[name] = value
+	}
+	return labels, nil
 }
 
 // readLimit reads how many a page may hold; 0 if that is not given.

@@ -69,9 +69,41 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(t.ID) }
 
 // ListQuery selects tokens. Zero fields select all.
 type ListQuery struct {
-	Subject, Bucket, Prefix, State string
-	Limit                          int    // tokens in a page; 0 means the gate's default
-	Cursor                         string // from Page.Next; "" begins
+	// Subject, Bucket, and the Issuer and subject (IssuedBy) of the JWT that has
+	// minted it are equal; Prefix begins the key; State is what has become of it.
+	Subject, Issuer, IssuedBy, Bucket, Prefix, State string
+	// Labels are all there, with these values.
+	Labels map[string]string
+	// ExpiresFrom is the earliest time at which it expires, and ExpiresBefore is
+	// later than that time; to the millisecond.
+	ExpiresFrom, ExpiresBefore time.Time
+	Limit                      int    // tokens in a page; 0 means the gate's default
+	Cursor                     string // from Page.Next; "" begins
+}
+
+// values are the parameters of the call.
+func (q *ListQuery) values() url.Values {
+	v := url.Values{}
+	for name, value := range map[string]string{
+		"subject": q.Subject, "issuer": q.Issuer, "issued_by": q.IssuedBy,
+		"bucket": q.Bucket, "prefix": q.Prefix, "state": q.State, "cursor": q.Cursor,
+	} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.Labels)) {
+		v.Add("label", name+"="+q.Labels[name])
+	}
+	for name, t := range map[string]time.Time{"expires_from": q.ExpiresFrom, "expires_before": q.ExpiresBefore} {
+		if !t.IsZero() {
+			v.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return v
 }
 
 func (e *Error) Error() string {
@@ -137,18 +169,7 @@ func (c *Client) Show(ctx context.Context, id string) (*Status, error) {
 
 // List returns one page of tokens, the one that expires last first.
 func (c *Client) List(ctx context.Context, q ListQuery) (*Page, error) {
-	v := url.Values{}
-	for name, value := range map[string]string{
-		"subject": q.Subject, "bucket": q.Bucket, "prefix": q.Prefix, "state": q.State, "cursor": q.Cursor,
-	} {
-		if value != "" {
-			v.Set(name, value)
-		}
-	}
-	if q.Limit > 0 {
-		v.Set("limit", strconv.Itoa(q.Limit))
-	}
-	return do[Page](ctx, c, http.MethodGet, "/v1/tokens?"+v.Encode(), nil)
+	return do[Page](ctx, c, http.MethodGet, "/v1/tokens?"+q.values().Encode(), nil)
 }
 
 // Revoke takes a token's permission back. When it returns without error that

@@ -165,6 +165,38 @@ func TestListLeadsThroughAllPages(t *testing.T) {
 	}
 }
 
+// Every filter of a list is sent.
+func TestListFilters(t *testing.T) {
+	g := newGate(t)
+	c := newClient(t, g.url, g.admin)
+	m, err := c.Mint(t.Context(), client.MintRequest{Operation: "get", Bucket: "docs", Key: "k", ExpiresAt: at(1), Labels: map[string]string{"team": "press & co", "case": "a=b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := m.ExpiresAt
+	for _, tt := range []struct {
+		name  string
+		query client.ListQuery
+		want  int
+	}{
+		{"issuer", client.ListQuery{Issuer: m.Issuer}, 1},
+		{"another issuer", client.ListQuery{Issuer: m.Issuer + "x"}, 0},
+		{"issued by", client.ListQuery{IssuedBy: m.IssuedBy}, 1},
+		{"issued by another", client.ListQuery{IssuedBy: m.IssuedBy + "x"}, 0},
+		{"labels", client.ListQuery{Labels: m.Labels}, 1},
+		{"another label too", client.ListQuery{Labels: map[string]string{"team": "press & co", "case": "a"}}, 0},
+		{"from its end", client.ListQuery{ExpiresFrom: end}, 1},
+		{"from later", client.ListQuery{ExpiresFrom: end.Add(time.Millisecond)}, 0},
+		{"before its end", client.ListQuery{ExpiresBefore: end}, 0},
+		{"before later, elsewhere", client.ListQuery{ExpiresBefore: end.Add(time.Millisecond).In(time.FixedZone("", 3600))}, 1},
+	} {
+		page, err := c.List(t.Context(), tt.query)
+		if err != nil || len(page.Tokens) != tt.want {
+			t.Errorf("%s: %+v, %v, want %d", tt.name, page, err, tt.want)
+		}
+	}
+}
+
 func TestWhatTheAPIRefusesIsAnError(t *testing.T) {
 	g := newGate(t)
 	admin := newClient(t, g.url, g.admin)

@@ -382,6 +382,10 @@ type Error struct {
 	// What it may have; for an unknown field the nearest name that there is, or all of them if none is near.
 	Allowed string `json:"allowed,omitempty"`
 
+	// The setting below `api.limits` that refused the request, one of `mint_rate`, `open_per_caller` and
+	// `open_per_subject`; `allowed` is its value.
+	Limit string `json:"limit,omitempty"`
+
 	// The ID of a revocation rule that was not shown to hold, or not to hold any more.
 	Rule string `json:"rule,omitempty"`
 

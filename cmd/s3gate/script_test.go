@@ -34,6 +34,11 @@ func TestMain(m *testing.M) {
 //	reloads RESULT N         wait until a gate has counted so many reloads
 //	snippet PAGE LANGUAGE [LAST]
 //	                         run the code of a page of docs, up to the block named LAST
+//	signs CLAIMS KEYSET VARIABLE
+//	                         make a JWT of claims, and write the key set that proves it
+//	webhook URL-VARIABLE SECRET-VARIABLE
+//	                         begin to receive webhooks
+//	receives TYPE            wait for an event that is signed, and print it
 //	stream put SIZE URL      upload that many random bytes, without a file
 //	stream get URL           download, and compare with the last upload
 //	stream cmp FILE          compare a file with the last upload
@@ -46,6 +51,7 @@ func TestScripts(t *testing.T) {
 			t.Fatalf("%s is not installed, and in CI nothing may be skipped", name)
 		}
 	}
+	idp, receivers := newProvider(), &hooks{}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: false,
@@ -56,15 +62,18 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready":   ready,
-			"exits":   exits,
-			"http":    request,
-			"field":   field,
-			"arrives": arrives,
-			"reloads": reloads,
-			"snippet": snippet,
-			"stream":  (&streams{}).command,
-			"memory":  (&meter{}).command,
+			"ready":    ready,
+			"exits":    exits,
+			"http":     request,
+			"field":    field,
+			"arrives":  arrives,
+			"reloads":  reloads,
+			"snippet":  snippet,
+			"signs":    idp.signs,
+			"webhook":  receivers.webhook,
+			"receives": receivers.receives,
+			"stream":   (&streams{}).command,
+			"memory":   (&meter{}).command,
 		},
 	})
 }

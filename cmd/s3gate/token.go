@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"s3gate/client"
 )
@@ -229,6 +230,15 @@ func parseTime(flag, s string) (*time.Time, error) {
 	return &t, nil
 }
 
+// timeFlag reads a flag that is a time; the zero time if it is not given.
+func timeFlag(f *pflag.FlagSet, name string) (time.Time, error) {
+	t, err := parseTime(name, f.Lookup(name).Value.String())
+	if t == nil {
+		return time.Time{}, err
+	}
+	return *t, err
+}
+
 // parseBytes reads 1048576, 1MiB or 1MB; "" is 0.
 func parseBytes(s string) (int64, error) {
 	if s == "" {
@@ -359,6 +369,11 @@ func newList() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&q.Subject, "subject", "", "only those for this subject")
+	f.StringVar(&q.Issuer, "issuer", "", "only those minted with a JWT of this iss")
+	f.StringVar(&q.IssuedBy, "issued-by", "", "only those minted with a JWT of this sub")
+	f.StringToStringVar(&q.Labels, "label", nil, "only those with this label, name=value; may be repeated: with all of them")
+	f.String("expires-from", "", "only those that expire then or later, such as 2030-01-31T00:00:00Z")
+	f.String("expires-before", "", "only those that expire earlier than that")
 	f.StringVar(&q.Bucket, "bucket", "", "only those of this bucket alias")
 	f.StringVar(&q.Prefix, "prefix", "", "only those whose key begins so")
 	f.StringVar(&q.State, "state", "", "only those that are active, pending, used, expired or revoked")
@@ -366,6 +381,13 @@ func newList() *cobra.Command {
 	most := f.Int("limit", 1000, "how many at most; 0 means all")
 	apiFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var err error
+		if q.ExpiresFrom, err = timeFlag(f, "expires-from"); err != nil {
+			return err
+		}
+		if q.ExpiresBefore, err = timeFlag(f, "expires-before"); err != nil {
+			return err
+		}
 		c, err := newClient(cmd)
 		if err != nil {
 			return err

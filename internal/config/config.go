@@ -118,12 +118,48 @@ type API struct {
 	// IdempotencyWindow is how long a request with an Idempotency-Key is
 	// remembered. Default 1d.
 	IdempotencyWindow time.Duration `koanf:"idempotency_window"`
+	// Limits bound what one caller may mint.
+	Limits MintLimits `koanf:"limits" reload:"true"`
 	// JWT says which bearer tokens are accepted.
 	JWT JWT `koanf:"jwt" reload:"true"`
 	// Issuers are identity providers whose JWTs are accepted besides, and what
 	// they are worth: a list, which can only stand in the YAML file. Default:
 	// none.
 	Issuers []auth.Issuer `koanf:"issuers" reload:"true"`
+}
+
+// MintLimits bound what one caller, which is iss and sub of a JWT, may mint.
+// Administrators are callers too.
+type MintLimits struct {
+	// MintRate is how many tokens a second one caller may mint through one gate,
+	// 0.001 to 1000000; more is 429. 0 sets no limit. Default 0.
+	MintRate float64 `koanf:"mint_rate"`
+	// MintBurst is how many of them at once, 1 to 1000000, and so the most that
+	// one batch may hold where there is a rate. Default 100.
+	MintBurst int `koanf:"mint_burst"`
+	// OpenPerCaller is how many open tokens one caller may have, over all gates:
+	// those not used up, revoked or expired; more is 429. 0 sets no limit, and
+	// tokens that are minted meanwhile never count. Default 0.
+	OpenPerCaller int64 `koanf:"open_per_caller"`
+	// OpenPerSubject is the same for the tokens of one subject that callers of one
+	// issuer have minted. Default 0.
+	OpenPerSubject int64 `koanf:"open_per_subject"`
+}
+
+func (l *MintLimits) validate(bad func(name, format string, args ...any)) {
+	const least, most = 0.001, 1_000_000
+	if r := l.MintRate; r != 0 && !(r >= least && r <= most) { // nor NaN
+		bad("api.limits.mint_rate", "must be 0 or %g to %d, got %g", least, most, r)
+	}
+	if l.MintBurst < 1 || l.MintBurst > most {
+		bad("api.limits.mint_burst", "must be 1 to %d, got %d", most, l.MintBurst)
+	}
+	if l.OpenPerCaller < 0 {
+		bad("api.limits.open_per_caller", "must not be less than 0, got %d", l.OpenPerCaller)
+	}
+	if l.OpenPerSubject < 0 {
+		bad("api.limits.open_per_subject", "must not be less than 0, got %d", l.OpenPerSubject)
+	}
 }
 
 // JWT says which bearer tokens are accepted.
@@ -425,7 +461,7 @@ type Audit struct {
 func Default() *Config {
 	c := &Config{
 		Links:        Listener{Addr: ":8080"},
-		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour},
+		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}},
 		Ops:          Ops{Addr: "127.0.0.1:8091"},
 		ClientHeader: "X-Forwarded-For",
 		Guesses:      Guesses{Burst: 60, PerSecond: 1},
@@ -491,6 +527,7 @@ func (c *Config) Validate() error {
 			bad("api.cors_origins", "must hold origins as browsers send them, such as https://app.example.com or http://localhost:5173, got %q", origin)
 		}
 	}
+	c.API.Limits.validate(bad)
 	c.validateCallers(bad)
 	c.Redis.validate(bad)
 	if _, err := c.Proxies(); err != nil {

@@ -39,6 +39,7 @@ var clients = []struct {
 // What people download with completes a broken download of a link that is good
 // for one copy, and the copy is counted once (T4, T8).
 func TestClientsResumeOneUse(t *testing.T) {
+	t.Parallel()
 	body := make([]byte, 48<<20)
 	rand.Read(body)
 	w := newEmbedded(t)
@@ -196,6 +197,7 @@ func fetchFrom(t *testing.T, tr *http.Transport, link string, from int64, out io
 // curl is killed at about half of 256 MiB and completes with -C -. After that no
 // more than the slack comes out, however one asks (T8).
 func TestKilledCurlResumes(t *testing.T) {
+	t.Parallel()
 	_, err := exec.LookPath("curl")
 	s3gatetest.Need(t, "curl", err)
 	const size, slack = 256 << 20, 16 << 20

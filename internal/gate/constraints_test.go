@@ -57,6 +57,7 @@ func TestClients(t *testing.T) {
 // All transfers of a token share its bandwidth, up and down. Only the least
 // time is checked: a busy machine may take any more.
 func TestBandwidth(t *testing.T) {
+	t.Parallel()
 	const size, perSecond = 96 << 10, 64 << 10
 	body := make([]byte, size)
 	rand.Read(body)

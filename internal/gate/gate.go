@@ -78,6 +78,7 @@ type Gate struct {
 
 	links, api, ops *listener // ops may be nil
 	handler         *proxy.Handler
+	control         *api.Handler
 	publicURL       string
 	serving         sync.WaitGroup
 	stopSweep       context.CancelFunc
@@ -226,7 +227,8 @@ func (g *Gate) handle() error {
 	}
 	g.handler.Adjust(adjusted)
 	g.links.server.Handler = g.handler
-	g.api.server.Handler = g.apiHandler(metrics)
+	g.control = g.apiHandler(metrics, registerLimits(reg))
+	g.api.server.Handler = g.control
 	if g.ops != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", metrics)
@@ -272,13 +274,14 @@ func storage(c config.Bucket, b *s3client.Bucket) proxy.Storage {
 }
 
 // apiHandler also serves metrics if the operators' listener is the API's.
-func (g *Gate) apiHandler(metrics http.Handler) *api.Handler {
+func (g *Gate) apiHandler(metrics http.Handler, limited func(limit string)) *api.Handler {
 	cfg := api.Config{
 		Tokens:  g.store,
 		Revoker: revokers{g},
 		Member:  g.member, Transfers: g.transfers, Fleet: &revocation.Fleet{Member: g.member, Transfers: g.transfers},
 		Verifier: &g.live, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, MaxBatch: g.cfg.API.MaxBatch, MaxBatchBody: g.cfg.API.MaxBatchBody,
+		Limits: mintLimits(g.cfg), Limited: limited,
 		Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
 	g.apiEvents(&cfg)

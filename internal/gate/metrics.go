@@ -48,6 +48,20 @@ func (l *live) registerReloads(reg prometheus.Registerer) {
 	l.success.SetToCurrentTime()
 }
 
+// registerLimits registers how often a limit on minting has refused a request, and
+// returns what counts one:
+//
+//	s3gate_api_limited_total{limit}  mint_rate, open_per_caller or open_per_subject
+func registerLimits(reg prometheus.Registerer) (limited func(limit string)) {
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "s3gate_api_limited_total", Help: "Requests to mint that a limit below api.limits has refused, by the limit."}, []string{"limit"})
+	reg.MustRegister(refused)
+	for _, limit := range []string{"mint_rate", "open_per_caller", "open_per_subject"} {
+		refused.WithLabelValues(limit)
+	}
+	return func(limit string) { refused.WithLabelValues(limit).Inc() }
+}
+
 // registerParts registers what uploads in parts take and do.
 //
 //	s3gate_upload_memory_bytes        memory that parts take

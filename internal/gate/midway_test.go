@@ -88,6 +88,7 @@ func (m *midway) killAt(of string, after bool, token *client.Token, body io.Read
 // A gate that is killed in the middle of an upload in parts leaves no object,
 // and other gates go on.
 func TestKilledInTheMiddleOfParts(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, of string
 		after    bool

@@ -52,6 +52,7 @@ func TestPageOverSeveralGates(t *testing.T) {
 // Wrong passcodes are counted over all gates, as often and as long as is
 // configured (T14).
 func TestPasscodeTriesAreConfigured(t *testing.T) {
+	t.Parallel()
 	const passcode = "canary-passcode"
 	eachWorld(t, func(w *world) {
 		w.store("a.txt", "text/plain", []byte("hello"))

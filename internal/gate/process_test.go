@@ -91,6 +91,9 @@ func obey(text string) error {
 		return err
 	}
 	g.Start()
+	soon, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	_ = g.Await(soon) // or it may have no Redis yet
 	if err := o.tell(places{g.LinksURL(), g.APIURL()}); err != nil {
 		return err
 	}

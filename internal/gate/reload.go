@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"s3gate/api"
 	"s3gate/auth"
 	"s3gate/internal/config"
 	"s3gate/proxy"
@@ -91,6 +92,7 @@ func (g *Gate) reload(load func() (*config.Config, error)) (changed, restart []c
 	}
 	g.adjust(cfg, verifier)
 	g.handler.Adjust(adjusted)
+	g.control.Adjust(mintLimits(cfg))
 	return changed, restart, nil
 }
 
@@ -130,6 +132,11 @@ func adjustable(cfg *config.Config, guesses *proxy.Guesses) (proxy.Adjustable, e
 		Client: proxy.ClientAddress{Trusted: proxies, Header: cfg.ClientHeader}, Guesses: guesses,
 		UploadIdle: cfg.Upload.IdleTimeout, UploadMinRate: cfg.Upload.MinRate, Contact: cfg.Contact,
 	}, nil
+}
+
+func mintLimits(cfg *config.Config) api.Limits {
+	l := cfg.API.Limits
+	return api.Limits{MintRate: l.MintRate, MintBurst: l.MintBurst, OpenPerCaller: l.OpenPerCaller, OpenPerSubject: l.OpenPerSubject}
 }
 
 func adjustableTokens(cfg *config.Config) tokens.Adjustable {

@@ -135,6 +135,7 @@ func TestTusThroughTwoGates(t *testing.T) {
 // A gate is killed in the middle of a piece, and the one after it goes on from what
 // S3 has.
 func TestTusGateKilled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, s3gatetest.MinIO(t), s3gatetest.Redis(t))
 	const size = 40<<20 + 5
 	data, err := io.ReadAll(stream(size))
@@ -186,6 +187,7 @@ upload.start()
 
 // tus-js-client uploads 256 MiB through a gate that is killed twice meanwhile.
 func TestTusClientThroughKilledGates(t *testing.T) {
+	t.Parallel()
 	node, err := exec.LookPath("node")
 	s3gatetest.Need(t, "node (apt-get install nodejs)", err)
 	packages := s3gatetest.Uploaders(t)
