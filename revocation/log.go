@@ -141,6 +141,7 @@ type renewed struct {
 	settling bool
 	head     place
 	now      time.Time // of Redis
+	longest  time.Duration
 	// questions are what other gates ask, by their IDs.
 	questions map[string]string
 	entries   []entry
@@ -148,9 +149,9 @@ type renewed struct {
 
 const renewMost = 500
 
-func (l log) renew(ctx context.Context, member, name string, at place, watch time.Duration) (renewed, error) {
+func (l log) renew(ctx context.Context, member, name string, at place, watch, longest time.Duration) (renewed, error) {
 	status, reply, err := l.prove(ctx, renewScript, []string{headKey, logKey, membersKey, questionsKey},
-		member, name, at.Seq, at.chain, renewMost, watch.Milliseconds(), at.Gen)
+		member, name, at.Seq, at.chain, renewMost, watch.Milliseconds(), at.Gen, longest.Milliseconds())
 	if err != nil {
 		return renewed{}, err
 	}
@@ -162,8 +163,9 @@ func (l log) renew(ctx context.Context, member, name string, at place, watch tim
 		return renewed{}, fmt.Errorf("%w: unexpected answer", tokens.ErrUnproven)
 	}
 	r := renewed{settling: status == "settling", head: readPlace(reply), now: time.UnixMilli(reply.Number(3)).UTC()}
-	entries := 5 + 2*int(reply.Number(4))
-	r.questions = reply[:min(entries, len(reply))].Pairs(5)
+	r.longest = time.Duration(reply.Number(4)) * time.Millisecond
+	entries := 6 + 2*int(reply.Number(5))
+	r.questions = reply[:min(entries, len(reply))].Pairs(6)
 	for i := entries; i+4 < len(reply); i += 5 {
 		r.entries = append(r.entries, entry{
 			seq: reply.Number(i), gen: reply.Number(i + 1), chain: reply.Text(i + 2), id: reply.Text(i + 3), value: reply.Text(i + 4),

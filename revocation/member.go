@@ -56,6 +56,10 @@ type MemberOptions struct {
 	// Answer answers what another gate asks; see [Transfers.Answer]. It must be
 	// safe for concurrent use.
 	Answer func(question string) string
+	// MaxLife is the longest life that this gate may give to a token, and all gates
+	// know of before there is a lease: rules are kept as long as tokens may live
+	// that they cover. See [Member.Permit].
+	MaxLife time.Duration
 	// Logger hears when the lease is lost and when it is back; nil discards.
 	Logger *slog.Logger
 	// Clock is a clock that also runs while the machine is suspended; nil
@@ -71,9 +75,11 @@ type Member struct {
 	id   string
 	opts MemberOptions
 
-	rules atomic.Pointer[Rules]
-	until atomic.Int64 // of the lease, by the clock
-	held  atomic.Bool  // whether the lease was there last, for the logger
+	rules   atomic.Pointer[Rules]
+	until   atomic.Int64 // of the lease, by the clock
+	permits atomic.Int64 // the longest life that this gate may permit
+	known   atomic.Int64 // and that any gate may have permitted, as Redis has it
+	held    atomic.Bool  // whether the lease was there last, for the logger
 
 	onDisk  atomic.Bool     // Redis has on disk what it acknowledges
 	refused atomic.Bool     // Redis is not one to be relied on
@@ -107,6 +113,7 @@ func Join(rdb Redis, opts MemberOptions) *Member {
 	scripts := script.NewRunner(rdb, script.Acks{Replicas: opts.MinAcks, Timeout: opts.AckTimeout})
 	m := &Member{log: log{rdb, scripts}, id: ulid.Make().String(), opts: opts, renewed: make(chan struct{}), kick: make(chan struct{}, 1)}
 	m.rules.Store(NewRules(nil))
+	m.permits.Store(int64(opts.MaxLife))
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	m.wg.Go(func() { m.keep(ctx) })
@@ -173,6 +180,32 @@ func (m *Member) Await(ctx context.Context) error {
 	}
 }
 
+// Permit returns when all gates keep rules for as long as tokens of this life may
+// live, or the error of ctx. Until then this gate must not give out any. It never
+// becomes shorter.
+func (m *Member) Permit(ctx context.Context, life time.Duration) error {
+	m.mu.Lock()
+	m.permits.Store(max(m.permits.Load(), int64(life)))
+	m.mu.Unlock()
+	for {
+		m.mu.Lock()
+		renewed := m.renewed
+		m.mu.Unlock()
+		if m.known.Load() >= int64(life.Truncate(time.Millisecond)) {
+			return nil
+		}
+		m.wake()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-renewed:
+		}
+	}
+}
+
+// longest is the longest life that any gate may have permitted.
+func (m *Member) longest() time.Duration { return time.Duration(max(m.known.Load(), m.permits.Load())) }
+
 // keep renews the lease three times in its life, and when it is woken.
 func (m *Member) keep(ctx context.Context) {
 	var pruned, inspected time.Time
@@ -221,7 +254,7 @@ func (m *Member) prune(ctx context.Context) {
 	now := m.now
 	m.mu.Unlock()
 	rules := m.rules.Load()
-	ids := rules.over(now, pruneMost)
+	ids := rules.over(now, m.longest(), pruneMost)
 	if len(ids) == 0 {
 		return
 	}
@@ -311,7 +344,7 @@ func (m *Member) renew(ctx context.Context) error {
 		at := m.at
 		m.mu.Unlock()
 		sent := m.opts.Clock()
-		r, err := m.log.renew(ctx, m.id, string(m.Durability())+" "+m.opts.Name, at, m.watch())
+		r, err := m.log.renew(ctx, m.id, string(m.Durability())+" "+m.opts.Name, at, m.watch(), time.Duration(m.permits.Load()))
 		if err != nil {
 			return err
 		}
@@ -321,6 +354,7 @@ func (m *Member) renew(ctx context.Context) error {
 			}
 			continue
 		}
+		m.known.Store(int64(r.longest))
 		m.mu.Lock()
 		m.now = r.now
 		m.mu.Unlock()
@@ -448,7 +482,7 @@ func (m *Member) reload(ctx context.Context) error {
 	gen, now := m.at.Gen, m.now
 	m.mu.Unlock()
 	for _, r := range mine.entries() {
-		if there := known.entry(r.ID); there != nil && there.Version >= r.Version || r.over(now) || fault.On(fault.NotGivenBack) {
+		if there := known.entry(r.ID); there != nil && there.Version >= r.Version || r.over(now, m.longest()) || fault.On(fault.NotGivenBack) {
 			continue
 		}
 		if _, err := m.log.append(ctx, r, gen, m.watch()); err != nil {

@@ -392,6 +392,36 @@ func TestRulesAreForgotten(t *testing.T) {
 	}
 }
 
+// A rule outlives all tokens that any gate may have minted, also if the gate that
+// made it permits less and the one that permitted more is gone.
+func TestRulesOutliveTheLongestLife(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	server.SetTime(noon)
+	join := func(name string, life time.Duration) *member {
+		return joinWith(t, server.Addr(), revocation.MemberOptions{Name: name, Fresh: true, MaxLife: life})
+	}
+	a := join("a", time.Hour)
+	if err := a.Permit(t.Context(), 1000*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	a.Leave(t.Context())
+	r := join("b", time.Hour).revoker(&tombstones{})
+	r.MaxLife, r.Now = time.Hour, func(context.Context) (time.Time, error) { return noon, nil }
+	if _, err := r.Revoke(t.Context(), revocation.Rule{Subject: "ada"}); err != nil {
+		t.Fatal(err)
+	}
+	server.SetTime(noon.Add(1000 * time.Hour))
+	c := join("c", time.Hour)
+	time.Sleep(lease) // it has forgotten what there is to forget
+	if c.Rules().Len() != 1 {
+		t.Error("the rule was forgotten while tokens may live that it covers")
+	}
+	server.SetTime(noon.Add(1026 * time.Hour))
+	d := join("d", time.Hour)
+	eventually(t, "it is forgotten", func() bool { return d.Rules().Len() == 0 })
+}
+
 // A change is forgotten when no gate can go by the grant as it was, however long the
 // token lives.
 func TestChangesAreForgotten(t *testing.T) {

@@ -77,7 +77,12 @@ type Rule struct {
 func (r *Rule) Lifted() bool { return !r.LiftedAt.IsZero() }
 
 // over reports whether nothing can live any more that the rule covers.
-func (r *Rule) over(now time.Time) bool { return !r.Until.IsZero() && now.After(r.Until) }
+func (r *Rule) over(now time.Time, longest time.Duration) bool {
+	if r.Until.IsZero() || !now.After(r.Until) {
+		return false
+	}
+	return r.Token != "" || now.After(r.At.Add(longest+afterlife)) // whoever made it may not have known of longer lives
+}
 
 // Covers reports whether the rule takes the grant's permission back.
 func (r *Rule) Covers(g *tokens.Grant) bool {

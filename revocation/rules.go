@@ -116,10 +116,10 @@ func (s *Rules) find(g *tokens.Grant, hits func(*Rule, *tokens.Grant) bool) *Rul
 
 // over returns the IDs of rules that have outlived what they cover, most at
 // most.
-func (s *Rules) over(now time.Time, most int) []string {
+func (s *Rules) over(now time.Time, longest time.Duration, most int) []string {
 	var ids []string
 	for id, r := range s.byID {
-		if r.over(now) && len(ids) < most {
+		if r.over(now, longest) && len(ids) < most {
 			ids = append(ids, id)
 		}
 	}

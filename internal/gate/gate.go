@@ -176,7 +176,7 @@ func (g *Gate) join(opts Options) {
 	joined := make(chan struct{})
 	var seen priorities
 	g.member = revocation.Join(g.leaseRDB, revocation.MemberOptions{
-		Name: g.name, Lease: g.cfg.Revocation.Lease, Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Logger: g.logger,
+		Name: g.name, Lease: g.cfg.Revocation.Lease, MaxLife: time.Duration(g.live.maxLife.Load()), Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Logger: g.logger,
 		Apply:    func(r *revocation.Rule) revocation.Effect { <-joined; return g.apply(r) },
 		Answer:   func(question string) string { <-joined; return g.transfers.Answer(question) },
 		Replicas: g.cfg.Redis.ReplicaCount(), MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout,

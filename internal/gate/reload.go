@@ -84,6 +84,9 @@ func (g *Gate) reload(load func() (*config.Config, error)) (changed, restart []c
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := g.permit(cfg.Tokens.MaxLife); err != nil {
+		return nil, nil, err
+	}
 	g.live.guesses = guesses
 	for l, certificate := range certificates {
 		if old := l.certificate.Swap(certificate); !slices.Equal(old.Certificate[0], certificate.Certificate[0]) {
@@ -94,6 +97,20 @@ func (g *Gate) reload(load func() (*config.Config, error)) (changed, restart []c
 	g.handler.Adjust(adjusted)
 	g.control.Adjust(mintLimits(cfg))
 	return changed, restart, nil
+}
+
+// permit lets all gates know of a longer life before tokens have it, since they keep
+// rules accordingly.
+func (g *Gate) permit(life time.Duration) error {
+	if int64(life) <= g.live.maxLife.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := g.member.Permit(ctx, life); err != nil {
+		return fmt.Errorf("tokens.max_life: telling the other gates of %s: %w", life, err)
+	}
+	return nil
 }
 
 // adjust makes settings count.
