@@ -69,7 +69,7 @@ func (h *Handler) mintBatch(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	opened, err := h.once(c, "batch", requests, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
+	opened, err := h.once(c, "batch", requests, func() error { return h.mayMintAllAgain(c, requests) }, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 		return h.mintAll(c, requests, token)
 	})
 	var part *partError
@@ -84,6 +84,16 @@ func (h *Handler) mintBatch(c *call) (int, any, error) {
 		answer.Results[i].Token = opened[i]
 	}
 	return http.StatusCreated, answer, nil
+}
+
+// mayMintAllAgain asks for the right to each that was minted before.
+func (h *Handler) mayMintAllAgain(c *call, requests []MintRequest) error {
+	for i := range requests {
+		if err := h.mayMintAgain(c, &requests[i]); err != nil {
+			return &tokens.ItemError{Item: i, Err: err}
+		}
+	}
+	return nil
 }
 
 // mintAll checks every request before it mints the first.

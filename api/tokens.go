@@ -162,7 +162,7 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	if err := decode(c.Body, &req); err != nil {
 		return 0, nil, err
 	}
-	opened, err := h.once(c, "mint", req, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
+	opened, err := h.once(c, "mint", req, func() error { return h.mayMintAgain(c, &req) }, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 		return h.mintOne(c, &req, token(0))
 	})
 	if err != nil {
@@ -201,17 +201,29 @@ func (h *Handler) mintChosen(c *call, m tokens.Minting) (tokens.Token, tokens.Gr
 	return done[0].Token, done[0].Grant, done[0].Err
 }
 
-// prepare turns a request into a grant that the caller may mint.
-func (h *Handler) prepare(c *call, req *MintRequest) (tokens.Grant, time.Duration, error) {
+// wish is what a request asks for, within what the caller may mint.
+func (h *Handler) wish(c *call, req *MintRequest) (*wish, error) {
 	g, life, err := req.grant()
 	if err != nil {
-		return g, 0, err
+		return nil, err
 	}
 	w := &wish{grant: g, life: life, anyLife: req.ExpiresIn == "" && req.ExpiresAt == "", anyUses: req.MaxUses == nil, topic: req.Notify.Topic}
-	if err := h.permit(c, w); err != nil {
-		return g, 0, err
+	return w, h.permit(c, w)
+}
+
+// mayMintAgain asks for the right to what was minted before.
+func (h *Handler) mayMintAgain(c *call, req *MintRequest) error {
+	_, err := h.wish(c, req)
+	return err
+}
+
+// prepare turns a request into a grant that the caller may mint.
+func (h *Handler) prepare(c *call, req *MintRequest) (tokens.Grant, time.Duration, error) {
+	w, err := h.wish(c, req)
+	if err != nil {
+		return tokens.Grant{}, 0, err
 	}
-	g, life = w.grant, w.life
+	g, life := w.grant, w.life
 	if g.Bucket != "" && !slices.Contains(h.cfg.Buckets, g.Bucket) {
 		return g, 0, &tokens.FieldError{Field: "bucket", Problem: "is not an alias of this gate"}
 	}
