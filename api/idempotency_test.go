@@ -286,3 +286,20 @@ func TestMintAgainNeedsTheRight(t *testing.T) {
 		t.Errorf("reissue as a minter: %d %s", a.status, a.body)
 	}
 }
+
+// A client that meets its own first try is told when to ask again.
+func TestMintUnderWay(t *testing.T) {
+	g := newGate(t, func(c *api.Config) { c.Tokens = busy{c.Tokens} })
+	for target, body := range map[string]string{"/v1/tokens": get(), batchTarget: batchOf(get())} {
+		if a := g.keyed("k", target, body); a.status != http.StatusConflict || a.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %d, Retry-After %q", target, a.status, a.header.Get("Retry-After"))
+		}
+	}
+}
+
+// busy is answering every request already.
+type busy struct{ api.Tokens }
+
+func (busy) Reserve(context.Context, tokens.Request) (*tokens.Reservation, error) {
+	return nil, tokens.ErrUnderWay
+}

@@ -79,7 +79,7 @@ var causes = []struct {
 	{tokens.ErrUsed, http.StatusConflict, "The token is used up."},
 	{tokens.ErrNoSecret, http.StatusBadRequest, "This gate takes no Idempotency-Key, since it has no tokens.mint_secret."},
 	{tokens.ErrOtherRequest, http.StatusUnprocessableEntity, "The Idempotency-Key stands for a request that asked for something else."},
-	{tokens.ErrUnderWay, http.StatusConflict, "The first request with this Idempotency-Key is being answered. Ask again in a while."},
+	{tokens.ErrUnderWay, http.StatusConflict, "The first request with this Idempotency-Key is being answered. Ask again after Retry-After."},
 	{tokens.ErrForgottenSecret, http.StatusConflict, "The Idempotency-Key was used under a tokens.mint_secret that this gate does not have any more. Use another key."},
 	{revocation.ErrRule, http.StatusBadRequest, "The rule cannot be read."},
 	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
@@ -107,6 +107,9 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="s3gate"`)
 	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
+	}
+	if errors.Is(err, tokens.ErrUnderWay) {
 		w.Header().Set("Retry-After", "1")
 	}
 	writeJSON(w, p.Status, "application/problem+json", p)
