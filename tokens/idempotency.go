@@ -138,13 +138,13 @@ func (r *Reservation) Token(i int) Token {
 func (r *Reservation) Finish(ctx context.Context, answer []byte) ([]byte, error) {
 	last, cancel := ending(ctx)
 	defer cancel()
-	status, reply, err := r.store.prove(last, finishScript, "request", []string{r.request.redisKey()}, r.nonce, answer)
+	status, reply, err := r.store.prove(last, finishScript, "request", []string{r.request.redisKey()}, r.salt, answer)
 	switch {
 	case err != nil:
 		r.Leave(ctx)
 		return nil, err
 	case status == "gone":
-		return answer, nil // its time is over: a request that comes now is another
+		return answer, nil // its time is over: a request that is there now is another
 	case status != "ok":
 		return nil, statusError(status)
 	}

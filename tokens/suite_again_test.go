@@ -224,10 +224,17 @@ func testAbandon(t *testing.T, b *backend) {
 		t.Error("a new request has the token of another")
 	}
 	first.Abandon(ctx) // not its own any more
+	// Nor is the answer: the tokens of the one that is there are others.
+	if got, err := first.Finish(ctx, []byte("late")); err != nil || string(got) != "late" {
+		t.Errorf("a late answer: %q, %v", got, err)
+	}
 	second.Leave(ctx)
 	third := reserve(t, s, asking("k", "right"))
 	if third.Token(0).Reveal() != second.Token(0).Reveal() {
 		t.Error("a request that was left has another token")
+	}
+	if third.Answer != nil {
+		t.Errorf("a request that is under way has the answer %q of another", third.Answer)
 	}
 	if _, err := s.Reserve(ctx, asking("k", "wrong")); !errors.Is(err, tokens.ErrOtherRequest) {
 		t.Errorf("after it was left: %v, want ErrOtherRequest", err)
