@@ -138,7 +138,18 @@ func TestMissingReplica(t *testing.T) {
 	s := newStore(t, rdb, tokens.Options{MinAcks: 1, AckTimeout: 200 * time.Millisecond})
 	use := redeem(t, s, token)
 
+	// One that was minted without a proof, and is found by a request that comes again.
+	found := tokens.Minting{Grant: tokens.Grant{Operation: tokens.Get, Bucket: "b", Key: "k"}, Life: time.Hour, Token: tokens.Generate()}
+
 	replica.Pause()
+	if minted, err := newStore(t, rdb, tokens.Options{}).MintAll(ctx, []tokens.Minting{found}); err != nil || minted[0].Err != nil {
+		t.Fatal(minted, err)
+	}
+	found.Life = 2 * time.Hour
+	elsewhere := newStore(t, newClient(t, rdb.Options().Addr, -1), tokens.Options{MinAcks: 1, AckTimeout: 200 * time.Millisecond})
+	if minted, err := elsewhere.MintAll(ctx, []tokens.Minting{found}); err != nil || !errors.Is(minted[0].Err, tokens.ErrUnproven) {
+		t.Errorf("a token that was minted before: %+v, %v; want ErrUnproven", minted, err)
+	}
 	if err := use.Charge(ctx); !errors.Is(err, tokens.ErrUnproven) {
 		t.Errorf("charging: %v, want ErrUnproven", err)
 	}
