@@ -80,7 +80,7 @@ var causes = []struct {
 	{tokens.ErrNoSecret, http.StatusBadRequest, "This gate takes no Idempotency-Key, since it has no tokens.mint_secret."},
 	{tokens.ErrOtherRequest, http.StatusUnprocessableEntity, "The Idempotency-Key stands for a request that asked for something else."},
 	{tokens.ErrUnderWay, http.StatusConflict, "The first request with this Idempotency-Key is being answered. Ask again after Retry-After."},
-	{tokens.ErrForgottenSecret, http.StatusConflict, "The Idempotency-Key was used under a tokens.mint_secret that this gate does not have any more. Use another key."},
+	{tokens.ErrForgottenSecret, http.StatusConflict, "The Idempotency-Key was used under a tokens.mint_secret that this gate does not have, yet or any more. Ask again, or at another gate."},
 	{revocation.ErrRule, http.StatusBadRequest, "The rule cannot be read."},
 	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
 	{revocation.ErrNoTransfer, http.StatusNotFound, "No such transfer runs, on any gate. It may have ended."},
