@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type Tokens interface {
 	List(ctx context.Context, q tokens.Query) (tokens.Page, error)
 	// Check says what is wrong with a grant, as Mint and MintAll would.
 	Check(ctx context.Context, g tokens.Grant, expires time.Duration) error
+	CheckAll(ctx context.Context, all []tokens.Minting) error
 	MintAll(ctx context.Context, all []tokens.Minting) ([]tokens.Minted, error)
 	// Reserve takes hold of a request that may come again.
 	Reserve(ctx context.Context, r tokens.Request) (*tokens.Reservation, error)
@@ -138,6 +140,9 @@ type Handler struct {
 	cfg    Config
 	mux    *http.ServeMux
 	routes []string // the patterns
+	// hashing is held by those who hash passcodes, so that half of the machine is
+	// left to others.
+	hashing chan struct{}
 }
 
 // New returns a Handler.
@@ -153,7 +158,7 @@ func New(cfg Config) *Handler {
 	if cfg.Minted == nil {
 		cfg.Minted = func(tokens.Grant) {}
 	}
-	h := &Handler{cfg: cfg, mux: http.NewServeMux()}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	h.handle("GET /openapi.yaml", http.HandlerFunc(serveDocument))
 	h.handle("GET /docs", http.HandlerFunc(serveDocs))
 	h.handle("GET /healthz", http.HandlerFunc(h.health))

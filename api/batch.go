@@ -109,7 +109,11 @@ func (h *Handler) mintAll(c *call, requests []MintRequest, token func(int) token
 		}
 		all[i] = tokens.Minting{Grant: g, Life: life, Token: token(i)}
 	}
-	done, err := h.cfg.Tokens.MintAll(c.Context(), all)
+	var done []tokens.Minted
+	err := h.hash(c.Context(), all, requests)
+	if err == nil {
+		done, err = h.cfg.Tokens.MintAll(c.Context(), all)
+	}
 	var item *tokens.ItemError
 	if errors.As(err, &item) {
 		err = &tokens.ItemError{Item: item.Item, Err: blame(item.Err, all[item.Item].Life)}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -77,17 +78,42 @@ const (
 	maxPasscode = 255
 )
 
-// passcode hashes the passcode, if there is one. It comes last, because it
-// takes a while.
-func (m *MintRequest) passcode(g *tokens.Grant) (err error) {
+// checkPasscode says what is wrong with the passcode, if there is one.
+func (m *MintRequest) checkPasscode() error {
 	if m.Passcode == "" {
 		return nil
 	}
 	if n := len(m.Passcode); n < minPasscode || n > maxPasscode || !utf8.ValidString(m.Passcode) || strings.ContainsFunc(m.Passcode, unicode.IsControl) {
 		return &tokens.FieldError{Field: "passcode", Problem: fmt.Sprintf("must be %d to %d bytes of UTF-8 without control characters, got %d bytes", minPasscode, maxPasscode, n)}
 	}
-	g.Passcode, err = tokens.HashPasscode(m.Passcode)
-	return err
+	return nil
+}
+
+// hash puts the passcodes of requests into their grants. It comes last, because
+// each takes a while: nobody else is to wait for what is refused anyway.
+func (h *Handler) hash(ctx context.Context, all []tokens.Minting, requests []MintRequest) (err error) {
+	if !slices.ContainsFunc(requests, func(m MintRequest) bool { return m.Passcode != "" }) {
+		return nil
+	}
+	if err := h.cfg.Tokens.CheckAll(ctx, all); err != nil {
+		return err
+	}
+	for i := range requests {
+		if requests[i].Passcode == "" {
+			continue
+		}
+		select {
+		case h.hashing <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		all[i].Grant.Passcode, err = tokens.HashPasscode(requests[i].Passcode)
+		<-h.hashing
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *MintRequest) life() (time.Duration, error) {
@@ -178,11 +204,15 @@ func (h *Handler) mintOne(c *call, req *MintRequest, chosen tokens.Token) ([]sea
 	if err != nil {
 		return nil, nil, err
 	}
+	one := []tokens.Minting{{Grant: g, Life: life, Token: chosen}}
+	if err := h.hash(c.Context(), one, []MintRequest{*req}); err != nil {
+		return nil, nil, blame(cmp.Or(errors.Unwrap(err), err), life)
+	}
 	token := chosen
 	if chosen.IsZero() {
-		token, g, err = h.cfg.Tokens.Mint(c.Context(), g, life)
+		token, g, err = h.cfg.Tokens.Mint(c.Context(), one[0].Grant, life)
 	} else {
-		token, g, err = h.mintChosen(c, tokens.Minting{Grant: g, Life: life, Token: chosen})
+		token, g, err = h.mintChosen(c, one[0])
 	}
 	if err != nil {
 		return nil, nil, blame(err, life)
@@ -230,7 +260,7 @@ func (h *Handler) prepare(c *call, req *MintRequest) (tokens.Grant, time.Duratio
 	if err := checkNotify(&req.Notify, h.cfg.Topics); err != nil {
 		return g, 0, err
 	}
-	if err := req.passcode(&g); err != nil {
+	if err := req.checkPasscode(); err != nil {
 		return g, 0, err
 	}
 	g.Issuer, g.IssuedBy = c.caller.Issuer, c.caller.Subject

@@ -123,6 +123,20 @@ func (s *Store) Check(ctx context.Context, g Grant, life time.Duration) error {
 	return err
 }
 
+// CheckAll is Check for many: the error is an [*ItemError] of what is wrong.
+func (s *Store) CheckAll(ctx context.Context, all []Minting) error {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if _, err := s.complete(all[i].Grant, all[i].Life, now); err != nil {
+			return &ItemError{i, err}
+		}
+	}
+	return nil
+}
+
 // settle reads what has become of one. A token that was chosen may have been
 // minted by somebody who did not live to tell it: then that grant counts.
 func (m *Minted) settle(ctx context.Context, s *Store, asked *Minting, result script.Result) {
