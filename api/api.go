@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type Tokens interface {
 	List(ctx context.Context, q tokens.Query) (tokens.Page, error)
 	// Check says what is wrong with a grant, as Mint and MintAll would.
 	Check(ctx context.Context, g tokens.Grant, expires time.Duration) error
+	CheckAll(ctx context.Context, all []tokens.Minting) error
 	MintAll(ctx context.Context, all []tokens.Minting) ([]tokens.Minted, error)
 	// Reserve takes hold of a request that may come again.
 	Reserve(ctx context.Context, r tokens.Request) (*tokens.Reservation, error)
@@ -147,6 +149,9 @@ type Handler struct {
 	mux    *http.ServeMux
 	routes []string // the patterns
 	limits limits
+	// hashing is held by those who hash passcodes, so that half of the machine is
+	// left to others.
+	hashing chan struct{}
 }
 
 // New returns a Handler.
@@ -165,7 +170,7 @@ func New(cfg Config) *Handler {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	h := &Handler{cfg: cfg, mux: http.NewServeMux()}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	h.Adjust(cfg.Limits)
 	h.handle("GET /openapi.yaml", http.HandlerFunc(serveDocument))
 	h.handle("GET /docs", http.HandlerFunc(serveDocs))

@@ -72,7 +72,7 @@ func (h *Handler) mintBatch(c *call) (int, any, error) {
 	if err := h.spend(c, len(requests)); err != nil {
 		return 0, nil, err
 	}
-	opened, err := h.once(c, "batch", requests, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
+	opened, err := h.once(c, "batch", requests, func() error { return h.mayMintAllAgain(c, requests) }, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 		return h.mintAll(c, requests, token)
 	})
 	var part *partError
@@ -89,6 +89,16 @@ func (h *Handler) mintBatch(c *call) (int, any, error) {
 	return http.StatusCreated, answer, nil
 }
 
+// mayMintAllAgain asks for the right to each that was minted before.
+func (h *Handler) mayMintAllAgain(c *call, requests []MintRequest) error {
+	for i := range requests {
+		if err := h.mayMintAgain(c, &requests[i]); err != nil {
+			return &tokens.ItemError{Item: i, Err: err}
+		}
+	}
+	return nil
+}
+
 // mintAll checks every request before it mints the first.
 func (h *Handler) mintAll(c *call, requests []MintRequest, token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 	all := make([]tokens.Minting, len(requests))
@@ -102,7 +112,11 @@ func (h *Handler) mintAll(c *call, requests []MintRequest, token func(int) token
 		}
 		all[i] = tokens.Minting{Grant: g, Life: life, Token: token(i), Quotas: h.quotas(&g)}
 	}
-	done, err := h.cfg.Tokens.MintAll(c.Context(), all)
+	var done []tokens.Minted
+	err := h.hash(c.Context(), all, requests)
+	if err == nil {
+		done, err = h.cfg.Tokens.MintAll(c.Context(), all)
+	}
 	var item *tokens.ItemError
 	if errors.As(err, &item) {
 		err = &tokens.ItemError{Item: item.Item, Err: blame(item.Err, all[item.Item].Life)}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"s3gate/api"
 	"s3gate/tokens"
@@ -186,5 +187,74 @@ func TestBatchPartly(t *testing.T) {
 	after = true
 	if a := g.do("POST", batchTarget, body); a.status != http.StatusServiceUnavailable {
 		t.Errorf("all lost: %d %s", a.status, a.body)
+	}
+}
+
+// prudent notes the grants that are checked and those that are minted with a
+// passcode.
+type prudent struct {
+	api.Tokens
+	checked, hashedBefore, hashed *int
+}
+
+func (p prudent) CheckAll(ctx context.Context, all []tokens.Minting) error {
+	*p.checked += len(all)
+	*p.hashedBefore += hashed(all)
+	return p.Tokens.CheckAll(ctx, all)
+}
+
+func (p prudent) MintAll(ctx context.Context, all []tokens.Minting) ([]tokens.Minted, error) {
+	*p.hashed += hashed(all)
+	return p.Tokens.MintAll(ctx, all)
+}
+
+func hashed(all []tokens.Minting) (n int) {
+	for i := range all {
+		if !all[i].Grant.Passcode.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// No passcode is hashed before everything is checked.
+func TestPasscodesAreHashedLast(t *testing.T) {
+	var checked, early, late int
+	g := newGate(t, func(c *api.Config) { c.Tokens = prudent{c.Tokens, &checked, &early, &late} })
+	for _, tt := range []struct {
+		target, body string
+		status       int
+	}{
+		{batchTarget, batchOf(get(`"passcode": "1234"`), get(`"expires_in": "9999d"`)), 400},
+		{batchTarget, batchOf(get(`"passcode": "1234"`), get()), 201},
+		{"/v1/tokens", get(`"passcode": "1234"`, `"expires_in": "9999d"`), 400},
+	} {
+		if a := g.do("POST", tt.target, tt.body); a.status != tt.status || tt.status == 400 && !strings.HasSuffix(a.problem().Field, "expires_in") {
+			t.Errorf("%d %s, want %d", a.status, a.body, tt.status)
+		}
+	}
+	if checked != 5 || early != 0 || late != 1 {
+		t.Errorf("%d checked, %d hashed before, %d minted with a passcode; want 5, 0, 1", checked, early, late)
+	}
+}
+
+// Who hashes waits for others who do, and nobody else.
+func TestHashingIsBounded(t *testing.T) {
+	g := newGate(t)
+	release := g.handler.HoldHashing()
+	ask := func(ctx context.Context, body string) int {
+		return send(t, g.handler, newRequest(g, "POST", "/v1/tokens", body).WithContext(ctx)).status
+	}
+	if status := ask(t.Context(), get()); status != http.StatusCreated {
+		t.Errorf("without a passcode: %d", status)
+	}
+	waited, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer stop()
+	if status := ask(waited, get(`"passcode": "1234"`)); status == http.StatusCreated {
+		t.Error("it has hashed beside the others")
+	}
+	release()
+	if status := ask(t.Context(), get(`"passcode": "1234"`)); status != http.StatusCreated {
+		t.Errorf("afterwards: %d", status)
 	}
 }

@@ -101,8 +101,9 @@ func pointer(path []string) string {
 	return p.String()
 }
 
-// given is what a body has at a place: text as it is, anything else as JSON;
-// "" if there is nothing.
+// given is what a body has at a place: text as it is, a number or truth as JSON;
+// "" if there is nothing, and for a list or an object, which may hold a secret
+// where none is looked for.
 func given(body []byte, path []string) string {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
@@ -125,16 +126,14 @@ func given(body []byte, path []string) string {
 		}
 	}
 	switch v := value.(type) {
-	case nil:
-		return ""
 	case string:
 		return v
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
 	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		return ""
-	}
-	return string(text)
+	return ""
 }
 
 // secretForm finds tokens and JWTs, whole or cut off.

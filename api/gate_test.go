@@ -233,7 +233,7 @@ func (a answer) check() string {
 		return "a problem that does not describe its status"
 	case p.RequestID != id:
 		return "a problem that names another request"
-	case a.status != http.StatusTooManyRequests && (a.status == http.StatusServiceUnavailable) != (a.header.Get("Retry-After") == "1"):
+	case a.status != http.StatusTooManyRequests && (a.status == http.StatusServiceUnavailable || strings.Contains(a.body, "is being answered")) != (a.header.Get("Retry-After") == "1"):
 		return "Retry-After is " + a.header.Get("Retry-After")
 	case (a.status == http.StatusUnauthorized) != (a.header.Get("WWW-Authenticate") == `Bearer realm="s3gate"`):
 		return "WWW-Authenticate is " + a.header.Get("WWW-Authenticate")

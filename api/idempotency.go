@@ -97,11 +97,22 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
+// nameless is why a caller's key is refused: others who are nobody in particular
+// would share it.
+func (c *call) nameless() error {
+	// Administrators without an issuer are those who have the gate's own key.
+	if c.caller.Subject == "" || c.caller.Issuer == "" && !c.caller.Admin {
+		return &headerError{keyHeader, "belongs to a caller, and the bearer JWT lacks iss or sub"}
+	}
+	return nil
+}
+
 // once answers a request that may have a key. With one, mint is called only if
 // the request was not answered before, and gets the tokens that it shall mint;
 // what it returns is kept, and opened the same way now and later. What is
-// asked for says it with the name of the call.
-func (h *Handler) once(c *call, name string, asked any, mint func(token func(i int) tokens.Token) ([]sealed, []tokens.Token, error)) ([]json.RawMessage, error) {
+// asked for says it with the name of the call. An answer that was kept is opened
+// only if may, which asks for the caller's right to mint it, returns nil.
+func (h *Handler) once(c *call, name string, asked any, may func() error, mint func(token func(i int) tokens.Token) ([]sealed, []tokens.Token, error)) ([]json.RawMessage, error) {
 	key, err := c.idempotencyKey()
 	if err != nil {
 		return nil, err
@@ -112,6 +123,9 @@ func (h *Handler) once(c *call, name string, asked any, mint func(token func(i i
 			return nil, err
 		}
 		return h.openAll(answers, func(i int) tokens.Token { return given[i] })
+	}
+	if err := c.nameless(); err != nil {
+		return nil, err
 	}
 	body, err := marshal(struct {
 		Call  string `json:"call"`
@@ -128,6 +142,8 @@ func (h *Handler) once(c *call, name string, asked any, mint func(token func(i i
 		if r.Answer, err = answerFirst(c, r, mint); err != nil {
 			return nil, err
 		}
+	} else if err := may(); err != nil {
+		return nil, err
 	} else {
 		c.w.Header().Set(replayedHeader, "true")
 	}

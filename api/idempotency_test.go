@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"s3gate/api"
 	"s3gate/auth"
@@ -190,4 +194,128 @@ func TestMintFinishes(t *testing.T) {
 			t.Errorf("%s: %d %s, of %d tokens (%d before)", when, a.status, a.body, len(list.Tokens), there)
 		}
 	}
+}
+
+// jwtOf is the Authorization header of a caller of acme with claims.
+func jwtOf(t testing.TB, claims jwt.MapClaims) string {
+	t.Helper()
+	all := jwt.MapClaims{"iss": acme, "aud": "s3gate", "exp": time.Now().Add(time.Hour).Unix()}
+	maps.Copy(all, claims)
+	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, all).SignedString(acmeKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "Bearer " + text
+}
+
+// A key belongs to somebody: callers without a name would share it (J7).
+func TestIdempotencyKeysOfNobody(t *testing.T) {
+	g := newIssuers(t)
+	anyone := newGate(t, func(c *api.Config) {
+		v, err := auth.New(auth.Config{Keys: [][]byte{key}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Verifier = v
+	})
+	for _, tt := range []struct {
+		name, caller string
+		on           *gate
+	}{
+		{"no subject", jwtOf(t, jwt.MapClaims{"role": "chief"}), g},
+		{"neither", bearer(t, auth.Caller{Admin: true}), anyone},
+	} {
+		for target, body := range map[string]string{"/v1/tokens": get(), batchTarget: batchOf(get())} {
+			a := tt.on.with(tt.caller, "POST", target, strings.NewReader(body), "Idempotency-Key: k")
+			if a.status != http.StatusBadRequest || a.problem().Field != "Idempotency-Key" || !strings.Contains(a.body, "lacks iss or sub") {
+				t.Errorf("%s: %s: %d %s", tt.name, target, a.status, a.body)
+			}
+			if a := tt.on.as(tt.caller, "POST", target, strings.NewReader(body)); a.status != http.StatusCreated {
+				t.Errorf("%s, without a key: %s: %d %s", tt.name, target, a.status, a.body)
+			}
+		}
+		if a := tt.on.with(tt.caller, "POST", "/v1/tokens/"+tt.on.mintAs(tt.caller).ID+":reissue", nil, "Idempotency-Key: k"); a.status != http.StatusBadRequest {
+			t.Errorf("%s: reissue: %d %s", tt.name, a.status, a.body)
+		}
+	}
+}
+
+// Whoever has the gate's own key needs no issuer.
+func TestIdempotencyKeyWithoutAnIssuer(t *testing.T) {
+	g := newGate(t, func(c *api.Config) {
+		v, err := auth.New(auth.Config{Keys: [][]byte{key}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Verifier = v
+	})
+	ops := bearer(t, auth.Caller{Subject: "ops", Admin: true})
+	for range 2 {
+		if a := g.with(ops, "POST", "/v1/tokens", strings.NewReader(get()), "Idempotency-Key: k"); a.status != http.StatusCreated {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+}
+
+// mintAs mints a link below users/ada/ as a caller.
+func (g *gate) mintAs(authorization string) (m minted) {
+	g.Helper()
+	a := g.as(authorization, "POST", "/v1/tokens", strings.NewReader(adasLink))
+	if err := json.Unmarshal([]byte(a.body), &m); err != nil || a.status != http.StatusCreated {
+		g.Fatalf("%d %s", a.status, a.body)
+	}
+	return m
+}
+
+const adasLink = `{"operation": "get", "bucket": "docs", "key": "users/ada/x"}`
+
+// What was minted is told again only to a JWT that permits it now (J7).
+func TestMintAgainNeedsTheRight(t *testing.T) {
+	g := newIssuers(t)
+	full := as(t, "ada@acme", "owner")
+	old := g.mintAs(full)
+	for _, tt := range []struct{ name, target, body string }{
+		{"mint", "/v1/tokens", adasLink},
+		{"batch", batchTarget, batchOf(adasLink, adasLink)},
+		{"reissue", "/v1/tokens/" + old.ID + ":reissue", "{}"},
+	} {
+		ask := func(authorization string) answer {
+			return g.with(authorization, "POST", tt.target, strings.NewReader(tt.body), "Idempotency-Key: "+tt.name)
+		}
+		first := ask(full)
+		if first.status != http.StatusCreated {
+			t.Fatalf("%s: %d %s", tt.name, first.status, first.body)
+		}
+		// May mint something, and revoke something, but not this.
+		for _, roles := range [][]string{{"writer", "ops"}, {"big writer", "incident"}} {
+			if a := ask(as(t, "ada@acme", roles...)); a.status != http.StatusForbidden || a.header.Get(replayed) != "" {
+				t.Errorf("%s as %v: %d %s", tt.name, roles, a.status, a.body)
+			}
+		}
+		if a := ask(full); a.status != http.StatusCreated || a.body != first.body || a.header.Get(replayed) != "true" {
+			t.Errorf("%s with the right: %d %s", tt.name, a.status, a.body)
+		}
+	}
+	// May mint it, but not revoke what it replaces.
+	a := g.with(as(t, "ada@acme", "minter"), "POST", "/v1/tokens/"+old.ID+":reissue", strings.NewReader("{}"), "Idempotency-Key: reissue")
+	if a.status != http.StatusForbidden {
+		t.Errorf("reissue as a minter: %d %s", a.status, a.body)
+	}
+}
+
+// A client that meets its own first try is told when to ask again.
+func TestMintUnderWay(t *testing.T) {
+	g := newGate(t, func(c *api.Config) { c.Tokens = busy{c.Tokens} })
+	for target, body := range map[string]string{"/v1/tokens": get(), batchTarget: batchOf(get())} {
+		if a := g.keyed("k", target, body); a.status != http.StatusConflict || a.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %d, Retry-After %q", target, a.status, a.header.Get("Retry-After"))
+		}
+	}
+}
+
+// busy is answering every request already.
+type busy struct{ api.Tokens }
+
+func (busy) Reserve(context.Context, tokens.Request) (*tokens.Reservation, error) {
+	return nil, tokens.ErrUnderWay
 }

@@ -88,8 +88,8 @@ var causes = []struct {
 	{tokens.ErrUsed, http.StatusConflict, "The token is used up."},
 	{tokens.ErrNoSecret, http.StatusBadRequest, "This gate takes no Idempotency-Key, since it has no tokens.mint_secret."},
 	{tokens.ErrOtherRequest, http.StatusUnprocessableEntity, "The Idempotency-Key stands for a request that asked for something else."},
-	{tokens.ErrUnderWay, http.StatusConflict, "The first request with this Idempotency-Key is being answered. Ask again in a while."},
-	{tokens.ErrForgottenSecret, http.StatusConflict, "The Idempotency-Key was used under a tokens.mint_secret that this gate does not have any more. Use another key."},
+	{tokens.ErrUnderWay, http.StatusConflict, "The first request with this Idempotency-Key is being answered. Ask again after Retry-After."},
+	{tokens.ErrForgottenSecret, http.StatusConflict, "The Idempotency-Key was used under a tokens.mint_secret that this gate does not have, yet or any more. Ask again, or at another gate."},
 	{revocation.ErrRule, http.StatusBadRequest, "The rule cannot be read."},
 	{revocation.ErrNoRule, http.StatusNotFound, "There is no such revocation."},
 	{revocation.ErrNoTransfer, http.StatusNotFound, "No such transfer runs, on any gate. It may have ended."},
@@ -119,6 +119,9 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 		w.Header().Set("Retry-After", "1")
 	case http.StatusTooManyRequests:
 		h.tellWhen(w, err)
+	}
+	if errors.Is(err, tokens.ErrUnderWay) {
+		w.Header().Set("Retry-After", "1")
 	}
 	writeJSON(w, p.Status, "application/problem+json", p)
 }

@@ -72,7 +72,7 @@ func (h *Handler) reissue(c *call) (int, any, error) {
 	if err := h.spend(c, 1); err != nil {
 		return 0, nil, err
 	}
-	opened, err := h.once(c, "reissue "+string(id), req, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
+	opened, err := h.once(c, "reissue "+string(id), req, func() error { return h.mayReissueAgain(c, id, &req) }, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 		return h.reissueOne(c, id, &req, token)
 	})
 	if err != nil {
@@ -170,6 +170,20 @@ func (h *Handler) uncovered(old *tokens.Status) error {
 		return errCovered
 	}
 	return nil
+}
+
+// mayReissueAgain asks for the right to what was done before: to revoke the old
+// token, and to mint one like it.
+func (h *Handler) mayReissueAgain(c *call, id tokens.ID, req *ReissueRequest) error {
+	status, err := h.find(c, id, true)
+	if err != nil {
+		return err
+	}
+	w := &wish{grant: status.Grant}
+	if err := req.life(w); err != nil {
+		return err
+	}
+	return h.permit(c, w)
 }
 
 // life is as long as that of the old token, unless the request says otherwise.

@@ -202,6 +202,7 @@ func (broken) List(context.Context, tokens.Query) (tokens.Page, error) {
 	return tokens.Page{}, errCanary
 }
 func (broken) Check(context.Context, tokens.Grant, time.Duration) error { return errCanary }
+func (broken) CheckAll(context.Context, []tokens.Minting) error         { return errCanary }
 func (broken) MintAll(context.Context, []tokens.Minting) ([]tokens.Minted, error) {
 	return nil, errCanary
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -77,17 +78,42 @@ const (
 	maxPasscode = 255
 )
 
-// passcode hashes the passcode, if there is one. It comes last, because it
-// takes a while.
-func (m *MintRequest) passcode(g *tokens.Grant) (err error) {
+// checkPasscode says what is wrong with the passcode, if there is one.
+func (m *MintRequest) checkPasscode() error {
 	if m.Passcode == "" {
 		return nil
 	}
 	if n := len(m.Passcode); n < minPasscode || n > maxPasscode || !utf8.ValidString(m.Passcode) || strings.ContainsFunc(m.Passcode, unicode.IsControl) {
 		return &tokens.FieldError{Field: "passcode", Problem: fmt.Sprintf("must be %d to %d bytes of UTF-8 without control characters, got %d bytes", minPasscode, maxPasscode, n)}
 	}
-	g.Passcode, err = tokens.HashPasscode(m.Passcode)
-	return err
+	return nil
+}
+
+// hash puts the passcodes of requests into their grants. It comes last, because
+// each takes a while: nobody else is to wait for what is refused anyway.
+func (h *Handler) hash(ctx context.Context, all []tokens.Minting, requests []MintRequest) (err error) {
+	if !slices.ContainsFunc(requests, func(m MintRequest) bool { return m.Passcode != "" }) {
+		return nil
+	}
+	if err := h.cfg.Tokens.CheckAll(ctx, all); err != nil {
+		return err
+	}
+	for i := range requests {
+		if requests[i].Passcode == "" {
+			continue
+		}
+		select {
+		case h.hashing <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		all[i].Grant.Passcode, err = tokens.HashPasscode(requests[i].Passcode)
+		<-h.hashing
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *MintRequest) life() (time.Duration, error) {
@@ -165,7 +191,7 @@ func (h *Handler) mint(c *call) (int, any, error) {
 	if err := h.spend(c, 1); err != nil {
 		return 0, nil, err
 	}
-	opened, err := h.once(c, "mint", req, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
+	opened, err := h.once(c, "mint", req, func() error { return h.mayMintAgain(c, &req) }, func(token func(int) tokens.Token) ([]sealed, []tokens.Token, error) {
 		return h.mintOne(c, &req, token(0))
 	})
 	if err != nil {
@@ -181,11 +207,16 @@ func (h *Handler) mintOne(c *call, req *MintRequest, chosen tokens.Token) ([]sea
 	if err != nil {
 		return nil, nil, err
 	}
+	one := []tokens.Minting{{Grant: g, Life: life, Token: chosen}}
+	if err := h.hash(c.Context(), one, []MintRequest{*req}); err != nil {
+		return nil, nil, blame(cmp.Or(errors.Unwrap(err), err), life)
+	}
 	token := chosen
 	if chosen.IsZero() {
-		token, g, err = h.cfg.Tokens.Mint(c.Context(), g, life, h.quotas(&g)...)
+		token, g, err = h.cfg.Tokens.Mint(c.Context(), one[0].Grant, life, h.quotas(&g)...)
 	} else {
-		token, g, err = h.mintChosen(c, tokens.Minting{Grant: g, Life: life, Token: chosen, Quotas: h.quotas(&g)})
+		one[0].Quotas = h.quotas(&g)
+		token, g, err = h.mintChosen(c, one[0])
 	}
 	if err != nil {
 		return nil, nil, blame(err, life)
@@ -204,24 +235,36 @@ func (h *Handler) mintChosen(c *call, m tokens.Minting) (tokens.Token, tokens.Gr
 	return done[0].Token, done[0].Grant, done[0].Err
 }
 
-// prepare turns a request into a grant that the caller may mint.
-func (h *Handler) prepare(c *call, req *MintRequest) (tokens.Grant, time.Duration, error) {
+// wish is what a request asks for, within what the caller may mint.
+func (h *Handler) wish(c *call, req *MintRequest) (*wish, error) {
 	g, life, err := req.grant()
 	if err != nil {
-		return g, 0, err
+		return nil, err
 	}
 	w := &wish{grant: g, life: life, anyLife: req.ExpiresIn == "" && req.ExpiresAt == "", anyUses: req.MaxUses == nil, topic: req.Notify.Topic}
-	if err := h.permit(c, w); err != nil {
-		return g, 0, err
+	return w, h.permit(c, w)
+}
+
+// mayMintAgain asks for the right to what was minted before.
+func (h *Handler) mayMintAgain(c *call, req *MintRequest) error {
+	_, err := h.wish(c, req)
+	return err
+}
+
+// prepare turns a request into a grant that the caller may mint.
+func (h *Handler) prepare(c *call, req *MintRequest) (tokens.Grant, time.Duration, error) {
+	w, err := h.wish(c, req)
+	if err != nil {
+		return tokens.Grant{}, 0, err
 	}
-	g, life = w.grant, w.life
+	g, life := w.grant, w.life
 	if g.Bucket != "" && !slices.Contains(h.cfg.Buckets, g.Bucket) {
 		return g, 0, &tokens.FieldError{Field: "bucket", Problem: "is not an alias of this gate"}
 	}
 	if err := checkNotify(&req.Notify, h.cfg.Topics); err != nil {
 		return g, 0, err
 	}
-	if err := req.passcode(&g); err != nil {
+	if err := req.checkPasscode(); err != nil {
 		return g, 0, err
 	}
 	g.Issuer, g.IssuedBy = c.caller.Issuer, c.caller.Subject

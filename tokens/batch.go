@@ -64,7 +64,8 @@ func (s *Store) MintAll(ctx context.Context, all []Minting) ([]Minted, error) {
 		}
 		minted[i].Grant.ID = minted[i].Token.ID()
 	}
-	if err := s.admitAll(ctx, all, minted); err != nil {
+	taken, err := s.admitAll(ctx, all, minted)
+	if err != nil {
 		return nil, err
 	}
 	grants := make([]*Grant, len(minted))
@@ -72,7 +73,7 @@ func (s *Store) MintAll(ctx context.Context, all []Minting) ([]Minted, error) {
 		grants[i] = &minted[i].Grant
 	}
 	if err := s.index(ctx, now, grants...); err != nil {
-		s.leaveAll(ctx, all, minted)
+		s.leaveAll(ctx, taken, minted)
 		return nil, err
 	}
 	calls := make([]script.Call, len(minted))
@@ -83,7 +84,7 @@ func (s *Store) MintAll(ctx context.Context, all []Minting) ([]Minted, error) {
 	for i, result := range s.scripts.WriteAll(ctx, mintScript, calls) {
 		minted[i].settle(ctx, s, &all[i], result)
 		if minted[i].Err != nil {
-			s.leave(ctx, minted[i].Grant.ID, all[i].Quotas)
+			s.leave(ctx, minted[i].Grant.ID, taken[i])
 		} else {
 			s.hold(ctx, &minted[i].Grant, all[i].Quotas)
 		}
@@ -91,20 +92,23 @@ func (s *Store) MintAll(ctx context.Context, all []Minting) ([]Minted, error) {
 	return minted, nil
 }
 
-// admitAll takes a place for each in its quotas, or none for any.
-func (s *Store) admitAll(ctx context.Context, all []Minting, minted []Minted) error {
+// admitAll takes a place for each in its quotas, or none for any, and returns
+// what [Store.admit] does of each.
+func (s *Store) admitAll(ctx context.Context, all []Minting, minted []Minted) ([][]Quota, error) {
+	taken := make([][]Quota, len(all))
 	for i := range all {
-		if err := s.admit(ctx, minted[i].Grant.ID, all[i].Quotas); err != nil {
-			s.leaveAll(ctx, all[:i], minted)
-			return &ItemError{i, err}
+		var err error
+		if taken[i], err = s.admit(ctx, minted[i].Grant.ID, all[i].Quotas); err != nil {
+			s.leaveAll(ctx, taken[:i], minted)
+			return nil, &ItemError{i, err}
 		}
 	}
-	return nil
+	return taken, nil
 }
 
-func (s *Store) leaveAll(ctx context.Context, all []Minting, minted []Minted) {
-	for i := range all {
-		s.leave(ctx, minted[i].Grant.ID, all[i].Quotas)
+func (s *Store) leaveAll(ctx context.Context, taken [][]Quota, minted []Minted) {
+	for i := range taken {
+		s.leave(ctx, minted[i].Grant.ID, taken[i])
 	}
 }
 
@@ -117,6 +121,20 @@ func (s *Store) Check(ctx context.Context, g Grant, life time.Duration) error {
 	}
 	_, err = s.complete(g, life, now)
 	return err
+}
+
+// CheckAll is Check for many: the error is an [*ItemError] of what is wrong.
+func (s *Store) CheckAll(ctx context.Context, all []Minting) error {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if _, err := s.complete(all[i].Grant, all[i].Life, now); err != nil {
+			return &ItemError{i, err}
+		}
+	}
+	return nil
 }
 
 // settle reads what has become of one. A token that was chosen may have been

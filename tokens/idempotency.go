@@ -80,6 +80,7 @@ func (s *Store) Reserve(ctx context.Context, req Request) (*Reservation, error) 
 	}
 	status, reply, err := s.prove(ctx, reserveScript, "request", []string{req.redisKey()}, args...)
 	if err != nil {
+		r.Leave(ctx) // it may hold the request
 		return nil, err
 	}
 	switch status {
@@ -132,14 +133,18 @@ func (r *Reservation) Token(i int) Token {
 
 // Finish keeps the answer for when the request comes again, and returns the one
 // that counts: that of somebody else who was faster, or this. It must not hold
-// a token. Errors: [ErrUnproven].
+// a token. It goes on when ctx is done, so that a client that gave up and asks
+// again has its answer. Errors: [ErrUnproven]; then the request is left.
 func (r *Reservation) Finish(ctx context.Context, answer []byte) ([]byte, error) {
-	status, reply, err := r.store.prove(ctx, finishScript, "request", []string{r.request.redisKey()}, r.nonce, answer)
+	last, cancel := ending(ctx)
+	defer cancel()
+	status, reply, err := r.store.prove(last, finishScript, "request", []string{r.request.redisKey()}, r.salt, answer)
 	switch {
 	case err != nil:
+		r.Leave(ctx)
 		return nil, err
 	case status == "gone":
-		return answer, nil // its time is over: a request that comes now is another
+		return answer, nil // its time is over: a request that is there now is another
 	case status != "ok":
 		return nil, statusError(status)
 	}
@@ -160,7 +165,17 @@ func (r *Reservation) Abandon(ctx context.Context) {
 	r.abandon(ctx, "forget")
 }
 
+// endingTime is how long the end of a request may take when its client is gone.
+const endingTime = 5 * time.Second
+
+// ending is the context in which a request ends: its client may have given up.
+func ending(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), endingTime)
+}
+
 // abandon may fail: the key is free after a while.
 func (r *Reservation) abandon(ctx context.Context, how string) {
-	_, _, _ = r.store.run(context.WithoutCancel(ctx), abandonScript, "request", []string{r.request.redisKey()}, r.nonce, how)
+	ctx, cancel := ending(ctx)
+	defer cancel()
+	_, _, _ = r.store.run(ctx, abandonScript, "request", []string{r.request.redisKey()}, r.nonce, how)
 }

@@ -36,45 +36,49 @@ const holdFor = time.Minute
 // places names the sorted set of the tokens that count, by when they stop.
 func (q *Quota) places() string { return "s3g:quota:" + digest(q.Name+" "+q.Holder) }
 
-// admit takes a place in each quota, or in none.
-func (s *Store) admit(ctx context.Context, id ID, quotas []Quota) error {
+// admit takes a place in each quota, or in none. It returns the quotas in which
+// the token had none before: to give back another would free that of a token
+// that lives.
+func (s *Store) admit(ctx context.Context, id ID, quotas []Quota) (taken []Quota, err error) {
 	for i := range quotas {
 		q := &quotas[i]
 		if q.Open <= 0 {
 			continue
 		}
-		err := s.place(ctx, id, q)
-		if err == nil {
-			continue
+		added, err := s.place(ctx, id, q)
+		if err != nil {
+			s.leave(ctx, id, taken)
+			return nil, err
 		}
-		s.leave(ctx, id, quotas[:i])
-		return err
+		if added {
+			taken = append(taken, *q)
+		}
 	}
-	return nil
+	return taken, nil
 }
 
-// place takes a place in one quota. When it is full, tokens that nobody can
-// use any more make room.
-func (s *Store) place(ctx context.Context, id ID, q *Quota) error {
+// place takes a place in one quota, and reports whether the token had none. When
+// it is full, tokens that nobody can use any more make room.
+func (s *Store) place(ctx context.Context, id ID, q *Quota) (added bool, err error) {
 	for tried := false; ; tried = true {
 		key := q.places()
 		status, r, err := answer(s.scripts.Write(ctx, admitScript, key, []string{key}, string(id), q.Open, s.opts.holdFor.Milliseconds()))
 		if err != nil {
-			return err
+			return false, err
 		}
-		if status == "ok" {
-			return nil
+		if status == "ok" || status == "there" {
+			return status == "ok", nil
 		}
 		full := &QuotaError{Quota: *q, Until: r.Time(1)}
 		if tried {
-			return full
+			return false, full
 		}
 		freed, err := s.clear(ctx, key)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if !freed {
-			return full
+			return false, full
 		}
 	}
 }
@@ -127,8 +131,8 @@ func (s *Store) hold(ctx context.Context, g *Grant, quotas []Quota) {
 	}
 }
 
-// leave gives the places of a token back that was not minted. What fails
-// lapses.
+// leave gives places back that admit took for a token that was not minted. What
+// fails lapses.
 func (s *Store) leave(ctx context.Context, id ID, quotas []Quota) {
 	for i := range quotas {
 		if q := &quotas[i]; q.Open > 0 {

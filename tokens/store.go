@@ -171,11 +171,12 @@ func (s *Store) Mint(ctx context.Context, g Grant, expires time.Duration, quotas
 	}
 	token := Generate()
 	g.ID = token.ID()
-	if err := s.admit(ctx, g.ID, quotas); err != nil {
+	taken, err := s.admit(ctx, g.ID, quotas)
+	if err != nil {
 		return Token{}, Grant{}, err
 	}
 	if err := s.mint(ctx, &g, now); err != nil {
-		s.leave(ctx, g.ID, quotas)
+		s.leave(ctx, g.ID, taken)
 		return Token{}, Grant{}, err
 	}
 	s.hold(ctx, &g, quotas)

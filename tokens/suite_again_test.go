@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,6 +21,7 @@ var againParts = []part{
 	{"a request whose gate has died", testReserveDied},
 	{"a request that comes twice at once", testReserveRacers},
 	{"a key is given back", testAbandon},
+	{"a request whose client is gone", testReserveGone},
 	{"a mint secret is rotated", testReserveRotated},
 	{"nothing secret in a dump of requests", testReserveDump},
 	{"many are minted", testMintAll},
@@ -222,10 +224,17 @@ func testAbandon(t *testing.T, b *backend) {
 		t.Error("a new request has the token of another")
 	}
 	first.Abandon(ctx) // not its own any more
+	// Nor is the answer: the tokens of the one that is there are others.
+	if got, err := first.Finish(ctx, []byte("late")); err != nil || string(got) != "late" {
+		t.Errorf("a late answer: %q, %v", got, err)
+	}
 	second.Leave(ctx)
 	third := reserve(t, s, asking("k", "right"))
 	if third.Token(0).Reveal() != second.Token(0).Reveal() {
 		t.Error("a request that was left has another token")
+	}
+	if third.Answer != nil {
+		t.Errorf("a request that is under way has the answer %q of another", third.Answer)
 	}
 	if _, err := s.Reserve(ctx, asking("k", "wrong")); !errors.Is(err, tokens.ErrOtherRequest) {
 		t.Errorf("after it was left: %v, want ErrOtherRequest", err)
@@ -358,4 +367,66 @@ func testMintChosen(t *testing.T, b *backend) {
 	if ids := collect(t, s, tokens.Query{}, nil); len(ids) != 1 {
 		t.Errorf("listed %v", ids)
 	}
+}
+
+// testReserveGone: a client gives up, or an answer of Redis is lost, and the
+// request is free for the next try at once.
+func testReserveGone(t *testing.T, b *backend) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := b.repeating(t)
+	if got, err := reserve(t, s, asking("gone", "body")).Finish(gone, []byte("answer")); err != nil || string(got) != "answer" {
+		t.Errorf("for a client that is gone: %q, %v", got, err)
+	}
+	if again := reserve(t, s, asking("gone", "body")); string(again.Answer) != "answer" {
+		t.Errorf("asked again: %q", again.Answer)
+	}
+
+	lossy := &losing{Redis: b.client(t)}
+	s = newStore(t, lossy, tokens.Options{MintSecrets: [][]byte{[]byte(oneSecret)}})
+	first := reserve(t, s, asking("warm", "body")) // Redis knows the script now
+	if _, err := first.Finish(t.Context(), []byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	lossy.lose = true
+	if _, err := s.Reserve(t.Context(), asking("lost", "body")); !errors.Is(err, tokens.ErrUnproven) {
+		t.Fatalf("a lost reservation: %v, want ErrUnproven", err)
+	}
+	second := reserve(t, s, asking("lost", "body"))
+	lossy.lose = true
+	if _, err := second.Finish(t.Context(), []byte("answer")); !errors.Is(err, tokens.ErrUnproven) {
+		t.Fatalf("a lost answer: %v, want ErrUnproven", err)
+	}
+	third := reserve(t, s, asking("lost", "body"))
+	if string(third.Answer) != "answer" || third.Token(0).Reveal() != second.Token(0).Reveal() {
+		t.Errorf("%q with another token, want what was kept", third.Answer)
+	}
+	// Not even the command arrived.
+	fourth := reserve(t, s, asking("never", "body"))
+	lossy.lose, lossy.unsent = true, true
+	if _, err := fourth.Finish(t.Context(), []byte("answer")); !errors.Is(err, tokens.ErrUnproven) {
+		t.Fatalf("a lost command: %v, want ErrUnproven", err)
+	}
+	if again := reserve(t, s, asking("never", "body")); again.Answer != nil || again.Token(0).Reveal() != fourth.Token(0).Reveal() {
+		t.Errorf("%q with another token, want to finish it", again.Answer)
+	}
+}
+
+// losing loses the reply to one script, or with unsent the script.
+type losing struct {
+	tokens.Redis
+	lose, unsent bool
+}
+
+func (l *losing) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	lose, unsent := l.lose, l.unsent
+	l.lose, l.unsent = false, false
+	cmd := redis.NewCmd(ctx)
+	if !unsent {
+		cmd = l.Redis.EvalSha(ctx, sha, keys, args...)
+	}
+	if lose {
+		cmd.SetErr(errors.New("connection lost"))
+	}
+	return cmd
 }

@@ -156,3 +156,28 @@ func testQuotaLapses(t *testing.T, b *backend) {
 		s.Close(t.Context())
 	}
 }
+
+// A second try of a mint that fails does not free the place of the first, whose
+// token lives.
+func testQuotaAgain(t *testing.T, b *backend) {
+	q := tokens.Quota{Name: "subject", Holder: "ada", Open: 1}
+	g := tokens.Grant{Operation: tokens.Get, Bucket: "b", Key: "k"}
+	m := tokens.Minting{Grant: g, Life: time.Hour, Token: tokens.Generate(), Quotas: []tokens.Quota{q}}
+	whole := b.store(t, tokens.Options{})
+	if minted, err := whole.MintAll(t.Context(), []tokens.Minting{m}); err != nil || minted[0].Err != nil {
+		t.Fatal(minted, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s := newStore(t, &countdown{Redis: b.client(t), left: 2, do: cancel}, tokens.Options{})
+	if _, err := s.MintAll(ctx, []tokens.Minting{m}); !errors.Is(err, tokens.ErrUnproven) {
+		t.Fatalf("MintAll: %v, want ErrUnproven", err)
+	}
+	_, err := holds(t, whole, 1, time.Hour, q)
+	wantFull(t, err, "subject")
+	// Nor does one of many that finds its quota full.
+	other := tokens.Minting{Grant: g, Life: time.Hour, Quotas: []tokens.Quota{q}}
+	_, err = whole.MintAll(t.Context(), []tokens.Minting{m, other})
+	wantFull(t, err, "subject")
+	_, err = holds(t, whole, 1, time.Hour, q)
+	wantFull(t, err, "subject")
+}

@@ -69,6 +69,7 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"quotas of dead tokens", testQuotaDead},
 		{"racing for a quota", testQuotaRacers},
 		{"a quota that a failed mint holds", testQuotaLapses},
+		{"a quota that a second try leaves alone", testQuotaAgain},
 		{"listing refuses cursors", testListCursors},
 	}, slices.Concat(openParts, changeParts, againParts)...) {
 		t.Run(part.name, func(t *testing.T) { part.run(t, open(t)) })

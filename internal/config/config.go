@@ -307,7 +307,9 @@ type Tokens struct {
 	// such requests are 400.
 	MintSecret string `koanf:"mint_secret" secret:"true"`
 	// PreviousMintSecret answers such requests again that began under it, so that
-	// the secret can be rotated: keep it for api.idempotency_window.
+	// the secret can be rotated, in two steps: first every gate gets the new one
+	// here, and when all have it the two change places. Then keep the old one here
+	// for api.idempotency_window.
 	PreviousMintSecret string `koanf:"previous_mint_secret" secret:"true"`
 	// CacheEntries is how many grants of tokens without limit of uses a gate
 	// keeps in memory, so that requests for them do not ask Redis; 0 keeps none.

@@ -204,3 +204,19 @@ func TestLoadEvents(t *testing.T) {
 		t.Errorf("a topic that there is not: %v", err)
 	}
 }
+
+// A file that is not YAML may be so because of a secret without quotes.
+func TestLoadShowsNoValues(t *testing.T) {
+	for _, text := range []string{
+		"redis:\n  password: *canary\n", "redis: {password: *canary'canary}\n", "api:\n  'canary: 1': 2\n  'canary: 1': 3\n",
+	} {
+		path := filepath.Join(t.TempDir(), "s3gate.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := config.Load(path, nil, nil)
+		if err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -54,7 +55,7 @@ func (l *layers) addFile(path string) error {
 	}
 	var tree yaml.Node
 	if err := yaml.Unmarshal(raw, &tree); err != nil {
-		return problems{{Where: path, Text: "is not YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}}
+		return problems{{Where: path, Text: "is not YAML: " + unquoted(err)}}
 	}
 	if len(tree.Content) == 0 {
 		return nil // nothing in it
@@ -70,9 +71,24 @@ func (l *layers) addFile(path string) error {
 		err = l.k.Load(confmap.Provider(settings, ""), nil)
 	}
 	if err != nil {
-		return problems{{Where: path, Text: "cannot be read: " + strings.TrimPrefix(err.Error(), "yaml: ")}}
+		return problems{{Where: path, Text: "cannot be read: " + unquoted(err)}}
 	}
 	return nil
+}
+
+// quoted is what an error about YAML repeats of the file.
+var quoted = regexp.MustCompile("(?s)['\"`].*['\"`]")
+
+// unquoted is an error about YAML without what the file holds, which may be a
+// secret: *hunter2 names an anchor.
+func unquoted(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	return quoted.ReplaceAllStringFunc(text, func(q string) string {
+		if q == "':'" {
+			return q // a word of the parser's
+		}
+		return "…"
+	})
 }
 
 // add puts a setting from a variable or a flag above what is there. It also

@@ -3,11 +3,22 @@ package spelling
 
 import "strings"
 
+// longest is the length in bytes of the longest text that is compared. Nobody
+// mistypes what is longer, and comparing takes the product of two lengths.
+const longest = 64
+
 // Nearest returns the name that differs least from a text, whatever its case;
-// "" if none is near: of three letters one may be wrong.
+// "" if none is near: of three letters one may be wrong. Nothing is near a text
+// of more than 64 bytes.
 func Nearest(text string, names []string) string {
+	if len(text) > longest {
+		return ""
+	}
 	best, nearest := len(text)/3+1, ""
 	for _, name := range names {
+		if max(len(text)-len(name), len(name)-len(text)) >= best {
+			continue // so many letters are too few or too many
+		}
 		if d := distance(strings.ToLower(text), strings.ToLower(name)); d < best {
 			best, nearest = d, name
 		}

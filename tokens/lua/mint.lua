@@ -29,6 +29,7 @@ if there[1] and whole(there, 1) == grant then
   return {call, 'ok'}
 end
 if there[1] then
+  redis.call('HSET', KEYS[1], 'g', there[1]) -- the same
   return {call, 'exists'}
 end
 redis.call('HSET', KEYS[1], 'o', op, 'x', expires, 'm', max)
