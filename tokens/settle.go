@@ -188,11 +188,23 @@ func (st *settler) passed(what *settlement, acknowledged bool) {
 	}
 }
 
+// drainAtLast drains, and again for a moment if not enough replicas are there: one
+// may just be coming back.
+func (st *settler) drainAtLast(ctx context.Context) {
+	for pause := 100 * time.Millisecond; !st.drain(ctx) && st.store.opts.MinAcks > 0 && pause < time.Second; pause *= 2 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
 func (st *settler) close(ctx context.Context) error {
 	st.stop()
 	select {
 	case <-st.done:
-		st.drain(ctx)
+		st.drainAtLast(ctx)
 	case <-ctx.Done():
 	}
 	st.mu.Lock()

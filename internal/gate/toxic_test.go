@@ -116,6 +116,7 @@ func (t *trial) inTheMiddle(n *toxicNet, begin func(*toxicNet) func(), parts boo
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
+		time.Sleep(300 * time.Millisecond) // the gate knows it too, or it would begin another one
 		end := begin(n)
 		go func() {
 			defer close(b.ended)
