@@ -186,17 +186,19 @@ func (g *Gate) useEnded(r tokens.Receipt) {
 // ruled tells of a rule that was made or lifted, or of a token that was changed.
 func (g *Gate) ruled(rule revocation.Rule, receipt revocation.Receipt, err error) {
 	var shown *events.RuleReceipt
+	var of *tokens.Status
 	failed := ""
 	if err != nil {
 		failed = err.Error()
 	} else {
+		of = g.ruledToken(rule.Token)
 		shown = &events.RuleReceipt{
 			AcknowledgedBy: receipt.AcknowledgedBy, ExpiredLeases: receipt.ExpiredLeases, Cut: receipt.Cut, Committing: receipt.Committing,
 			Durability: string(receipt.Durability), TookMS: receipt.TookMS,
 		}
 	}
 	if rule.Change != nil {
-		g.changed(&rule, shown, failed)
+		g.changed(&rule, of, shown, failed)
 		return
 	}
 	kind := events.RuleRevoked
@@ -209,21 +211,21 @@ func (g *Gate) ruled(rule revocation.Rule, receipt revocation.Receipt, err error
 		Author: rule.Author, Reason: rule.Reason, At: rule.At, LiftedAt: rule.LiftedAt, LiftedBy: rule.LiftedBy, LiftReason: rule.LiftReason,
 		Receipt: shown, Error: failed,
 	}
-	if status := g.ruledToken(rule.Token); err == nil && status != nil {
-		of := grantOf(&status.Grant)
-		data.Grant = &of
+	if of != nil {
+		grant := grantOf(&of.Grant)
+		data.Grant = &grant
 	}
 	g.telling.bus.Emit(kind, string(rule.Token), data)
 }
 
 // changed tells of a token that permits less now.
-func (g *Gate) changed(rule *revocation.Rule, receipt *events.RuleReceipt, failed string) {
+func (g *Gate) changed(rule *revocation.Rule, of *tokens.Status, receipt *events.RuleReceipt, failed string) {
 	data := events.Changed{
 		Grant: events.Grant{Token: string(rule.Token)}, Version: rule.Version, ExpiresAt: rule.Change.ExpiresAt, Labels: rule.Change.Labels,
 		Author: rule.Author, Receipt: receipt, Error: failed,
 	}
-	if status := g.ruledToken(rule.Token); status != nil {
-		data.Grant, data.MaxUses = grantOf(&status.Grant), status.MaxUses
+	if of != nil {
+		data.Grant, data.MaxUses = grantOf(&of.Grant), of.MaxUses
 	}
 	g.telling.bus.Emit(events.TokenChanged, string(rule.Token), data)
 }
