@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -145,18 +146,26 @@ func TestUploadAfterASleep(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			g := newPartsGate(t, http1)
 			g.Journal = uploads.New(g.rdb, uploads.Options{Grace: time.Nanosecond})
+			slept, wake := context.WithCancel(t.Context())
 			g.s3.times(1, test.at, func(w http.ResponseWriter, r *http.Request) {
 				for _, key := range g.journal() {
 					g.redis.HSet(key, "f", "99")
 				}
+				wake()
 				if test.then != nil {
 					test.then(w, r)
 					return
 				}
 				g.s3.behave(w, r)
 			})
-			token := g.mint(put())
-			if a := g.put(token, noise(test.size)); a.StatusCode != test.want {
+			if test.at == complete {
+				wake() // it comes after the last byte
+			}
+			token, body := g.mint(put()), noise(test.size)
+			most, last := body[:test.size-1], body[test.size-1:]
+			r := g.request("PUT", token, io.MultiReader(strings.NewReader(most), until(slept), strings.NewReader(last)))
+			r.ContentLength = int64(test.size)
+			if a := g.do(r); a.StatusCode != test.want {
 				t.Errorf("%s %s", a.Status, a.body)
 			}
 			g.wantCharge(token, "taken")
@@ -165,6 +174,13 @@ func TestUploadAfterASleep(t *testing.T) {
 			}
 		})
 	}
+}
+
+// until is a reader of nothing that ends with ctx.
+func until(ctx context.Context) io.Reader {
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { w.Close() })
+	return r
 }
 
 // Parts that S3 refused to complete, and to drop, are not completed later: their use
