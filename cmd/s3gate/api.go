@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"regexp"
 	"strings"
@@ -20,22 +21,27 @@ func apiFlags(cmd *cobra.Command) {
 // newClient returns a client of the API that flags or environment name. The
 // JWT is no flag, since command lines are for everybody to see.
 func newClient(cmd *cobra.Command) (*client.Client, error) {
-	url, _ := cmd.Flags().GetString("api-url")
-	if url == "" {
-		url = os.Getenv("S3GATE_API_URL")
+	url, bearer, err := apiOf(cmd)
+	if err != nil {
+		return nil, err
 	}
-	token := os.Getenv("S3GATE_API_TOKEN")
+	if url == "" || bearer == "" {
+		return nil, usagef("say which gate: set S3GATE_API_URL and S3GATE_API_TOKEN, or --api-url and --api-token-file")
+	}
+	return client.New(url, bearer), nil
+}
+
+// apiOf reads what flags or environment say of the API; "" is nothing.
+func apiOf(cmd *cobra.Command) (url, bearer string, err error) {
+	url, _ = cmd.Flags().GetString("api-url")
 	if path, _ := cmd.Flags().GetString("api-token-file"); path != "" {
 		raw, err := os.ReadFile(path)
 		if err != nil {
-			return nil, usageError{err}
+			return "", "", usageError{err}
 		}
-		token = strings.TrimSpace(string(raw))
+		bearer = strings.TrimSpace(string(raw))
 	}
-	if url == "" || token == "" {
-		return nil, usagef("say which gate: set S3GATE_API_URL and S3GATE_API_TOKEN, or --api-url and --api-token-file")
-	}
-	return client.New(url, token), nil
+	return cmp.Or(url, os.Getenv("S3GATE_API_URL")), cmp.Or(bearer, os.Getenv("S3GATE_API_TOKEN")), nil
 }
 
 var tokenForm = regexp.MustCompile(`s3g_[0-9A-Za-z]{28}`)

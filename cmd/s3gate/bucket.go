@@ -189,13 +189,18 @@ func confirm(cmd *cobra.Command) error {
 	if !isTerminal(cmd.InOrStdin()) {
 		return usagef("nobody to ask: say --yes to apply this, or --dry-run to only look")
 	}
-	fmt.Fprint(cmd.ErrOrStderr(), "Apply this policy? [y/N] ")
+	return askYes(cmd, "Apply this policy?")
+}
+
+// askYes asks a person; anything but yes is an error.
+func askYes(cmd *cobra.Command, question string) error {
+	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
 	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
 	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return fmt.Errorf("not applied")
+		return errors.New("not done")
 	}
 	return nil
 }
