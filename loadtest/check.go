@@ -83,5 +83,7 @@ const (
 	silence      = "no byte comes after the acknowledgement"
 	cutVisibly   = "a cut download does not end as if it were complete"
 	storedWhole  = "what was uploaded is what is stored"
+	notCut       = "a slow download is not cut"
+	flatMemory   = "memory does not grow"
 	uniqueTokens = "no token is minted twice"
 )

@@ -49,6 +49,9 @@ type Config struct {
 	Seed uint64
 	// Clients are those that race for one token; 0 is 8. Only for races and storms.
 	Clients int
+	// Mix are the weights of the scenarios that "mixed" consists of; nil is
+	// [DefaultMix].
+	Mix map[string]int
 	// Grace is how long what is on its way may still arrive after a revocation was
 	// acknowledged: buffers of kernels and networks. 0 is 250 ms.
 	Grace time.Duration
@@ -76,7 +79,7 @@ var ErrConfig = errors.New("load test")
 
 // complete fills in what is left out and checks the rest.
 func (c *Config) complete() (*scenario, error) {
-	s, ok := scenarios[c.Scenario]
+	s, ok := scenarios()[c.Scenario]
 	if !ok {
 		return nil, fmt.Errorf("%w: scenario: %q is none of %v", ErrConfig, c.Scenario, names())
 	}
@@ -118,6 +121,15 @@ func (c *Config) complete() (*scenario, error) {
 		if math.IsNaN(bound.value) || bound.value < bound.least || bound.value > bound.most {
 			return nil, fmt.Errorf("%w: %s: must be %s to %s, is %s", ErrConfig, bound.field, plain(bound.least), plain(bound.most), plain(bound.value))
 		}
+	}
+	switch c.Scenario {
+	case mixed:
+		if err := c.checkMix(); err != nil {
+			return nil, err
+		}
+	case slowClients: // each operation takes as long as the run
+		c.Duration, c.Warmup = c.Duration+c.Warmup, 0
+		c.Timeout += c.Duration
 	}
 	return s, c.Target.check()
 }

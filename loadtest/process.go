@@ -73,8 +73,9 @@ func (all processes) now() (memory int64, cpu float64) {
 }
 
 // usage is what they have used for the operations of a report, and its warm-up.
-func (all processes) usage(r *Report) (list []Process) {
+func (all processes) usage(r *Report) []Process {
 	all.now()
+	list := []Process{}
 	operations, bytes := uint64(0), int64(0)
 	for _, s := range r.Timeline {
 		operations += s.Operations

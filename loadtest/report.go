@@ -52,8 +52,25 @@ type Report struct {
 	Processes []Process `json:"processes"`
 	// Timeline has each second of the run, the warm-up too.
 	Timeline []Second `json:"timeline"`
+	// Percentiles is the whole distribution of latencies.
+	Percentiles []Percentile `json:"percentiles"`
+}
 
-	histogram *hdrhistogram.Histogram
+// Percentile is one point of a distribution: as many operations in a hundred took
+// so many milliseconds at most.
+type Percentile struct {
+	Percent float64 `json:"percent"`
+	Took    float64 `json:"ms"`
+}
+
+func percentiles(h *hdrhistogram.Histogram) (list []Percentile) {
+	if h.TotalCount() == 0 {
+		return nil
+	}
+	for _, b := range h.CumulativeDistribution() {
+		list = append(list, Percentile{b.Quantile, float64(b.ValueAt) / 1000})
+	}
+	return list
 }
 
 // ErrorCount counts one kind of error.
@@ -94,10 +111,14 @@ func (r *recorder) report(w *world, p processes) *Report {
 	cfg := r.cfg
 	rep := &Report{
 		Scenario: cfg.Scenario, Target: cfg.Target.LinksURL, Size: cfg.Size, Began: r.beganAt.UTC(),
-		Asked: cfg.Rate, Workers: cfg.Workers, Seed: cfg.Seed, Operations: r.ok,
+		Errors: []ErrorCount{}, Asked: cfg.Rate, Workers: cfg.Workers, Seed: cfg.Seed, Operations: r.ok,
 		Latency: quantiles(r.latency), FirstByte: quantiles(r.firstByte), Measures: w.measures.list(),
-		Received: r.received, Sent: r.sent, Invariants: w.checks.list(), Timeline: r.ticks, histogram: r.latency,
+		Received: r.received, Sent: r.sent, Timeline: r.ticks, Percentiles: percentiles(r.latency),
 	}
+	if len(cfg.PIDs) > 0 {
+		holdMemory(w.checks, r.ticks)
+	}
+	rep.Invariants = w.checks.list()
 	end := cmp.Or(r.last, r.endedAt)
 	rep.Seconds = max(end.Sub(r.measured).Seconds(), 0)
 	for kind, n := range r.failed {
@@ -130,9 +151,9 @@ func (r *Report) WriteText(out io.Writer) error {
 		}
 	}
 	line(r.Scenario, "%d operations in %.1f s: %.1f/s (%s)", r.Operations, r.Seconds, r.Rate, loop)
-	line("success", "%.3f %%", 100*float64(r.Operations-r.Failed)/float64(max(r.Operations, 1)))
+	line("success", "%s", r.success())
 	for _, q := range r.tables() {
-		line(q.name, "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(q.P50), ms(q.P90), ms(q.P99), ms(q.P999), ms(q.Max))
+		line(q.Name, "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(q.P50), ms(q.P90), ms(q.P99), ms(q.P999), ms(q.Max))
 	}
 	if r.Received > 0 {
 		line("received", "%.1f MB/s", r.ReceivedRate)
@@ -156,7 +177,7 @@ func (r *Report) WriteText(out io.Writer) error {
 }
 
 type namedQuantiles struct {
-	name string
+	Name string
 	Quantiles
 }
 
@@ -165,7 +186,7 @@ func (r *Report) tables() (list []namedQuantiles) {
 	for name, q := range r.Measures {
 		list = append(list, namedQuantiles{name, q})
 	}
-	slices.SortFunc(list, func(a, b namedQuantiles) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(list, func(a, b namedQuantiles) int { return cmp.Compare(a.Name, b.Name) })
 	list = append([]namedQuantiles{{"latency", r.Latency}, {"first byte", r.FirstByte}}, list...)
 	return slices.DeleteFunc(list, func(q namedQuantiles) bool { return q.Count == 0 })
 }

@@ -26,24 +26,35 @@ type scenario struct {
 	prepare func(context.Context, *world) (operation, error)
 }
 
-// scenarios are all that there are.
-var scenarios = map[string]*scenario{
-	"download-small": {"a GET of 4 KiB by a link without limit of uses", 16, 4 << 10, prepareDownload},
-	"download-large": {"a GET of 64 MiB by a link without limit of uses", 4, 64 << 20, prepareDownload},
-	"range-video": {"a GET of a range, as a player asks for a video of 64 MiB that somebody watches and skips in",
-		16, 64 << 20, prepareVideo},
-	"upload-many":     {"a token for one upload, and a PUT of 64 KiB with it", 8, 64 << 10, prepareUpload},
-	"upload-large":    {"a token for one upload, and a PUT of 256 MiB with it", 2, 256 << 20, prepareUpload},
-	"mint":            {"a new token", 16, 1, prepareMint},
-	"single-use-race": {"a token for one use, and several clients who GET it at the same time", 8, 4 << 10, prepareRace},
-	"revoke-storm": {"several downloads by one link, which is revoked in the middle of them",
-		4, 8 << 20, prepareStorm},
+// The scenarios that are not like the others: mixed consists of them.
+const (
+	mixed       = "mixed"
+	slowClients = "slow-clients"
+)
+
+// scenarios are all that there are, by name.
+func scenarios() map[string]*scenario {
+	return map[string]*scenario{
+		mixed:            {"one of several of the others, by weights", 16, 4 << 10, prepareMixed},
+		"slow-clients":   {"a download that takes 4 KiB a second until the run ends", 5000, 16 << 20, prepareSlow},
+		"tus":            {"a token for one upload, and 16 MiB by tus, which breaks off once", 4, 16 << 20, prepareTus},
+		"download-small": {"a GET of 4 KiB by a link without limit of uses", 16, 4 << 10, prepareDownload},
+		"download-large": {"a GET of 64 MiB by a link without limit of uses", 4, 64 << 20, prepareDownload},
+		"range-video": {"a GET of a range, as a player asks for a video of 64 MiB that somebody watches and skips in",
+			16, 64 << 20, prepareVideo},
+		"upload-many":     {"a token for one upload, and a PUT of 64 KiB with it", 8, 64 << 10, prepareUpload},
+		"upload-large":    {"a token for one upload, and a PUT of 256 MiB with it", 2, 256 << 20, prepareUpload},
+		"mint":            {"a new token", 16, 1, prepareMint},
+		"single-use-race": {"a token for one use, and several clients who GET it at the same time", 8, 4 << 10, prepareRace},
+		"revoke-storm": {"several downloads by one link, which is revoked in the middle of them",
+			4, 8 << 20, prepareStorm},
+	}
 }
 
 // Scenarios lists what can be run, by name.
 func Scenarios() []Scenario {
 	var list []Scenario
-	for name, s := range scenarios {
+	for name, s := range scenarios() {
 		list = append(list, Scenario{name, s.about, s.workers, s.size})
 	}
 	slices.SortFunc(list, func(a, b Scenario) int { return strings.Compare(a.Name, b.Name) })

@@ -16,8 +16,8 @@ import (
 // world is what the operations of a run have in common.
 type world struct {
 	cfg      Config
-	checks   checks
-	measures measures
+	checks   *checks
+	measures *measures
 	content  *content
 	http     *http.Client
 	api      *client.Client
@@ -28,7 +28,7 @@ func newWorld(cfg Config) *world {
 	links := newTransport(cfg.Workers * max(1, cfg.Clients))
 	calls := newTransport(cfg.Workers)
 	w := &world{
-		cfg: cfg, content: newContent(cfg.Seed, cfg.Size),
+		cfg: cfg, checks: &checks{}, measures: &measures{}, content: newContent(cfg.Seed, cfg.Size),
 		http: &http.Client{Transport: links, CheckRedirect: noRedirect},
 		api:  client.New(cfg.Target.APIURL, cfg.Target.Bearer),
 		idle: []*http.Transport{links, calls},
@@ -36,6 +36,14 @@ func newWorld(cfg Config) *world {
 	w.api.HTTP = &http.Client{Transport: calls, CheckRedirect: noRedirect}
 	w.checks.expect(noServerErr)
 	return w
+}
+
+// with is the same world for objects of another size.
+func (w *world) with(size int64) *world {
+	other := *w
+	other.cfg.Size = size
+	other.content = newContent(w.cfg.Seed, size)
+	return &other
 }
 
 // cause is what is behind an error of net/http, whose text has the URL.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -48,11 +50,14 @@ func newLoadtest() *cobra.Command {
 	size := f.String("size", "", "of an object, such as 64MiB (default: the scenario's)")
 	f.Uint64Var(&c.Seed, "seed", 1, "the same seed makes the same objects and asks for the same")
 	f.IntVar(&c.Clients, "clients", 8, "clients that race for a token, or download by one that is revoked")
+	f.StringToIntVar(&c.Mix, "mix", loadtest.DefaultMix(), "the weights of scenarios in mixed")
 	f.DurationVar(&c.Grace, "grace", 250*time.Millisecond, "how long what was on its way may arrive after a revocation")
 	f.DurationVar(&c.Timeout, "timeout", time.Minute, "the longest that one operation may take")
 	f.IntSliceVar(&c.PIDs, "pid", nil, "a process of this machine whose CPU time and memory are shown; may be repeated (Linux)")
+	page := f.String("html", "", "also write the report there, as a page with plots")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	apiFlags(cmd)
+	cmd.AddCommand(newCompareLoad())
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		c.Scenario = args[0]
 		if *size != "" {
@@ -68,7 +73,7 @@ func newLoadtest() *cobra.Command {
 				return err
 			}
 		}
-		return runLoad(cmd, c)
+		return runLoad(cmd, c, *page)
 	}
 	return cmd
 }
@@ -124,7 +129,7 @@ func confirmLoad(cmd *cobra.Command, c *loadtest.Config) error {
 	return askYes(cmd, "Begin?")
 }
 
-func runLoad(cmd *cobra.Command, c loadtest.Config) error {
+func runLoad(cmd *cobra.Command, c loadtest.Config, page string) error {
 	p := newPrinter(cmd)
 	if !p.quiet && isTerminal(p.err) {
 		c.Progress = func(s loadtest.Progress) { fmt.Fprintf(p.err, "\r\x1b[K%s", liveLine(s)) }
@@ -138,6 +143,11 @@ func runLoad(cmd *cobra.Command, c loadtest.Config) error {
 	}
 	if err != nil {
 		return err
+	}
+	if page != "" {
+		if err := writePage(page, report); err != nil {
+			return err
+		}
 	}
 	if err := p.print(report, func(p *printer) { err = report.WriteText(p.out) }); err != nil {
 		return err
@@ -153,4 +163,40 @@ func liveLine(s loadtest.Progress) string {
 	const mb = 1e6
 	return fmt.Sprintf("%d/s  p50 %.1f ms  p99 %.1f ms  %.1f MB/s  %d running  %d failed  %s left",
 		s.Operations, s.P50, s.P99, float64(s.Received+s.Sent)/mb, s.Running, s.Failed, s.Left.Round(time.Second))
+}
+
+func writePage(path string, report *loadtest.Report) error {
+	var page bytes.Buffer
+	if err := report.WriteHTML(&page); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+func newCompareLoad() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "compare A.json B.json",
+		Short: "Put two reports of the same scenario side by side",
+		Args:  exactly(2),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var reports [2]*loadtest.Report
+		for i, path := range args {
+			var err error
+			if reports[i], err = loadtest.ReadReport(path); err != nil {
+				return usageError{err}
+			}
+		}
+		list, err := loadtest.Compare(reports[0], reports[1])
+		if err != nil {
+			return usageError{err}
+		}
+		var writeErr error
+		err = newPrinter(cmd).print(list, func(p *printer) { writeErr = loadtest.WriteDifferences(p.out, list) })
+		return cmp.Or(err, writeErr)
+	}
+	return cmd
 }
