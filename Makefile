@@ -44,7 +44,7 @@ unit: export S3GATE_TEST_UPLOADERS = $(UPLOADERS_DIR)
 unit:
 	$(GO) test $(RACE) -timeout $(TIMEOUT) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(BUSY))")
 	$(GO) test $(RACE) -timeout $(TIMEOUT) -p 1 $(BUSY)
-	$(GO) test -tags faults -timeout $(TIMEOUT) -run Fault ./internal/fault ./internal/consistency
+	$(GO) test -tags faults -timeout $(TIMEOUT) -run Fault ./internal/fault ./internal/consistency ./loadtest
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-clean:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -34,6 +34,9 @@ func (r *Report) success() string {
 	return fmt.Sprintf("%.3f %%", 100*float64(r.Operations-r.Failed)/float64(max(r.Operations, 1)))
 }
 
+// shortSecond is how much of a second the last one must be to be drawn.
+const shortSecond = 0.5
+
 // overTime is a chart of the run's seconds, nil of a run that was too short for one.
 func (r *Report) overTime(title, unit string, lines ...timeLine) *chart {
 	if len(r.Timeline) < 2 {
@@ -49,7 +52,9 @@ func (r *Report) overTime(title, unit string, lines ...timeLine) *chart {
 		line := chartLine{Name: l.name, Class: l.class}
 		before := 0.0
 		for _, s := range r.Timeline {
-			line.Points = append(line.Points, chartPoint{s.At / end, l.value(s, max(s.At-before, 0.001))})
+			if took := s.At - before; took > shortSecond {
+				line.Points = append(line.Points, chartPoint{s.At / end, l.value(s, took)})
+			}
 			before = s.At
 		}
 		c.Lines = append(c.Lines, line)

@@ -40,7 +40,8 @@ type Config struct {
 	// Ramp is how long the rate grows from 0, within the warm-up; 0 begins with
 	// the whole rate.
 	Ramp time.Duration
-	// Operations ends the run after as many; 0 is no limit.
+	// Operations ends the run after as many, all of which count: there is no warm-up
+	// then. 0 is no limit.
 	Operations uint64
 	// Size of an object in bytes; 0 is the scenario's.
 	Size int64
@@ -121,6 +122,9 @@ func (c *Config) complete() (*scenario, error) {
 		if math.IsNaN(bound.value) || bound.value < bound.least || bound.value > bound.most {
 			return nil, fmt.Errorf("%w: %s: must be %s to %s, is %s", ErrConfig, bound.field, plain(bound.least), plain(bound.most), plain(bound.value))
 		}
+	}
+	if c.Operations > 0 {
+		c.Warmup, c.Ramp = 0, 0
 	}
 	switch c.Scenario {
 	case mixed:

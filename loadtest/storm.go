@@ -54,7 +54,9 @@ func (w *world) storm(ctx context.Context, n uint64, t *client.Token) outcome {
 	}
 	begun.Wait()
 	asked := time.Now()
-	if _, err := w.api.Revoke(ctx, t.ID, "load test"); err != nil {
+	_, err := w.api.Revoke(ctx, t.ID, "load test")
+	w.holdAPI("a revocation", err)
+	if err != nil {
 		stop()
 		over.Wait()
 		return outcome{err: fmt.Errorf("revoking: %w", err)}

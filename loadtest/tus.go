@@ -1,12 +1,15 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"s3gate/client"
 )
@@ -47,15 +50,36 @@ func (w *world) tus(ctx context.Context, link string, n uint64) (o outcome) {
 	if _, err := w.patch(ctx, upload, 0, half); err == nil {
 		return outcome{err: fmt.Errorf("a PATCH that broke off was answered with success")}
 	}
-	at, err := w.offset(ctx, upload)
-	if err != nil {
-		return outcome{err: err}
+	sent, err := w.resume(ctx, upload)
+	return outcome{sent: half + sent, err: err}
+}
+
+// resume sends what is missing. The gate may still be busy with the request that broke
+// off, and then says so, or knows more than it did a moment ago: clients ask again.
+func (w *world) resume(ctx context.Context, upload *url.URL) (sent int64, err error) {
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		at, err := w.offset(ctx, upload)
+		status := http.StatusNoContent
+		if err == nil {
+			status, err = w.patch(ctx, upload, at, w.cfg.Size)
+		}
+		var refused *statusError
+		if errors.As(err, &refused) {
+			status = refused.status
+		}
+		switch status {
+		case http.StatusConflict, http.StatusLocked:
+		case http.StatusNoContent:
+			return w.cfg.Size - at, err
+		default:
+			return 0, cmp.Or(err, error(&statusError{status}))
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(pause):
+		}
 	}
-	status, err := w.patch(ctx, upload, at, w.cfg.Size)
-	if err == nil && status != http.StatusNoContent {
-		err = &statusError{status}
-	}
-	return outcome{sent: half + w.cfg.Size - at, err: err}
 }
 
 // patch sends the bytes from at to to. Unless that is all of them it says that the

@@ -90,10 +90,18 @@ func (w *world) mint(ctx context.Context, operation, key string, change func(*cl
 		change(&r)
 	}
 	t, err := w.api.Mint(ctx, r)
+	w.holdAPI("a mint", err)
 	if err != nil {
 		return nil, fmt.Errorf("minting: %w", err)
 	}
 	return t, nil
+}
+
+// holdAPI looks at what the API has answered.
+func (w *world) holdAPI(what string, err error) {
+	var refused *client.Error
+	failed := errors.As(err, &refused) && refused.Status >= 500
+	w.checks.hold(noServerErr, !failed, "%s: %v", what, err)
 }
 
 // link is where a token opens, on the gates that are to be loaded: their public URL

@@ -46,7 +46,7 @@ func newLoadtest() *cobra.Command {
 	f.DurationVar(&c.Duration, "duration", 10*time.Second, "how long, after the warm-up")
 	f.DurationVar(&c.Warmup, "warmup", time.Second, "how long nothing is measured at first")
 	f.DurationVar(&c.Ramp, "ramp", 0, "how long the rate grows from 0, within the warm-up")
-	f.Uint64Var(&c.Operations, "operations", 0, "end after so many; 0 for no limit")
+	f.Uint64Var(&c.Operations, "operations", 0, "end after so many, without a warm-up; 0 for no limit")
 	size := f.String("size", "", "of an object, such as 64MiB (default: the scenario's)")
 	f.Uint64Var(&c.Seed, "seed", 1, "the same seed makes the same objects and asks for the same")
 	f.IntVar(&c.Clients, "clients", 8, "clients that race for a token, or download by one that is revoked")

@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"web":        nil,
 	"api":        {"auth", "tokens", "revocation", "events", "internal/duration", "internal/ratelimit", "internal/spelling"},
 	"guard":      {"s3client", "policy"},
+	"loadtest":   {"client"},
 	"client":     nil, // speaks public HTTP only
 
 	"internal/script":      {"internal/fault"},
