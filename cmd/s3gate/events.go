@@ -19,7 +19,8 @@ func newEvents() *cobra.Command {
 		Use:   "events",
 		Short: "Show what has happened, and follow it",
 		Long: `Show what has happened on all gates, the oldest first, as far as it is kept. With
---json each line is the whole event, with the position after which to go on.`,
+--json each line is the whole event, with the position after which to go on. With
+--follow it goes on after the last event when the connection breaks off.`,
 		Example: `  s3gate events --follow
   s3gate events --token tok_… --json
   s3gate events --type s3gate.token.refused.v1 --follow`,
@@ -54,18 +55,59 @@ func showEvents(cmd *cobra.Command, q client.EventQuery) error {
 		return err
 	}
 	p := newPrinter(cmd)
-	err = c.Events(cmd.Context(), q, func(e client.Event) error {
+	show := func(e client.Event) error {
 		if e.Type == client.GapEvent {
 			p.say("events are missing here: they were dropped before they were asked for")
 		}
 		return p.print(e.Raw, func(p *printer) {
 			fmt.Fprintf(p.out, "%s  %-26s  %s  %s\n", e.Time.Local().Format(time.DateTime), e.Type, e.Subject, e.Data)
 		})
-	})
-	if q.Follow && errors.Is(cmd.Context().Err(), context.Canceled) {
+	}
+	if !q.Follow {
+		return c.Events(cmd.Context(), q, show)
+	}
+	err = follow(cmd.Context(), c, q, show, p.say)
+	if errors.Is(err, context.Canceled) {
 		return nil // that is how it ends
 	}
 	return err
+}
+
+// followPatience is how long events may not be had before nobody asks any more.
+const followPatience = 10 * time.Minute
+
+// errEnded is an answer that ends though more was to come: the gate goes down.
+var errEnded = errors.New("the gate has ended the answer")
+
+// follow goes on after the last event when an answer breaks off.
+func follow(ctx context.Context, c *client.Client, q client.EventQuery, show func(client.Event) error, say func(string, ...any)) error {
+	wait := &patience{ctx: ctx, limit: followPatience, say: say}
+	var shown error
+	limited := q.Limit > 0
+	for left := q.Limit; ; q.Limit = left {
+		err := c.Events(ctx, q, func(e client.Event) error {
+			wait.progress()
+			if e.Position != "" {
+				q.After = e.Position
+				left--
+			}
+			shown = show(e)
+			return shown
+		})
+		switch {
+		case shown != nil:
+			return shown
+		case limited && left <= 0:
+			return nil
+		case err == nil:
+			wait.reached, err = true, errEnded
+		case refused(err) != 0 && refused(err) < 500:
+			return err
+		}
+		if err := wait.wait(err); err != nil {
+			return err
+		}
+	}
 }
 
 func newDead() *cobra.Command {

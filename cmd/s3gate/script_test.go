@@ -39,6 +39,13 @@ func TestMain(m *testing.M) {
 //	webhook URL-VARIABLE SECRET-VARIABLE
 //	                         begin to receive webhooks
 //	receives TYPE            wait for an event that is signed, and print it
+//	store BUCKET...          start an S3 over TLS that has these buckets, and sign as its admin
+//	as USER                  sign as admin, gate, partner or app
+//	signed METHOD KEY STATUS send a request signed in its header to the first bucket
+//	presigns METHOD KEY VARIABLE
+//	                         make a presigned URL
+//	posts KEY STATUS         upload by a presigned form
+//	policy read|write FILE   read or write the bucket's policy
 //	stream put SIZE URL      upload that many random bytes, without a file
 //	stream get URL           download, and compare with the last upload
 //	stream cmp FILE          compare a file with the last upload
@@ -72,6 +79,12 @@ func TestScripts(t *testing.T) {
 			"signs":    idp.signs,
 			"webhook":  receivers.webhook,
 			"receives": receivers.receives,
+			"store":    store,
+			"as":       as,
+			"signed":   signed,
+			"presigns": presigns,
+			"posts":    posts,
+			"policy":   bucketPolicy,
 			"stream":   (&streams{}).command,
 			"memory":   (&meter{}).command,
 		},
@@ -150,7 +163,7 @@ func request(ts *testscript.TestScript, _ bool, args []string) {
 	req, err := http.NewRequest(args[0], args[1], bytes.NewReader(body))
 	ts.Check(err)
 	req.Header = header
-	transport := &http.Transport{DisableCompression: true}
+	transport := trusting(ts)
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
 	ts.Check(err)

@@ -257,6 +257,13 @@ type Bucket struct {
 	SecretAccessKey string `koanf:"secret_access_key" secret:"true"`
 	// Profile is a profile of the AWS SDK's shared configuration.
 	Profile string `koanf:"profile"`
+	// Signing is how the gate signs: header, in the Authorization header of each
+	// request; or query, in its URL, which is good for a minute and goes only from
+	// the gate to the store; see The bucket lock. Default: header.
+	Signing string `koanf:"signing"`
+	// Principal is the ARN of the role or user that the gate's credentials belong
+	// to, such as arn:aws:iam::123456789012:role/s3gate; for "s3gate bucket".
+	Principal string `koanf:"principal"`
 	// StorageClass is that of uploads whose token names none, such as
 	// STANDARD_IA. Default: the store's.
 	StorageClass string `koanf:"storage_class"`

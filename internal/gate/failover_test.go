@@ -3,6 +3,7 @@ package gate_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"s3gate/client"
 	"s3gate/internal/config"
 	"s3gate/internal/s3gatetest"
 	"s3gate/revocation"
@@ -143,6 +145,24 @@ func revokeSoon(t *testing.T, g *testGate, rule string) (receipt revocation.Rece
 	return receipt
 }
 
+// mintSoon mints a token for an object as soon as the gate can, like revokeSoon.
+func mintSoon(t *testing.T, g *testGate, change func(*client.MintRequest)) (token *client.Token) {
+	t.Helper()
+	r := client.MintRequest{Operation: "get", Bucket: "docs", Key: "o"}
+	if change != nil {
+		change(&r)
+	}
+	eventually(t, "the gate can mint", func() bool {
+		var err error
+		var refused *client.Error
+		if token, err = g.api.Mint(t.Context(), r); err != nil && (!errors.As(err, &refused) || refused.Status != 503) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	return token
+}
+
 // tokenKey is a key of a token.
 func tokenKey(id string) string { return fmt.Sprintf("s3g:{%s}:t", id) }
 
@@ -156,10 +176,9 @@ func TestPrimaryKilled(t *testing.T) {
 		awaitReady(t, one, two)
 		for round := range 2 {
 			subject := fmt.Sprintf("round %d", round)
-			burnt := one.mint("get", "o", uses(1))
-			fresh := one.mint("get", "o", uses(1))
-			named := one.mint("get", "o", nil)
-			ruled := callMint(t, one, fmt.Sprintf(`{"operation": "get", "bucket": "docs", "key": "o", "subject": %q}`, subject))
+			burnt, fresh := mintSoon(t, one, uses(1)), mintSoon(t, one, uses(1))
+			named := mintSoon(t, one, nil)
+			ruled := mintSoon(t, one, func(r *client.MintRequest) { r.Subject = subject })
 			if got := redeem(t, burnt.URL); got != 200 {
 				t.Fatalf("redeeming: %d", got)
 			}
@@ -176,7 +195,7 @@ func TestPrimaryKilled(t *testing.T) {
 			top.failover(victim)
 			victim.Restart()
 			for _, g := range []*testGate{one, two} {
-				for _, dead := range []string{burnt.Token, named.Token, ruled} {
+				for _, dead := range []string{burnt.Token, named.Token, ruled.Token} {
 					if got := redeem(t, g.LinksURL()+"/"+dead); got != 410 {
 						t.Errorf("round %d: %d after the failover, want 410", round, got)
 					}
@@ -188,18 +207,6 @@ func TestPrimaryKilled(t *testing.T) {
 			awaitReady(t, one, two)
 		}
 	})
-}
-
-// callMint mints with a body of its own, and returns the token.
-func callMint(t *testing.T, g *testGate, body string) string {
-	t.Helper()
-	a := callAPI(t, g, "POST", "/v1/tokens", body)
-	if a.status != 201 {
-		t.Fatalf("minting: %d %s", a.status, a.body)
-	}
-	_, rest, _ := strings.Cut(string(a.body), `"token":"`)
-	token, _, _ := strings.Cut(rest, `"`)
-	return token
 }
 
 // A primary that was cut off from its replicas and from the sentinels proves
@@ -550,8 +557,8 @@ func TestPromotedClockBehind(t *testing.T) {
 	w := over(t, top)
 	one, two := w.gate(top.on(nil)), w.gate(top.on(nil))
 	awaitReady(t, one, two)
-	mint := func(subject string, uses int) string {
-		return callMint(t, one, fmt.Sprintf(`{"operation": "get", "bucket": "docs", "key": "o", "subject": %q, "max_uses": %d, "expires_in": "3h"}`, subject, uses))
+	mint := func(subject string, uses int64) string {
+		return mintSoon(t, one, func(r *client.MintRequest) { r.Subject, r.MaxUses, r.ExpiresIn = subject, &uses, "3h" }).Token
 	}
 	burnt, ruled, fresh := mint("bob", 1), mint("ada", 0), mint("bob", 1)
 	if got := redeem(t, one.LinksURL()+"/"+burnt); got != 200 {
