@@ -134,7 +134,9 @@ func answering(t *testing.T, subresource string, status int, body string) *s3cli
 	}).open(t, nil)
 }
 
-func failed(code string) string { return "<Error><Code>" + code + "</Code><Message>m</Message></Error>" }
+func failed(code string) string {
+	return "<Error><Code>" + code + "</Code><Message>m</Message></Error>"
+}
 
 const ns = ` xmlns="http://s3.amazonaws.com/doc/2006-03-01/"`
 
