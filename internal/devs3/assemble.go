@@ -62,10 +62,11 @@ func (x *exchange) prepareComplete() error {
 		return errMalformedXML
 	}
 	x.out.Body = io.NopCloser(bytes.NewReader(text))
-	x.w.success = func(_ http.Header, status int) (int, []byte) {
+	x.w.success = func(h http.Header, status int) (int, []byte) {
 		if x.assembled == nil {
 			return status, nil // completed before: gofakes3 remembers
 		}
+		setEncryption(h, x.assembled.Encryption)
 		return status, document(x.completeResult())
 	}
 	return nil

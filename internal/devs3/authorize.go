@@ -33,7 +33,7 @@ func (x *exchange) versioned(action string) string {
 	switch action {
 	case "s3:GetObject", "s3:DeleteObject":
 		return action + "Version"
-	case "s3:GetObjectTagging", "s3:PutObjectTagging", "s3:DeleteObjectTagging":
+	case "s3:GetObjectTagging", "s3:PutObjectTagging", "s3:DeleteObjectTagging", "s3:GetObjectAcl", "s3:PutObjectAcl":
 		return strings.Replace(action, "Object", "ObjectVersion", 1)
 	default:
 		return action
@@ -87,6 +87,8 @@ func (x *exchange) permit(action, bucket, key string) error {
 		return x.denied(action, bucket, key, "with an explicit deny in a resource-based policy")
 	case user == nil && decision.Effect != policy.Allow:
 		return errAccessDenied
+	case user == nil:
+		return x.restricted(bucket, doc)
 	}
 	return nil
 }
@@ -94,7 +96,13 @@ func (x *exchange) permit(action, bucket, key string) error {
 // adminActions are those that no bucket policy can give to others.
 var adminActions = []string{
 	"s3:CreateBucket", "s3:DeleteBucket",
-	"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy",
+	"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:GetBucketPolicyStatus",
+	"s3:GetBucketPublicAccessBlock", "s3:PutBucketPublicAccessBlock",
+	"s3:GetBucketOwnershipControls", "s3:PutBucketOwnershipControls",
+	"s3:GetEncryptionConfiguration", "s3:PutEncryptionConfiguration",
+	"s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration",
+	"s3:GetBucketLogging", "s3:PutBucketLogging", "s3:PutBucketVersioning",
+	"s3:GetBucketAcl", "s3:PutBucketAcl",
 }
 
 func (x *exchange) denied(action, bucket, key, why string) error {

@@ -137,7 +137,7 @@ func (b *backend) PutObject(ctx context.Context, bucket, key string, meta map[st
 		return gofakes3.PutObjectResult{}, x.w.because(err)
 	}
 	defer d.Discard()
-	o := disk.Object{Key: key, MD5: sum, Header: kept(meta), Checksum: x.checksum}
+	o := disk.Object{Key: key, MD5: sum, Header: kept(meta), Checksum: x.checksum, Encryption: x.encryption}
 	stored, err := b.store.Put(bucket, o, d, x.condition.check)
 	if err != nil {
 		return gofakes3.PutObjectResult{}, x.w.because(err)
@@ -192,7 +192,7 @@ func kept(meta map[string]string) map[string]string {
 
 func (b *backend) CopyObject(ctx context.Context, _, _, bucket, key string, meta map[string]string) (gofakes3.CopyObjectResult, error) {
 	x := exchangeOf(ctx)
-	o, err := b.copy(x, bucket, disk.Object{Key: key, MD5: x.read.MD5, Header: kept(meta)})
+	o, err := b.copy(x, bucket, disk.Object{Key: key, MD5: x.read.MD5, Header: kept(meta), Encryption: x.encryption})
 	if err != nil {
 		return gofakes3.CopyObjectResult{}, x.w.because(err)
 	}

@@ -39,7 +39,7 @@ type keptKey struct{ Key, Code, Message string }
 // the others.
 func (x *exchange) deleteObjects() error {
 	if !x.hasDigest() {
-		return invalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+		return errMissingDigest
 	}
 	text, err := x.readAll(maxDeleteXML)
 	if err != nil {

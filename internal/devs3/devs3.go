@@ -3,8 +3,12 @@
 //
 // It is faithful where s3gate depends on it: SigV4 in headers, query strings
 // and form uploads; payload hashes, checksums and aws-chunked bodies; ranges,
-// conditions and multipart uploads; keys byte for byte; and bucket policies
-// that are evaluated, with the condition keys a real request carries. Most of
+// conditions and multipart uploads; keys byte for byte; bucket policies that are
+// evaluated, with the condition keys a real request carries; and the settings
+// that a bucket is audited for. A new bucket has none of those, as one had before
+// 2023: what is missing can be found and set. Public access is blocked as far as
+// there is any without ACLs, answers tell of default encryption while the data
+// stays as it came, and nothing acts on a lifecycle. Most of
 // the protocol is spoken by github.com/rclone/gofakes3, which also verifies the
 // signatures of requests; those of forms and chunks are verified here. Nothing
 // that s3gate signs with takes part.
@@ -14,7 +18,7 @@
 // not supported is refused with 501 NotImplemented, never done as something
 // else.
 //
-// It has one region, one account, path-style addresses only, and no versions,
+// It has one region, one account, path-style addresses only, and no
 // ACLs, temporary credentials, encryption or CORS. It is no store for
 // production: nothing is fsynced, and the index of all keys is in memory.
 package devs3
@@ -58,8 +62,8 @@ type User struct {
 	Secret string
 	// Name makes the user's ARN: arn:aws:iam::000000000000:user/NAME.
 	Name string
-	// Admin may also create and delete buckets and set bucket policies. No
-	// policy can keep an admin from the bucket policy itself: as with the
+	// Admin may also create and delete buckets, set their policies, and see and
+	// change their other settings. No policy can keep an admin from the bucket policy itself: as with the
 	// root user of an account, nobody locks themselves out.
 	Admin bool
 }

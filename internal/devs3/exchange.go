@@ -32,6 +32,8 @@ type exchange struct {
 	condition writeCondition
 	checksum  disk.Checksum // which the object written will carry
 
+	encryption disk.Encrypted // likewise
+
 	completion completion   // the parts to assemble
 	assembled  *disk.Object // what they became
 	uploadID   string       // of the multipart upload that was begun

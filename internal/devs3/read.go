@@ -40,6 +40,7 @@ func (x *exchange) prepareRead() error {
 	whole := !ranged && !x.query.Has("partNumber")
 	x.w.success = func(h http.Header, status int) (int, []byte) {
 		h.Set("ETag", x.read.ETag())
+		setEncryption(h, x.read.Encryption)
 		if whole && strings.EqualFold(x.r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
 			setChecksum(h, x.read.Checksum)
 		}

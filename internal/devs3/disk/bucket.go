@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,22 +11,24 @@ import (
 
 // Bucket names a bucket and says since when it exists.
 type Bucket struct {
-	Name    string    `json:"name"`
-	Created time.Time `json:"created"`
+	Name       string     `json:"name"`
+	Created    time.Time  `json:"created"`
+	Versioning Versioning `json:"versioning,omitempty"`
 }
 
 type bucket struct {
 	Bucket
-	dir     string
-	policy  []byte // nil: none
-	objects map[string]*record
-	keys    []string // of objects, sorted
+	dir      string
+	settings map[Setting][]byte
+	objects  map[string]*record
+	keys     []string // of objects, sorted
 }
 
-const (
-	bucketFile = "bucket.json"
-	policyFile = "policy.json"
-)
+const bucketFile = "bucket.json"
+
+func newBucket(dir string) *bucket {
+	return &bucket{dir: dir, settings: map[Setting][]byte{}, objects: map[string]*record{}}
+}
 
 // bucketDir is where a bucket's documents are. The prefix keeps names that
 // Windows reserves, such as "con", from being file names.
@@ -41,23 +42,19 @@ func (s *Store) CreateBucket(name string) error {
 	if s.buckets[name] != nil {
 		return ErrBucketExists
 	}
-	b := &bucket{Bucket: Bucket{name, time.Now().UTC()}, dir: s.bucketDir(name), objects: map[string]*record{}}
+	b := newBucket(s.bucketDir(name))
 	if err := os.MkdirAll(filepath.Join(b.dir, objectsDir), 0o700); err != nil {
 		return fmt.Errorf("creating bucket: %w", err)
 	}
-	doc, err := json.Marshal(b.Bucket)
-	if err != nil {
-		return fmt.Errorf("creating bucket: %w", err)
-	}
 	// The document comes last: a directory without it is no bucket.
-	if err := replace(filepath.Join(b.dir, bucketFile), doc); err != nil {
+	if err := b.describe(Bucket{Name: name, Created: time.Now().UTC()}); err != nil {
 		return fmt.Errorf("creating bucket: %w", err)
 	}
 	s.buckets[name] = b
 	return nil
 }
 
-// DeleteBucket removes a bucket without objects, its policy and its uploads in
+// DeleteBucket removes a bucket without objects, its settings and its uploads in
 // progress. It fails with [ErrNoBucket] or [ErrBucketNotEmpty].
 func (s *Store) DeleteBucket(name string) error {
 	if err := s.removeBucket(name); err != nil {
@@ -104,43 +101,6 @@ func (s *Store) HasBucket(name string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.buckets[name] != nil
-}
-
-// Policy returns the document that [Store.SetPolicy] stored, byte for byte, or
-// nil. It must not be changed.
-func (s *Store) Policy(name string) ([]byte, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	b, err := s.bucket(name)
-	if err != nil {
-		return nil, err
-	}
-	return b.policy, nil
-}
-
-// SetPolicy stores a policy document with a bucket; nil removes it. The store
-// does not look into it.
-func (s *Store) SetPolicy(name string, doc []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b, err := s.bucket(name)
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(b.dir, policyFile)
-	if doc == nil {
-		err = os.Remove(path)
-		if os.IsNotExist(err) {
-			err = nil
-		}
-	} else {
-		err = replace(path, doc)
-	}
-	if err != nil {
-		return fmt.Errorf("storing policy: %w", err)
-	}
-	b.policy = doc
-	return nil
 }
 
 // bucket needs s.mu.

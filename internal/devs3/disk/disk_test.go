@@ -255,10 +255,10 @@ func TestBuckets(t *testing.T) {
 	if err := s.DeleteBucket("b"); !errors.Is(err, disk.ErrBucketNotEmpty) {
 		t.Errorf("deleting it full: %v", err)
 	}
-	if err := s.SetPolicy("b", []byte("text")); err != nil {
+	if err := s.Set("b", disk.Policy, []byte("text")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Policy("b"); err != nil || string(got) != "text" {
+	if got, err := s.Setting("b", disk.Policy); err != nil || string(got) != "text" {
 		t.Errorf("Policy: %q %v", got, err)
 	}
 	u, err := s.Begin(disk.Upload{Bucket: "b", Key: "up"})
@@ -277,7 +277,7 @@ func TestBuckets(t *testing.T) {
 	if err := s.CreateBucket("b"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Policy("b"); err != nil || got != nil {
+	if got, err := s.Setting("b", disk.Policy); err != nil || got != nil {
 		t.Errorf("a new bucket has the policy of the old: %q %v", got, err)
 	}
 }

@@ -26,7 +26,7 @@ func (s *Store) load() error {
 }
 
 func (s *Store) loadBucket(dir string) error {
-	b := &bucket{dir: dir, objects: map[string]*record{}}
+	b := newBucket(dir)
 	doc, err := os.ReadFile(filepath.Join(dir, bucketFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		// Killed while creating or deleting the bucket.
@@ -38,13 +38,9 @@ func (s *Store) loadBucket(dir string) error {
 	if err != nil {
 		return err
 	}
-	if b.policy, err = os.ReadFile(filepath.Join(dir, policyFile)); errors.Is(err, fs.ErrNotExist) {
-		b.policy, err = nil, nil
-	}
-	if err != nil {
+	if err := b.loadSettings(); err != nil {
 		return err
 	}
-	os.Remove(filepath.Join(dir, policyFile+".tmp"))
 	os.Remove(filepath.Join(dir, bucketFile+".tmp"))
 	if err := s.loadObjects(b); err != nil {
 		return err

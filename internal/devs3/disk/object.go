@@ -23,6 +23,9 @@ type Object struct {
 	// as Content-Type and user metadata, by canonical header name.
 	Header   map[string]string `json:"header,omitempty"`
 	Checksum Checksum          `json:"checksum,omitzero"`
+	// Encryption is how the object was asked to be encrypted; the data is as it
+	// came.
+	Encryption Encrypted `json:"encryption,omitzero"`
 	// Modified is when the object was committed, to the second.
 	Modified time.Time `json:"modified"`
 }
@@ -33,6 +36,14 @@ type Checksum struct {
 	Algorithm string `json:"algorithm,omitempty"` // as in x-amz-checksum-…: crc32, sha256
 	Value     string `json:"value,omitempty"`     // base64, with "-N" when it is of N parts' digests
 	Type      string `json:"type,omitempty"`      // FULL_OBJECT or COMPOSITE
+}
+
+// Encrypted says how an object is encrypted at rest. The zero Encrypted is of
+// objects stored before that was kept.
+type Encrypted struct {
+	Algorithm string `json:"algorithm,omitempty"` // AES256, aws:kms or aws:kms:dsse
+	KeyID     string `json:"key_id,omitempty"`    // of KMS
+	BucketKey bool   `json:"bucket_key,omitempty"`
 }
 
 // ETag returns the object's quoted entity tag, with S3's "-N" when it was
