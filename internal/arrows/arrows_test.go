@@ -28,6 +28,8 @@ var allowed = map[string][]string{
 	"guard":      {"s3client", "policy"},
 	"client":     nil, // speaks public HTTP only
 
+	"guard/accesslog": nil,
+
 	"internal/script":      {"internal/fault"},
 	"internal/duration":    nil,
 	"internal/spelling":    nil,
