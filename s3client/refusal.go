@@ -2,8 +2,10 @@ package s3client
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
+	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -16,10 +18,19 @@ var (
 	ErrUnsupported = errors.New("not supported by the store")
 )
 
-// refusal is an error of the SDK and the one of ours that it means.
+// refusal is an error of the store and the one of ours that it means.
 type refusal struct{ kind, cause error }
 
-func (r *refusal) Error() string   { return r.cause.Error() }
+// Error says what the store said, which names the permission that is missing, and
+// not which layers of the SDK it came through.
+func (r *refusal) Error() string {
+	var api smithy.APIError
+	if errors.As(r.cause, &api) {
+		return fmt.Sprintf("%v: %s: %s", r.kind, api.ErrorCode(), api.ErrorMessage())
+	}
+	return fmt.Sprintf("%v: %v", r.kind, r.cause)
+}
+
 func (r *refusal) Unwrap() []error { return []error{r.kind, r.cause} }
 
 // refused tells what kind of refusal an answer is, by its code, and where it
