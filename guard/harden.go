@@ -30,7 +30,7 @@ const (
 	Changed      Outcome = "changed"       // it was changed
 	Refused      Outcome = "not permitted" // the credentials may not read or write it
 	NotSupported Outcome = "not supported" // the store does not have it
-	Failed       Outcome = "failed"        // changing it has failed, Note says why
+	Failed       Outcome = "failed"        // changing it has failed or would fail, Note says why
 )
 
 // Step is one setting on its way.
@@ -57,14 +57,15 @@ type Hardening struct {
 // Harden looks at a bucket's settings and plans to change those that are missing
 // or weaker than wanted. What is stronger stays: SSE-KMS where SSE-S3 would do,
 // parts that go sooner. What cannot be looked at is a step that says so, and is
-// not written. Errors are those of options, and of a store that does not answer.
+// not written. Errors wrap [ErrOptions], or are those of a store that does not
+// answer.
 func Harden(ctx context.Context, b *s3client.Bucket, o HardenOptions) (*Hardening, error) {
 	settings, err := o.settings()
 	if err == nil {
 		err = o.Want.check(b.Name())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("hardening bucket %q: %w", b.Name(), err)
+		return nil, fmt.Errorf("hardening bucket %q: %w: %w", b.Name(), ErrOptions, err)
 	}
 	h := &Hardening{Bucket: b.Name()}
 	for _, s := range settings {
@@ -128,6 +129,8 @@ func plan(s Setting, l look) Step {
 		step.Outcome = NotSupported
 	case l.apply == nil:
 		step.Outcome = LeftAlone
+	case l.fails != nil:
+		step.Outcome, step.Note = Failed, l.fails.Error()
 	default:
 		step.Outcome, step.After = Planned, l.will
 	}

@@ -35,15 +35,11 @@ func lookLogging(ctx context.Context, b *s3client.Bucket, w *Want) (look, error)
 	}
 	want := s3client.Logging{Bucket: w.LogBucket, Prefix: w.LogPrefix}
 	l.will = target(&want)
-	takes := takesLogs(ctx, b.Name(), w)
-	if takes != nil {
+	l.apply = func(ctx context.Context) error { return b.PutLogging(ctx, want) }
+	if takes := takesLogs(ctx, b.Name(), w); errors.Is(takes, ErrLogTarget) {
+		l.fails = takes
+	} else if takes != nil {
 		l.note = takes.Error()
-	}
-	l.apply = func(ctx context.Context) error {
-		if errors.Is(takes, ErrLogTarget) {
-			return takes
-		}
-		return b.PutLogging(ctx, want)
 	}
 	return l, nil
 }

@@ -66,6 +66,10 @@ type Want struct {
 	NoncurrentDays int
 }
 
+// ErrOptions is wrapped by errors of options that contradict themselves or make no
+// sense; nothing was asked of the store then.
+var ErrOptions = errors.New("wrong options")
+
 // check refuses what S3 would refuse later, or what nobody means.
 func (w *Want) check(bucket string) error {
 	switch {
@@ -87,6 +91,7 @@ type look struct {
 	is    string // in a few words
 	note  string // what else there is to say
 	will  string // what it is after apply
+	fails error  // why apply would be no use; nil: it may be of use
 	apply func(context.Context) error
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 func newBucket() *cobra.Command {
-	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newVerify())
+	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newVerify(), newHarden())
 }
 
 // bucketFlags adds the flags that say how to reach a bucket.
@@ -48,6 +48,11 @@ func openBucket(cmd *cobra.Command, name string) (*s3client.Bucket, config.Bucke
 	if f.Changed("path-style") {
 		b.PathStyle, _ = f.GetBool("path-style")
 	}
-	bucket, err := gate.OpenBucket(cmd.Context(), b, config.Default().Upstream, "s3gate/"+versionString(), slog.New(slog.DiscardHandler))
+	bucket, err := openSettings(cmd, b)
 	return bucket, b, err
+}
+
+// openSettings opens the bucket that settings describe.
+func openSettings(cmd *cobra.Command, b config.Bucket) (*s3client.Bucket, error) {
+	return gate.OpenBucket(cmd.Context(), b, config.Default().Upstream, "s3gate/"+versionString(), slog.New(slog.DiscardHandler))
 }
