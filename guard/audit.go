@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"s3gate/policy"
 	"s3gate/s3client"
@@ -22,9 +25,9 @@ type AuditOptions struct {
 	// QuerySigning says that the gate signs in the query string, for which the
 	// lock has to exempt Gate.
 	QuerySigning bool
-	// Target is how the command line names the bucket, with flags, for the
-	// commands that fix what was found; "" is the bucket's name.
-	Target string
+	// Target are the words by which the command line names the bucket, flags
+	// included, for the commands that fix what was found; nil is its name.
+	Target []string
 	// Skip are the names of findings to leave out, such as "access-logging".
 	Skip []string
 }
@@ -121,8 +124,8 @@ func newAudit(b *s3client.Bucket, o AuditOptions) (*audit, error) {
 		}
 		o.Gate = "arn:aws:iam::" + account + ":role/s3gate"
 	}
-	if o.Target == "" {
-		o.Target = b.Name()
+	if o.Target == nil {
+		o.Target = []string{b.Name()}
 	}
 	gate, err := policy.ParsePrincipal(o.Gate)
 	if err != nil || gate.ARN == "" {
@@ -166,21 +169,35 @@ func (a *audit) settings(ctx context.Context) error {
 
 // hardenCommand is the command that brings a setting about.
 func (a *audit) hardenCommand(s Setting) string {
-	command := "s3gate bucket harden " + a.Target + " --only " + string(s)
+	words := []string{"--only", string(s)}
 	switch {
 	case s == AccessLogging && a.LogBucket == "":
-		command += " --log-bucket LOGS --log-prefix " + a.bucket.Name() + "/"
+		words = append(words, "--log-bucket", "LOGS", "--log-prefix", a.bucket.Name()+"/")
 	case s == AccessLogging:
-		command += " --log-bucket " + a.LogBucket + " --log-prefix " + a.LogPrefix
+		words = append(words, "--log-bucket", a.LogBucket, "--log-prefix", a.LogPrefix)
 	case s == Encryption && a.KMSKey != "":
-		command += " --kms-key " + a.KMSKey
+		words = append(words, "--kms-key", a.KMSKey)
 	case s == OrphanParts && a.AbortDays > 0:
-		command += fmt.Sprintf(" --abort-days %d", a.AbortDays)
+		words = append(words, "--abort-days", strconv.Itoa(a.AbortDays))
 	case s == NoncurrentVersions:
-		command += fmt.Sprintf(" --noncurrent-days %d", a.NoncurrentDays)
+		words = append(words, "--noncurrent-days", strconv.Itoa(a.NoncurrentDays))
 	}
-	return command
+	return a.command("harden", words...)
 }
+
+// command is one of ours on the bucket, as a shell reads it.
+func (a *audit) command(verb string, words ...string) string {
+	text := "s3gate bucket " + verb
+	for _, w := range slices.Concat(a.Target, words) {
+		if w == "" || !plainWord.MatchString(w) {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		text += " " + w
+	}
+	return text
+}
+
+var plainWord = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
 
 // refusal notes what could not be looked at; other errors it gives back.
 func (a *audit) refusal(list *[]Finding, name string, err error) error {

@@ -101,16 +101,18 @@ func (a *audit) statement(want policy.Statement, doc *policy.Document) Finding {
 }
 
 func (a *audit) lockCommand() string {
-	command := "s3gate bucket lock " + a.Target
-	if a.Prefix != "" {
-		command += " --prefix " + a.Prefix
+	if a.Prefix == "" {
+		return a.command("lock")
 	}
-	return command
+	return a.command("lock", "--prefix", a.Prefix)
 }
 
 // theirs judges a statement that is not ours.
 func (a *audit) theirs(index int, s policy.Statement) {
-	f := Finding{Name: StatementName(policy.Decision{Sid: s.Sid, Index: index}), State: OK, Is: strings.ToLower(s.Effect.String()) + "s " + listed(s)}
+	f := Finding{Name: StatementName(policy.Decision{Sid: s.Sid, Index: index}), State: OK, Is: "allows " + listed(s)}
+	if s.Effect == policy.Deny {
+		f.Is = "denies " + listed(s)
+	}
 	everyone := s.Principal.Everyone || slices.Contains(s.Principal.AWS, "*")
 	switch {
 	case !isNobody(s.NotPrincipal):

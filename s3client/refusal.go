@@ -28,6 +28,9 @@ func (r *refusal) Error() string {
 	if errors.As(r.cause, &api) {
 		return fmt.Sprintf("%v: %s: %s", r.kind, api.ErrorCode(), api.ErrorMessage())
 	}
+	if answered := (*Error)(nil); errors.As(r.cause, &answered) {
+		return fmt.Sprintf("%v: %d %s", r.kind, answered.Status, answered.Code)
+	}
 	return fmt.Sprintf("%v: %v", r.kind, r.cause)
 }
 
