@@ -46,6 +46,7 @@ const (
 type Document struct {
 	statements []Statement
 	rules      []rule // rules[i] is statements[i], compiled
+	variables  bool   // the version of the language has them
 }
 
 // Statements returns the statements in the order of the text. They share memory with the document and
@@ -63,6 +64,19 @@ func (d *Document) Statements() []Statement {
 // Errors wrap [ErrMalformed] and name the element. ("Grammar of the IAM JSON policy language" and "IAM
 // policy validation check reference", IAM User Guide.)
 func Parse(doc []byte) (*Document, error) {
+	d, err := ParseStored(doc)
+	for i, s := range d.Statements() {
+		if gone := append(s.Principal.deleted(), s.NotPrincipal.deleted()...); len(gone) > 0 {
+			return nil, fmt.Errorf("%w: %s: %q is what remains of a deleted user or role", ErrMalformed, place(i, s.Sid), gone[0])
+		}
+	}
+	return d, err
+}
+
+// ParseStored reads a policy that a bucket has already. It is as strict as [Parse], but lets principals
+// pass that S3 shows by a unique identifier because the user or role has been deleted: S3 refuses to store
+// such a document again, and evaluates it meanwhile. They match nobody.
+func ParseStored(doc []byte) (*Document, error) {
 	d, err := parse(doc)
 	if err != nil && !errors.Is(err, ErrMalformed) {
 		err = fmt.Errorf("%w: %w", ErrMalformed, err)
@@ -135,7 +149,7 @@ func compile(raw json.RawMessage, variables bool) (*Document, error) {
 			return nil, errors.New("Statement: empty list")
 		}
 	}
-	d := &Document{}
+	d := &Document{variables: variables}
 	sids := map[string]bool{}
 	for i, it := range list {
 		s, err := decodeStatement(it.value)
