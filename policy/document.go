@@ -111,6 +111,22 @@ func parse(doc []byte) (*Document, error) {
 	return compile(raw, version == version2012)
 }
 
+// MarshalJSON writes the document anew: with its version, without its Id, and with every statement in the
+// form [Statement] gives it. It says the same as the text that was parsed. Nil is null.
+func (d *Document) MarshalJSON() ([]byte, error) {
+	if d == nil {
+		return []byte("null"), nil
+	}
+	version := version2008
+	if d.variables {
+		version = version2012
+	}
+	return encode(struct {
+		Version   string
+		Statement []Statement
+	}{version, d.statements})
+}
+
 // checkTop returns the document's version, refusing top-level elements that S3 does not know or that have
 // the wrong form.
 func checkTop(top []member) (version string, err error) {
