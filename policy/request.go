@@ -45,10 +45,10 @@ func (c Context) values(key string) []string {
 // facts is what one evaluation may ask about its request.
 type facts struct {
 	Request
-	derived [7][1]string // backs the values taken from the principal
+	derived [4][1]string // backs the values taken from the principal
 }
 
-// The keys that Evaluate fills, in the order of facts.derived.
+// The keys that Evaluate fills; the first four in the order of facts.derived.
 const (
 	keyPrincipalARN     = "aws:principalarn"
 	keyUserName         = "aws:username"
@@ -76,15 +76,22 @@ func (f *facts) values(key string) []string {
 	case keyPrincipalAccount:
 		slot, text = 3, f.Principal.accountKey()
 	case keyPrincipalType:
-		slot, text = 4, f.Principal.kind()
+		return oneOrNone(f.Principal.kind())
 	case keyIsService:
-		slot, text = 5, f.Principal.isService()
+		return oneOrNone(f.Principal.isService())
 	case keyServiceName:
-		slot, text = 6, f.Principal.Service
+		return oneOrNone(f.Principal.Service)
 	}
 	if text == "" {
 		return nil
 	}
 	f.derived[slot][0] = text
 	return f.derived[slot][:]
+}
+
+func oneOrNone(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
 }
