@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,11 +25,8 @@ type StandardOptions struct {
 	// [policy.ParsePrincipal] reads them from an ARN.
 	Gate, Admin policy.Principal
 
-	// SourceIP is where requests come from; empty is 203.0.113.1, an address nobody has.
-	SourceIP string
-
-	// SourceVPCE is the VPC endpoint they come through, such as "vpce-1a2b3c4d"; empty is none.
-	SourceVPCE string
+	// SourceIP and SourceVPCE are where requests come from, as in [Description].
+	SourceIP, SourceVPCE string
 
 	// QuerySigning says that the gate itself signs in the query string, so that its own presigned
 	// requests are not to be refused.
@@ -45,90 +43,55 @@ type StandardRequest struct {
 }
 
 // StandardRequests returns ten requests in a fixed order: those that a locked bucket refuses, and those
-// that it must not refuse. What they carry is what S3 puts into the context of such requests with
-// Signature Version 4 over TLS 1.3, unless their name says otherwise ("Condition keys for Amazon S3",
-// Service Authorization Reference). Errors name the option.
+// that it must not refuse. They come with Signature Version 4 over TLS, unless their name says otherwise.
+// Errors name the option.
 func StandardRequests(o StandardOptions) ([]StandardRequest, error) {
-	switch {
-	case o.Bucket == "":
-		return nil, errors.New("standard requests: bucket: is required")
-	case o.Gate.ARN == "":
+	switch policy.Anonymous {
+	case o.Gate.String():
 		return nil, errors.New("standard requests: gate: is required")
-	case o.Admin.ARN == "":
+	case o.Admin.String():
 		return nil, errors.New("standard requests: admin: is required")
 	}
-	get, put := "s3:GetObject", "s3:PutObject"
-	return []StandardRequest{
-		{"presigned-get-by-gate", "GET by a URL that the gate has presigned", "gate", o.QuerySigning, o.object(get, o.Gate, presigned)},
-		{"presigned-get-by-admin", "GET by a URL that an admin has presigned", "admin", false, o.object(get, o.Admin, presigned)},
-		{"presigned-put", "PUT by a URL that an admin has presigned", "admin", false, o.object(put, o.Admin, presigned)},
-		{"post-form", "upload by a form that an admin has signed", "admin", false, o.object(put, o.Admin, postForm)},
-		{"anonymous-get", "GET without a signature", "anonymous", false, o.object(get, policy.Principal{}, unsigned)},
-		{"plain-http", "GET over plain HTTP, signed in the header by the gate", "gate", false, o.object(get, o.Gate, header, plainHTTP)},
-		{"signature-v2", "GET signed with Signature Version 2 in the header by an admin", "admin", false, o.object(get, o.Admin, header, oldSignature)},
-		{"header-get-by-gate", "GET signed in the header by the gate", "gate", true, o.object(get, o.Gate, header)},
-		{"header-put-by-gate", "PUT signed in the header by the gate", "gate", true, o.object(put, o.Gate, header)},
-		{"put-policy-by-admin", "PutBucketPolicy signed in the header by an admin", "admin", true, o.request("s3:PutBucketPolicy", o.arn(), o.Admin, header)},
-	}, nil
-}
-
-func (o *StandardOptions) arn() string {
-	partition := o.Partition
-	if partition == "" {
-		partition = "aws"
+	get, put := Description{Action: "s3:GetObject"}, Description{Action: "s3:PutObject"}
+	var list []StandardRequest
+	for _, s := range []struct {
+		name, text, who string
+		allowed         bool
+		what            Description
+	}{
+		{"presigned-get-by-gate", "GET by a URL that the gate has presigned", "gate", o.QuerySigning, get.by(AuthPresigned)},
+		{"presigned-get-by-admin", "GET by a URL that an admin has presigned", "admin", false, get.by(AuthPresigned)},
+		{"presigned-put", "PUT by a URL that an admin has presigned", "admin", false, put.by(AuthPresigned)},
+		{"post-form", "upload by a form that an admin has signed", "admin", false, put.by(AuthPost)},
+		{"anonymous-get", "GET without a signature", "anonymous", false, get.by(AuthNone)},
+		{"plain-http", "GET over plain HTTP, signed in the header by the gate", "gate", false, Description{Action: get.Action, PlainHTTP: true}},
+		{"signature-v2", "GET signed with Signature Version 2 in the header by an admin", "admin", false, Description{Action: get.Action, OldSignature: true}},
+		{"header-get-by-gate", "GET signed in the header by the gate", "gate", true, get},
+		{"header-put-by-gate", "PUT signed in the header by the gate", "gate", true, put},
+		{"put-policy-by-admin", "PutBucketPolicy signed in the header by an admin", "admin", true, Description{Action: "s3:PutBucketPolicy"}},
+	} {
+		request, err := o.fill(s.what, s.who)
+		if err != nil {
+			return nil, fmt.Errorf("standard requests: %w", err)
+		}
+		list = append(list, StandardRequest{s.name, s.text, s.who, s.allowed, request})
 	}
-	return "arn:" + partition + ":s3:::" + o.Bucket
+	return list, nil
 }
 
-func (o *StandardOptions) object(action string, who policy.Principal, traits ...func(policy.Context)) policy.Request {
-	key := o.Key
-	if key == "" {
-		key = CanaryPrefix + "standard"
+func (d Description) by(auth string) Description {
+	d.Auth = auth
+	return d
+}
+
+// fill completes the description of a request by the options.
+func (o *StandardOptions) fill(d Description, who string) (policy.Request, error) {
+	d.Bucket, d.Partition, d.SourceIP, d.SourceVPCE = o.Bucket, o.Partition, o.SourceIP, o.SourceVPCE
+	d.Principal = map[string]policy.Principal{"gate": o.Gate, "admin": o.Admin}[who]
+	if policy.OnObjects(d.Action) {
+		d.Key = cmp.Or(o.Key, CanaryPrefix+"standard")
 	}
-	return o.request(action, o.arn()+"/"+key, who, traits...)
-}
-
-func (o *StandardOptions) request(action, resource string, who policy.Principal, traits ...func(policy.Context)) policy.Request {
-	c := policy.Context{}
-	c.Set("aws:SecureTransport", "true")
-	c.Set("s3:TlsVersion", "1.3")
-	c.Set("aws:SourceIp", "203.0.113.1")
-	if o.SourceIP != "" {
-		c.Set("aws:SourceIp", o.SourceIP)
-	}
-	if o.SourceVPCE != "" {
-		c.Set("aws:SourceVpce", o.SourceVPCE)
-	}
-	for _, t := range traits {
-		t(c)
-	}
-	return policy.Request{Action: action, Resource: resource, Principal: who, Context: c}
-}
-
-// What makes one kind of request differ from another.
-func presigned(c policy.Context) {
-	signed(c, "REST-QUERY-STRING")
-	c.Set("s3:signatureAge", "1000") // milliseconds
-}
-
-func postForm(c policy.Context) { signed(c, "POST") }
-func header(c policy.Context)   { signed(c, "REST-HEADER") }
-func unsigned(policy.Context)   {}
-
-func signed(c policy.Context, authType string) {
-	c.Set("s3:authType", authType)
-	c.Set("s3:signatureversion", "AWS4-HMAC-SHA256")
-	c.Set("s3:x-amz-content-sha256", "UNSIGNED-PAYLOAD")
-}
-
-func plainHTTP(c policy.Context) {
-	c.Set("aws:SecureTransport", "false")
-	c.Set("s3:TlsVersion")
-}
-
-func oldSignature(c policy.Context) {
-	c.Set("s3:signatureversion", "AWS")
-	c.Set("s3:x-amz-content-sha256")
+	return d.Request()
 }
 
 // Judgement is what becomes of a request, as far as the bucket policy can tell.

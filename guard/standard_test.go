@@ -100,7 +100,7 @@ func TestStandardRequestsAreOfWhatWasAsked(t *testing.T) {
 			resource = "arn:aws-cn:s3:::b"
 		}
 		c := r.Request.Context
-		if r.Request.Principal != who || r.Request.Resource != resource || c["aws:sourceip"][0] != "10.0.0.1" || c["aws:sourcevpce"][0] != "vpce-1" {
+		if r.Request.Principal != who || r.Request.Resource != resource || c["aws:sourceip"] != nil || c["aws:vpcsourceip"][0] != "10.0.0.1" || c["aws:sourcevpce"][0] != "vpce-1" {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -108,7 +108,8 @@ func TestStandardRequestsAreOfWhatWasAsked(t *testing.T) {
 		t.Error("a gate that signs in the query string is to be refused its own requests")
 	}
 	for name, o := range map[string]guard.StandardOptions{
-		"bucket": {Gate: gate, Admin: admin}, "gate": {Bucket: "b", Admin: admin}, "admin": {Bucket: "b", Gate: gate},
+		"source address": {Bucket: "b", Gate: gate, Admin: admin, SourceIP: "x"},
+		"bucket":         {Gate: gate, Admin: admin}, "gate": {Bucket: "b", Admin: admin}, "admin": {Bucket: "b", Gate: gate},
 	} {
 		if _, err := guard.StandardRequests(o); err == nil || !strings.Contains(err.Error(), name+": ") {
 			t.Errorf("without %s: %v", name, err)

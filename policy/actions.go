@@ -42,8 +42,9 @@ var objectActions = []string{
 	"s3:UpdateObjectEncryption",
 }
 
-// actsOnObjects reports whether an action, which may hold wildcards, matches an action on objects.
-func actsOnObjects(action string) bool { return covers(action, objectActions...) }
+// OnObjects reports whether an action such as "s3:GetObject", which may hold wildcards, matches an action
+// on objects. Any other is on the bucket.
+func OnObjects(action string) bool { return covers(action, objectActions...) }
 
 // coversBucketPolicy reports whether denying the action on the bucket could keep an administrator from
 // taking the denial back.

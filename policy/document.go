@@ -46,6 +46,7 @@ const (
 type Document struct {
 	statements []Statement
 	rules      []rule // rules[i] is statements[i], compiled
+	variables  bool   // the version of the language has them
 }
 
 // Statements returns the statements in the order of the text. They share memory with the document and
@@ -63,6 +64,19 @@ func (d *Document) Statements() []Statement {
 // Errors wrap [ErrMalformed] and name the element. ("Grammar of the IAM JSON policy language" and "IAM
 // policy validation check reference", IAM User Guide.)
 func Parse(doc []byte) (*Document, error) {
+	d, err := ParseStored(doc)
+	for i, s := range d.Statements() {
+		if gone := append(s.Principal.deleted(), s.NotPrincipal.deleted()...); len(gone) > 0 {
+			return nil, fmt.Errorf("%w: %s: %q is what remains of a deleted user or role", ErrMalformed, place(i, s.Sid), gone[0])
+		}
+	}
+	return d, err
+}
+
+// ParseStored reads a policy that a bucket has already. It is as strict as [Parse], but lets principals
+// pass that S3 shows by a unique identifier because the user or role has been deleted: S3 refuses to store
+// such a document again, and evaluates it meanwhile. They match nobody.
+func ParseStored(doc []byte) (*Document, error) {
 	d, err := parse(doc)
 	if err != nil && !errors.Is(err, ErrMalformed) {
 		err = fmt.Errorf("%w: %w", ErrMalformed, err)
@@ -95,6 +109,22 @@ func parse(doc []byte) (*Document, error) {
 		return nil, errors.New("Statement: missing")
 	}
 	return compile(raw, version == version2012)
+}
+
+// MarshalJSON writes the document anew: with its version, without its Id, and with every statement in the
+// form [Statement] gives it. It says the same as the text that was parsed. Nil is null.
+func (d *Document) MarshalJSON() ([]byte, error) {
+	if d == nil {
+		return []byte("null"), nil
+	}
+	version := version2008
+	if d.variables {
+		version = version2012
+	}
+	return encode(struct {
+		Version   string
+		Statement []Statement
+	}{version, d.statements})
 }
 
 // checkTop returns the document's version, refusing top-level elements that S3 does not know or that have
@@ -135,7 +165,7 @@ func compile(raw json.RawMessage, variables bool) (*Document, error) {
 			return nil, errors.New("Statement: empty list")
 		}
 	}
-	d := &Document{}
+	d := &Document{variables: variables}
 	sids := map[string]bool{}
 	for i, it := range list {
 		s, err := decodeStatement(it.value)

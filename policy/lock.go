@@ -233,7 +233,7 @@ func (o *LockOptions) actions() (onObjects, onBucket Values, err error) {
 		switch {
 		case !actionName.MatchString(a):
 			return nil, nil, fmt.Errorf("%q is no action of S3", a)
-		case actsOnObjects(a):
+		case OnObjects(a):
 			onObjects = append(onObjects, a)
 		case coversBucketPolicy(a):
 			return nil, nil, fmt.Errorf("%q would lock the bucket policy itself", a)
