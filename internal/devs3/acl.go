@@ -40,7 +40,7 @@ func (x *exchange) bucketACL() error {
 
 // objectACL answers GetObjectAcl, likewise.
 func (x *exchange) objectACL() error {
-	if err := x.open(x.bucket, x.key, false); err != nil {
+	if err := x.open(x.bucket, x.key, x.version, false); err != nil {
 		return err
 	}
 	return x.bucketACL()

@@ -54,7 +54,7 @@ func (x *exchange) authorizeSource() error {
 		return errNoSuchBucket
 	}
 	action := "s3:GetObject"
-	if source.versioned {
+	if source.version != "" {
 		action = "s3:GetObjectVersion"
 	}
 	return x.permit(action, source.bucket, source.key)

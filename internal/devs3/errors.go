@@ -128,6 +128,8 @@ var answers = map[error]*apiError{
 	disk.ErrBucketExists:   {code: "BucketAlreadyOwnedByYou", message: "Your previous request to create the named bucket succeeded and you already own it."},
 	disk.ErrBucketNotEmpty: {code: "BucketNotEmpty", message: "The bucket you tried to delete is not empty"},
 	disk.ErrNoKey:          errNoSuchKey,
+	disk.ErrNoVersion:      {code: "NoSuchVersion", message: "The specified version does not exist."},
+	disk.ErrBadVersion:     invalidArgument("versionId", "Invalid version id specified"),
 	disk.ErrNoUpload:       errNoSuchUpload,
 	disk.ErrNoPart:         errInvalidPart,
 	disk.ErrPartOrder:      errInvalidPartOrder,

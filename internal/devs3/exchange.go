@@ -21,6 +21,7 @@ type exchange struct {
 	id     string
 
 	bucket, key string
+	version     string // of the object, where the request names one
 	query       url.Values
 	op          *operation
 	caller      caller
@@ -35,7 +36,7 @@ type exchange struct {
 	encryption disk.Encrypted // likewise
 
 	completion completion   // the parts to assemble
-	assembled  *disk.Object // what they became
+	stored     *disk.Object // what was written
 	uploadID   string       // of the multipart upload that was begun
 }
 
@@ -96,6 +97,7 @@ func (x *exchange) prepare() error {
 
 // forward lets gofakes3 answer.
 func (x *exchange) forward() {
+	x.query.Del("versionId") // it knows none; what it reads has been opened
 	x.out.URL.RawQuery = x.query.Encode()
 	x.server.protocol.ServeHTTP(x.w, x.out)
 }

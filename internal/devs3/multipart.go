@@ -44,7 +44,7 @@ func (b *backend) CompleteMultipartUpload(ctx context.Context, bucket, key strin
 	if err != nil {
 		return "", "", x.w.because(err)
 	}
-	x.assembled = o
+	x.stored = o
 	return "", o.ETag(), nil
 }
 

@@ -12,7 +12,7 @@ type operation struct {
 	// action is what the caller needs permission for, on the bucket or
 	// object named by the path; empty when serve asks by itself.
 	action string
-	// versions: the request may name the version "null".
+	// versions: the request may name a version.
 	versions bool
 	// describes: x-amz-checksum-* headers speak of the object, not of the
 	// request's body.
@@ -50,7 +50,7 @@ var (
 	uploadPart      = operation{name: "UploadPart", action: "s3:PutObject", prepare: (*exchange).preparePart}
 	completeUpload  = operation{name: "CompleteMultipartUpload", action: "s3:PutObject", describes: true, prepare: (*exchange).prepareComplete}
 	listObjects     = operation{name: "ListObjects", action: "s3:ListBucket", prepare: (*exchange).prepareList}
-	deleteObject    = operation{name: "DeleteObject", action: "s3:DeleteObject", versions: true, prepare: (*exchange).prepareDelete}
+	deleteObject    = operation{name: "DeleteObject", action: "s3:DeleteObject", versions: true, serve: (*exchange).deleteObject}
 	getBucketPolicy = operation{name: "GetBucketPolicy", action: "s3:GetBucketPolicy", serve: (*exchange).getPolicy}
 	putBucketPolicy = operation{name: "PutBucketPolicy", action: "s3:PutBucketPolicy", serve: (*exchange).putPolicy}
 	delBucketPolicy = operation{name: "DeleteBucketPolicy", action: "s3:DeleteBucketPolicy", serve: (*exchange).deletePolicy}
@@ -71,6 +71,7 @@ var routes = map[route]*operation{
 	{bucket, "DELETE", "policy"}:    &delBucketPolicy,
 	{bucket, "GET", "uploads"}:      {name: "ListMultipartUploads", action: "s3:ListBucketMultipartUploads", serve: (*exchange).listUploads},
 	{bucket, "GET", "versioning"}:   {name: "GetBucketVersioning", action: "s3:GetBucketVersioning", serve: (*exchange).getVersioning},
+	{bucket, "GET", "versions"}:     {name: "ListObjectVersions", action: "s3:ListBucketVersions", serve: (*exchange).listVersions},
 	{bucket, "PUT", "versioning"}:   {name: "PutBucketVersioning", action: "s3:PutBucketVersioning", serve: (*exchange).putVersioning},
 	{bucket, "GET", "acl"}:          {name: "GetBucketAcl", action: "s3:GetBucketAcl", serve: (*exchange).bucketACL},
 	{bucket, "PUT", "acl"}:          {name: "PutBucketAcl", action: "s3:PutBucketAcl", serve: (*exchange).refuseACL},
@@ -97,9 +98,9 @@ var routes = map[route]*operation{
 	{object, "DELETE", ""}:         &deleteObject,
 	{object, "GET", "acl"}:         {name: "GetObjectAcl", action: "s3:GetObjectAcl", versions: true, serve: (*exchange).objectACL},
 	{object, "PUT", "acl"}:         {name: "PutObjectAcl", action: "s3:PutObjectAcl", versions: true, serve: (*exchange).refuseACL},
-	{object, "GET", "tagging"}:     {name: "GetObjectTagging", action: "s3:GetObjectTagging", versions: true},
-	{object, "PUT", "tagging"}:     {name: "PutObjectTagging", action: "s3:PutObjectTagging", versions: true},
-	{object, "DELETE", "tagging"}:  {name: "DeleteObjectTagging", action: "s3:DeleteObjectTagging", versions: true},
+	{object, "GET", "tagging"}:     {name: "GetObjectTagging", action: "s3:GetObjectTagging", versions: true, prepare: (*exchange).prepareTagging},
+	{object, "PUT", "tagging"}:     {name: "PutObjectTagging", action: "s3:PutObjectTagging", versions: true, prepare: (*exchange).prepareTagging},
+	{object, "DELETE", "tagging"}:  {name: "DeleteObjectTagging", action: "s3:DeleteObjectTagging", versions: true, prepare: (*exchange).prepareTagging},
 	{object, "POST", "uploads"}:    &createUpload,
 	{object, "PUT", "uploadId"}:    &uploadPart,
 	{object, "POST", "uploadId"}:   &completeUpload,
@@ -122,17 +123,17 @@ func (x *exchange) route() error {
 	return x.checkVersion()
 }
 
-// checkVersion refuses to name a version: these buckets have had none but
-// "null", which is the object itself.
+// checkVersion takes the version that the request names.
 func (x *exchange) checkVersion() error {
 	switch {
 	case !x.query.Has("versionId"):
 		return nil
 	case !x.op.versions:
 		return invalidArgument("versionId", "This operation does not accept a version-id.")
-	case x.query.Get("versionId") != "null":
-		return invalidArgument("versionId", "Invalid version id specified")
+	case x.query.Get("versionId") == "":
+		return invalidArgument("versionId", "Version id cannot be the empty string")
 	}
+	x.version = x.query.Get("versionId")
 	return nil
 }
 

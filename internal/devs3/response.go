@@ -20,6 +20,8 @@ type response struct {
 	// success, if not nil, has the last word on an answer that is no error:
 	// its headers, its status, and its body if that is not nil.
 	success func(h http.Header, status int) (int, []byte)
+	// marker: a delete marker was found, made or removed.
+	marker bool
 	// cause is the first error that we, not gofakes3, have to explain.
 	cause error
 
@@ -76,7 +78,10 @@ func (w *response) correct(h http.Header) {
 	for _, name := range []string{"Allow-Origin", "Allow-Methods", "Allow-Headers", "Expose-Headers"} {
 		h.Del("Access-Control-" + name)
 	}
-	h.Del("X-Amz-Delete-Marker")
+	h.Del(markerHeader)
+	if w.marker {
+		h.Set(markerHeader, "true")
+	}
 	// gofakes3 sets the type of XML after the first byte of it, too late.
 	document := w.x.r.Method != http.MethodPut || w.x.read != nil // a copy answers with one
 	if h.Get("Content-Type") == "" && w.status == http.StatusOK && document {

@@ -9,7 +9,7 @@ import (
 // subresources are the query parameters that name another operation.
 var subresources = []string{
 	"acl", "delete", "encryption", "lifecycle", "location", "logging", "ownershipControls", "policy", "policyStatus",
-	"publicAccessBlock", "tagging", "uploadId", "uploads", "versioning",
+	"publicAccessBlock", "tagging", "uploadId", "uploads", "versioning", "versions",
 }
 
 // foreignSubresources name operations of S3 that are not supported here.
@@ -17,7 +17,7 @@ var foreignSubresources = []string{
 	"accelerate", "analytics", "append", "attributes", "cors", "intelligent-tiering", "inventory",
 	"legal-hold", "metadataConfiguration", "metadataInventoryTable",
 	"metadataJournalTable", "metadataTable", "metrics", "notification", "object-lock", "renameObject", "replication", "requestPayment", "restore",
-	"retention", "select", "session", "torrent", "versions", "website", "writeOffsetBytes",
+	"retention", "select", "session", "torrent", "website", "writeOffsetBytes",
 }
 
 // parameters may stand in a query without a value and name nothing.

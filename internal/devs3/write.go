@@ -49,7 +49,7 @@ func (x *exchange) prepareWrite() error {
 	x.announce()
 	// Asked here to spare the client the upload, and again in the commit,
 	// where it counts.
-	current, err := x.server.store.Stat(x.bucket, x.key)
+	current, err := x.server.store.Stat(x.bucket, x.key, "")
 	if err != nil {
 		current = nil
 	}
@@ -133,6 +133,12 @@ func (x *exchange) announce() {
 	x.w.success = func(h http.Header, status int) (int, []byte) {
 		setChecksum(h, x.checksum)
 		setEncryption(h, x.encryption)
+		if x.stored != nil {
+			x.setVersion(h, versionHeader, x.bucket, x.stored)
+		}
+		if x.read != nil {
+			x.setVersion(h, sourceVersionHeader, x.read.bucket, x.read.Object)
+		}
 		return status, nil
 	}
 }
@@ -171,10 +177,4 @@ func (x *exchange) prepareMetadata() error {
 		return &apiError{code: "MetadataTooLarge", message: "Your metadata headers exceed the maximum allowed metadata size"}
 	}
 	return x.checkACL(h)
-}
-
-// prepareDelete is for DELETE of an object.
-func (x *exchange) prepareDelete() error {
-	x.condition.ifMatch = take(x.out.Header, "If-Match")
-	return nil
 }

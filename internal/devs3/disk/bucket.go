@@ -20,14 +20,14 @@ type bucket struct {
 	Bucket
 	dir      string
 	settings map[Setting][]byte
-	objects  map[string]*record
-	keys     []string // of objects, sorted
+	objects  map[string]chain
+	keys     []string // of objects, sorted; those with nothing but delete markers, too
 }
 
 const bucketFile = "bucket.json"
 
 func newBucket(dir string) *bucket {
-	return &bucket{dir: dir, settings: map[Setting][]byte{}, objects: map[string]*record{}}
+	return &bucket{dir: dir, settings: map[Setting][]byte{}, objects: map[string]chain{}}
 }
 
 // bucketDir is where a bucket's documents are. The prefix keeps names that
@@ -54,7 +54,7 @@ func (s *Store) CreateBucket(name string) error {
 	return nil
 }
 
-// DeleteBucket removes a bucket without objects, its settings and its uploads in
+// DeleteBucket removes a bucket without objects and versions, its settings and its uploads in
 // progress. It fails with [ErrNoBucket] or [ErrBucketNotEmpty].
 func (s *Store) DeleteBucket(name string) error {
 	if err := s.removeBucket(name); err != nil {
@@ -71,7 +71,7 @@ func (s *Store) removeBucket(name string) error {
 	if err != nil {
 		return err
 	}
-	if len(b.objects) > 0 {
+	if len(b.keys) > 0 {
 		return ErrBucketNotEmpty
 	}
 	if err := os.Remove(filepath.Join(b.dir, bucketFile)); err != nil {
@@ -113,16 +113,22 @@ func (s *Store) bucket(name string) (*bucket, error) {
 
 // add and drop keep keys in step with objects.
 func (b *bucket) add(r *record) {
-	if b.objects[r.Key] == nil {
+	c, known := b.objects[r.Key]
+	if !known {
 		i, _ := slices.BinarySearch(b.keys, r.Key)
 		b.keys = slices.Insert(b.keys, i, r.Key)
 	}
-	b.objects[r.Key] = r
+	b.objects[r.Key] = c.with(r)
 }
 
-func (b *bucket) drop(key string) {
-	delete(b.objects, key)
-	if i, ok := slices.BinarySearch(b.keys, key); ok {
+func (b *bucket) drop(r *record) {
+	c := slices.DeleteFunc(slices.Clone(b.objects[r.Key]), func(o *record) bool { return o == r })
+	if len(c) > 0 {
+		b.objects[r.Key] = c
+		return
+	}
+	delete(b.objects, r.Key)
+	if i, ok := slices.BinarySearch(b.keys, r.Key); ok {
 		b.keys = slices.Delete(b.keys, i, i+1)
 	}
 }

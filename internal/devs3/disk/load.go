@@ -67,8 +67,12 @@ func (s *Store) loadObjects(b *bucket) error {
 			s.log.Error("skipping unreadable object", "file", path, "err", err)
 			continue
 		}
-		b.objects[r.Key] = r
-		b.keys = append(b.keys, r.Key)
+		c, known := b.objects[r.Key]
+		if !known {
+			b.keys = append(b.keys, r.Key)
+		}
+		b.objects[r.Key] = c.with(r)
+		s.sequence = max(s.sequence, r.Sequence)
 	}
 	slices.Sort(b.keys)
 	return nil
@@ -83,7 +87,7 @@ func (s *Store) readRecord(path string) (*record, error) {
 	if err := json.Unmarshal(doc, r); err != nil {
 		return nil, err
 	}
-	if r.File == "" || r.File != filepath.Base(r.File) {
+	if !r.Marker && r.File == "" || r.File != "" && r.File != filepath.Base(r.File) {
 		return nil, errors.New("no data file named")
 	}
 	return r, nil
@@ -102,13 +106,15 @@ func (s *Store) sweep() error {
 		litter[f.Name()] = true
 	}
 	for _, b := range s.buckets {
-		for key, r := range b.objects {
-			if !litter[r.File] {
-				s.log.Error("forgetting object without data", "bucket", b.Name, "file", r.File)
-				b.drop(key)
-				continue
+		for _, c := range b.objects {
+			for _, r := range slices.Clone(c) {
+				if !r.Marker && !litter[r.File] {
+					s.log.Error("forgetting object without data", "bucket", b.Name, "file", r.File)
+					b.drop(r)
+					continue
+				}
+				delete(litter, r.File)
 			}
-			delete(litter, r.File)
 		}
 	}
 	for name := range litter {

@@ -247,7 +247,7 @@ func (s *suite) tagging(t *testing.T) {
 func (s *suite) unsupported(t *testing.T) {
 	s.put(t, "plain", "x")
 	for _, r := range []request{
-		{query: "cors="}, {query: "website="}, {query: "no-such-thing"}, {query: "versions="},
+		{query: "cors="}, {query: "website="}, {query: "no-such-thing"},
 		{key: "plain", query: "torrent"}, {key: "plain", query: "no-such-thing="}, {key: "plain", query: "attributes"},
 		{method: "PUT", key: "plain", query: "retention="},
 		{method: "DELETE", query: "cors="}, {method: "DELETE", key: "plain", query: "policy"},

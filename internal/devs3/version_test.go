@@ -1,0 +1,87 @@
+package devs3_test
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// TestVersionsHaveTheirOwnActions: a policy about versions does not bind who
+// names none, nor the other way round.
+func TestVersionsHaveTheirOwnActions(t *testing.T) {
+	s := start(t, t.TempDir())
+	byAdmin, byAlice := client(t, s.URL, "ADMINKEY"), client(t, s.URL, "ALICEKEY")
+	createBucket(t, byAdmin)
+	setVersioning(t, byAdmin, types.BucketVersioningStatusEnabled)
+	out, err := byAdmin.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, key, version := aws.String(bucket), aws.String("k"), out.VersionId
+	calls := []struct {
+		name, action, resource string
+		named, unnamed         func() error
+	}{
+		{"get", "s3:GetObjectVersion", "/*",
+			func() error {
+				_, err := byAlice.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: b, Key: key, VersionId: version})
+				return err
+			},
+			func() error {
+				_, err := byAlice.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: b, Key: key})
+				return err
+			}},
+		{"copy", "s3:GetObjectVersion", "/*",
+			func() error {
+				_, err := byAlice.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: b, Key: aws.String("copy"), CopySource: aws.String(bucket + "/k?versionId=" + *version)})
+				return err
+			},
+			func() error {
+				_, err := byAlice.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: b, Key: aws.String("copy"), CopySource: aws.String(bucket + "/k")})
+				return err
+			}},
+		{"tags", "s3:GetObjectVersionTagging", "/*",
+			func() error {
+				_, err := byAlice.GetObjectTagging(t.Context(), &s3.GetObjectTaggingInput{Bucket: b, Key: key, VersionId: version})
+				return err
+			},
+			func() error {
+				_, err := byAlice.GetObjectTagging(t.Context(), &s3.GetObjectTaggingInput{Bucket: b, Key: key})
+				return err
+			}},
+		{"list", "s3:ListBucketVersions", "",
+			func() error {
+				_, err := byAlice.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: b})
+				return err
+			},
+			func() error {
+				_, err := byAlice.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: b})
+				return err
+			}},
+		{"delete", "s3:DeleteObjectVersion", "/*",
+			func() error {
+				_, err := byAlice.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: b, Key: key, VersionId: version})
+				return err
+			},
+			func() error {
+				_, err := byAlice.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: b, Key: key})
+				return err
+			}},
+	}
+	for _, call := range calls {
+		t.Run(call.name, func(t *testing.T) {
+			policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"` + call.action + `","Resource":"arn:aws:s3:::the-bucket` + call.resource + `"}]}`
+			if _, err := byAdmin.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: b, Policy: &policy}); err != nil {
+				t.Fatal(err)
+			}
+			if err := call.named(); err == nil {
+				t.Error("the version named was not denied")
+			}
+			if err := call.unnamed(); err != nil {
+				t.Errorf("without a version: %v", err)
+			}
+		})
+	}
+}
