@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"s3gate/policy"
@@ -108,7 +107,7 @@ func LogTargetStatement(source string, w *Want) policy.Statement {
 }
 
 // policyTakesLogs evaluates the policy of the log bucket for the service that
-// writes logs.
+// writes logs. Where the account is not known, that of the policy is believed.
 func policyTakesLogs(text []byte, source string, w *Want) (bool, error) {
 	if text == nil {
 		return false, nil
@@ -117,71 +116,37 @@ func policyTakesLogs(text []byte, source string, w *Want) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// The engine knows no services as callers: statements for this one become
-	// statements for everybody, and those for others go.
-	var list []policy.Statement
+	r := policy.Request{
+		Action:    "s3:PutObject",
+		Resource:  "arn:aws:s3:::" + w.LogBucket + "/" + w.LogPrefix + "2026-01-01-00-00-00-0123456789ABCDEF",
+		Principal: policy.Principal{Service: logService}, Context: policy.Context{},
+	}
+	r.Context.Set("aws:SourceArn", "arn:aws:s3:::"+source)
+	r.Context.Set("aws:SecureTransport", "true")
+	for _, account := range accountsOf(doc, w.Account) {
+		r.Context.Set("aws:SourceAccount", account)
+		if doc.Evaluate(r).Effect == policy.Allow {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// accountsOf is the account that is known, or else those that statements name as
+// the source.
+func accountsOf(doc *policy.Document, known string) []string {
+	if known != "" {
+		return []string{known}
+	}
+	accounts := []string{nobodysAccount}
 	for _, s := range doc.Statements() {
-		if forLogService(&s.Principal) {
-			s.Principal = policy.Principals{Everyone: true}
-			list = append(list, withoutAccount(s, w.Account))
+		for _, keys := range s.Condition {
+			for key, values := range keys {
+				if strings.EqualFold(key, "aws:SourceAccount") {
+					accounts = append(accounts, values...)
+				}
+			}
 		}
 	}
-	if list == nil {
-		return false, nil
-	}
-	doc, err = document(list)
-	if err != nil {
-		return false, err
-	}
-	c := policy.Context{}
-	c.Set("aws:SourceArn", "arn:aws:s3:::"+source)
-	c.Set("aws:PrincipalIsAWSService", "true")
-	c.Set("aws:PrincipalServiceName", logService)
-	c.Set("aws:SecureTransport", "true")
-	if w.Account != "" {
-		c.Set("aws:SourceAccount", w.Account)
-	}
-	key := w.LogPrefix + "2026-01-01-00-00-00-0123456789ABCDEF"
-	decision := doc.Evaluate(policy.Request{Action: "s3:PutObject", Resource: "arn:aws:s3:::" + w.LogBucket + "/" + key, Context: c})
-	return decision.Effect == policy.Allow, nil
-}
-
-func forLogService(p *policy.Principals) bool {
-	if p.Everyone {
-		return true
-	}
-	for _, name := range p.Service {
-		if name == logService {
-			return true
-		}
-	}
-	return false
-}
-
-// withoutAccount takes conditions on the account out of a statement where the
-// account is not known.
-func withoutAccount(s policy.Statement, account string) policy.Statement {
-	if account != "" {
-		return s
-	}
-	conditions := policy.Conditions{}
-	for operator, keys := range s.Condition {
-		keys = maps.Clone(keys)
-		maps.DeleteFunc(keys, func(key string, _ policy.Values) bool { return strings.EqualFold(key, "aws:SourceAccount") })
-		conditions[operator] = keys
-	}
-	s.Condition = conditions
-	return s
-}
-
-// document makes a policy of statements.
-func document(list []policy.Statement) (*policy.Document, error) {
-	text, err := json.Marshal(struct {
-		Version   string
-		Statement []policy.Statement
-	}{"2012-10-17", list})
-	if err != nil {
-		return nil, fmt.Errorf("writing a policy: %w", err)
-	}
-	return policy.Parse(text)
+	return accounts
 }

@@ -22,7 +22,7 @@ func (o LockOptions) Exemptions() []Exemption {
 	var list []Exemption
 	until := "until they expire, seven days after signing at most"
 	if o.MaxURLAge > 0 {
-		until = "until they expire, " + o.MaxURLAge.String() + " after signing at most"
+		until = "until they expire, " + short(o.MaxURLAge) + " after signing at most"
 	}
 	for _, name := range o.ExemptUsers {
 		list = append(list, Exemption{
@@ -49,7 +49,7 @@ func (o LockOptions) Exemptions() []Exemption {
 	if o.QuerySigner != "" {
 		list = append(list, Exemption{
 			o.QuerySigner + ", which the gate signs with",
-			fmt.Sprintf("URLs that the gate signs, for whoever sees one on its way to the store, for %s after signing; no forms", seconds(QuerySignerAge)),
+			fmt.Sprintf("URLs that the gate signs, for whoever sees one on its way to the store, for %s after signing; no forms. A gate that signs in headers needs no exemption", short(QuerySignerAge)),
 		})
 	}
 	return list
@@ -63,7 +63,17 @@ func networkLets(network string) string {
 	return lets
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%d seconds", int(d.Seconds())) }
+// short writes a duration without the units that are zero behind the others.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
 
 // Bounds says what o does not lock at all: other keys than those under a prefix, other actions than some.
 // Empty means that all objects are locked, for everything that can be done with them.

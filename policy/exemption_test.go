@@ -146,12 +146,12 @@ func TestExemptionsInWords(t *testing.T) {
 		ExemptEndpoints: []string{endpoint}, ExemptNetworks: []string{"192.0.2.0/24", "10.0.0.0/8"}, QuerySigner: gateARN, MaxURLAge: time.Hour,
 	}
 	want := []struct{ who, lets string }{
-		{"user alice", "of whichever account, for whoever holds them, until they expire, 1h0m0s after signing at most"},
+		{"user alice", "of whichever account, for whoever holds them, until they expire, 1h after signing at most"},
 		{"all of arn:aws:iam::111122223333:role/up*", "for whoever holds them"},
 		{"all that comes through vpce-1a2b3c4d", "that anybody has signed"},
 		{"all that comes from 192.0.2.0/24", "not through a VPC endpoint"},
 		{"all that comes from 10.0.0.0/8", "lets nobody through"},
-		{gateARN + ", which the gate signs with", "for 60 seconds after signing; no forms"},
+		{gateARN + ", which the gate signs with", "for 1m after signing; no forms. A gate that signs in headers needs no"},
 	}
 	got := o.Exemptions()
 	if len(got) != len(want) {

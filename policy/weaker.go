@@ -132,3 +132,19 @@ func more(a, b Values) bool {
 	y, errY := strconv.ParseFloat(b[0], 64)
 	return errX != nil || errY != nil || x > y
 }
+
+// Excluded returns what the negated conditions of a statement leave out, such as "aws:username alice", in a
+// fixed order: for a deny statement of ours, its exemptions.
+func (s Statement) Excluded() []string {
+	var list []string
+	for _, op := range slices.Sorted(maps.Keys(s.Condition)) {
+		for _, key := range slices.Sorted(maps.Keys(s.Condition[op])) {
+			for _, v := range s.Condition[op][key] {
+				if negated(op) {
+					list = append(list, key+" "+v)
+				}
+			}
+		}
+	}
+	return list
+}

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"s3gate/guard"
-	"s3gate/internal/config"
 )
 
 func newAudit() *cobra.Command {
@@ -75,18 +73,14 @@ func bucketsToAudit(cmd *cobra.Command, args []string) ([]string, error) {
 	if len(args) == 1 {
 		return args, nil
 	}
-	path, _ := cmd.Flags().GetString("config")
-	if path == "" {
-		return nil, usagef("name a bucket, or a configuration with --config")
-	}
-	cfg, err := config.Load(path, os.Environ(), nil)
+	configured, err := configuredBuckets(cmd)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
-	if len(cfg.Buckets) == 0 {
-		return nil, usagef("%s has no buckets", path)
+	if len(configured) == 0 {
+		return nil, usagef("name a bucket, or a configuration that has some with --config")
 	}
-	return slices.Sorted(maps.Keys(cfg.Buckets)), nil
+	return slices.Sorted(maps.Keys(configured)), nil
 }
 
 func auditBucket(cmd *cobra.Command, name string, o guard.AuditOptions) (guard.AuditReport, error) {

@@ -117,7 +117,7 @@ func hardenBucket(cmd *cobra.Command, bucket *s3client.Bucket, settings config.B
 		if !yes {
 			p := newPrinter(cmd)
 			printSteps(p.err, h.Steps)
-			if err := agree(cmd, "Change these settings?"); err != nil {
+			if err := confirm(cmd, "Change these settings?"); err != nil {
 				return err
 			}
 		}
@@ -150,8 +150,8 @@ func printSteps(out io.Writer, steps []guard.Step) {
 	}
 }
 
-// agree asks on a terminal and refuses to guess elsewhere.
-func agree(cmd *cobra.Command, question string) error {
+// confirm asks on a terminal and refuses to guess elsewhere.
+func confirm(cmd *cobra.Command, question string) error {
 	if !isTerminal(cmd.InOrStdin()) {
 		return usagef("nobody to ask: say --yes to apply this, or --dry-run to only look")
 	}

@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"proxy":      {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit"},
 	"web":        nil,
 	"api":        {"auth", "tokens", "revocation", "events", "internal/duration", "internal/ratelimit", "internal/spelling"},
-	"guard":      {"s3client", "policy"},
+	"guard":      {"s3client", "policy", "guard/accesslog"},
 	"client":     nil, // speaks public HTTP only
 
 	"guard/accesslog": nil,

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"s3gate/guard"
+	"s3gate/policy"
+	"s3gate/s3client"
+)
+
+// prove verifies a policy that was applied just now. It may take some seconds
+// to hold everywhere.
+func prove(ctx context.Context, bucket *s3client.Bucket, prefix string) (guard.Report, error) {
+	for pause := 250 * time.Millisecond; ; pause *= 2 {
+		report, err := guard.VerifyPrefix(ctx, bucket, prefix, nil)
+		if err != nil {
+			return report, fmt.Errorf("verifying: %w", err)
+		}
+		if report.Locked || pause > 4*time.Second || ctx.Err() != nil {
+			return report, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// proof is what real requests showed of a lock, and for whom it does not hold.
+type proof struct {
+	guard.Report
+	// Except are those for whom presigned URLs go on working.
+	Except []string `json:"except,omitempty"`
+	// Bounds is what is not locked at all.
+	Bounds string `json:"bounds,omitempty"`
+}
+
+func newProof(o policy.LockOptions, report guard.Report) proof {
+	p := proof{Report: report, Bounds: o.Bounds()}
+	for _, e := range o.Exemptions() {
+		p.Except = append(p.Except, e.Who)
+	}
+	return p
+}
+
+// verdict is the last line: a lock with exemptions is never called by the name of
+// one without.
+func (p proof) verdict() string {
+	if !p.Locked {
+		return "NOT locked"
+	}
+	text := "locked"
+	if len(p.Except) > 0 {
+		text += " for everybody but " + strings.Join(p.Except, ", ")
+	}
+	if p.Bounds != "" {
+		text += ", " + p.Bounds
+	}
+	if len(p.Except) > 0 {
+		return text + ": presigned URLs of others open nothing"
+	}
+	return text + ": presigned URLs open nothing"
+}
+
+// printProof prints what real requests showed. It fails when the bucket is not
+// locked.
+func printProof(cmd *cobra.Command, proven proof) error {
+	err := newPrinter(cmd).print(proven, func(p *printer) {
+		printChecks(p, proven.Report)
+		if !proven.Locked {
+			p.say("The policy was stored, and it does not refuse what it should, or refuses too much, for these credentials: " +
+				"they are exempt, or outsiders, or the store does not apply bucket policies to them.")
+		}
+		if !proven.Locked && proven.Bounds != "" {
+			p.say("What the lock leaves open counts as not locked: it is %s.", plain(proven.Bounds))
+		}
+		fmt.Fprintln(p.out, plain(proven.verdict()))
+	})
+	if err == nil && !proven.Locked {
+		err = errNo
+	}
+	return err
+}
+
+func printChecks(p *printer, report guard.Report) {
+	t := p.table()
+	for _, c := range report.Checks {
+		mark := "ok"
+		if !c.OK {
+			mark = "NOT OK"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", mark, c.Name, c.Got)
+	}
+	t.Flush()
+	for _, key := range report.Left {
+		p.say("could not remove the canary %s", key)
+	}
+}
+
+// refusesStill names the presigned requests that are refused although no
+// statement of ours is there.
+func refusesStill(report guard.Report) (names []string) {
+	for _, c := range report.Checks {
+		if c.Want == "refused" && c.OK {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
