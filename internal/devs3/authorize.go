@@ -76,13 +76,16 @@ func (x *exchange) permit(action, bucket, key string) error {
 		x.server.log.Error("refusing requests to bucket", "bucket", bucket, "err", err)
 		return errAccessDenied
 	}
-	decision := doc.Evaluate(policy.Request{
+	request := policy.Request{
 		Action:    action,
 		Resource:  resource(bucket, key),
 		Principal: x.caller.principal(),
 		Context:   x.context(),
-	})
+	}
+	decision := doc.Evaluate(request)
 	switch {
+	case user != nil && user.Policy != nil && user.Policy.Evaluate(request).Effect != policy.Allow:
+		return x.denied(action, bucket, key, "because no identity-based policy allows the "+action+" action")
 	case decision.Effect == policy.Deny:
 		return x.denied(action, bucket, key, "with an explicit deny in a resource-based policy")
 	case user == nil && decision.Effect != policy.Allow:

@@ -33,6 +33,7 @@ import (
 	"github.com/rclone/gofakes3"
 
 	"s3gate/internal/devs3/disk"
+	"s3gate/policy"
 )
 
 // Account is the one account that every user and bucket belongs to.
@@ -66,6 +67,10 @@ type User struct {
 	// change their other settings. No policy can keep an admin from the bucket policy itself: as with the
 	// root user of an account, nobody locks themselves out.
 	Admin bool
+	// Policy is the user's identity-based policy, whose statements name everybody
+	// as principal, since they have none: what it does not allow is refused. Nil
+	// allows all that is said above.
+	Policy *policy.Document
 }
 
 // Server is an S3 endpoint. It starts no goroutines of its own.
