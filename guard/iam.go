@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"s3gate/policy"
@@ -228,12 +230,23 @@ func KeyPolicy(principal string, buckets []Access) (map[string][]policy.Statemen
 		if a.KMSKey == "" {
 			continue
 		}
-		s := allow("GateVia"+fmt.Sprint(len(keys[a.KMSKey])+1), a.onKey(), "*") // the key itself
+		s := allow("", a.onKey(), "*") // the key itself
 		s.Principal = policy.Principals{AWS: policy.Values{principal}}
 		s.Condition = a.viaS3()
-		keys[a.KMSKey] = append(keys[a.KMSKey], s)
+		keys[a.KMSKey] = addOnce(keys[a.KMSKey], s)
 	}
 	return keys, nil
+}
+
+// addOnce adds a statement under the next Sid, if none says the same.
+func addOnce(list []policy.Statement, s policy.Statement) []policy.Statement {
+	for _, has := range list {
+		if s.Sid = has.Sid; reflect.DeepEqual(s, has) {
+			return list
+		}
+	}
+	s.Sid = "Gate" + strconv.Itoa(len(list)+1)
+	return append(list, s)
 }
 
 // MaxManagedPolicy is how many characters a managed policy of IAM may have, white

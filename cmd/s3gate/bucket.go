@@ -12,7 +12,7 @@ import (
 )
 
 func newBucket() *cobra.Command {
-	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newRollback(), newVerify(), newHarden(), newAudit())
+	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newRollback(), newVerify(), newHarden(), newAudit(), newIAM())
 }
 
 // bucketFlags adds the flags that say how to reach a bucket.
