@@ -664,6 +664,7 @@ func (c *Config) validateBuckets(bad func(name, format string, args ...any)) {
 		if b.AccessKeyID != "" && b.Profile != "" {
 			bad(name+".profile", "and access_key_id exclude each other")
 		}
+		b.validateSigning(name, bad)
 		b.validateUploads(name, bad)
 	}
 }

@@ -141,6 +141,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"key with a line break", minimal + "    sse: aws:kms\n    sse_kms_key_id: \"a\\nb\"\n", "", "buckets.docs.sse_kms_key_id: must be printable ASCII"},
 		{"bucket key without KMS", minimal + "    sse_bucket_key: true\n", "", "buckets.docs.sse_bucket_key: is for sse aws:kms only"},
 		{"no_overwrite", minimal + "    no_overwrite: never\n", "", `buckets.docs.no_overwrite: must be auto, trust, check or refuse, got "never"`},
+		{"signing", minimal + "    signing: url\n", "", `buckets.docs.signing: must be header or query, got "url"`},
 		{"log level", minimal + "log:\n  level: loud\n", "", `log.level: must be debug, info, warn or error, got "loud"`},
 		{"webhook without a secret", minimal + "webhooks:\n  ops:\n    url: https://a\n", "", "webhooks.ops.secret: is required"},
 		{"webhook with a short secret", minimal + "webhooks:\n  ops:\n    url: https://a\n    secret: whsec_c2hvcnQ=\n", "", "webhooks.ops.secret: must be whsec_ and base64 of 24 to 64 bytes, got 5 bytes"},

@@ -123,7 +123,7 @@ func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
 func OpenBucket(ctx context.Context, b config.Bucket, up config.Upstream, agent string, logger *slog.Logger) (*s3client.Bucket, error) {
 	cfg := s3client.Config{
 		Name: b.Name, Region: b.Region, Endpoint: b.Endpoint, PathStyle: b.PathStyle,
-		UserAgent: agent, Logger: logger,
+		Signing: s3client.Signing(b.Signing), UserAgent: agent, Logger: logger,
 		Transport: s3client.NewTransport(s3client.TransportConfig{
 			DialTimeout: up.DialTimeout, ResponseTimeout: up.ResponseTimeout, MaxIdle: up.MaxIdle,
 		}),
