@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"s3gate/policy"
@@ -98,6 +100,17 @@ type Report struct {
 // where it cannot be locked.
 func (r *Report) OK() bool { return r.Locked || r.Limited }
 
+// Failed are the checks that did not go as they should.
+func (r *Report) Failed() []Check {
+	return slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return c.OK })
+}
+
+// Open reports whether something got through that a locked bucket refuses. A
+// bucket that is neither OK nor Open was not proven to be either.
+func (r *Report) Open() bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Want == refused && strings.HasPrefix(c.Got, allowed) })
+}
+
 // CanaryPrefix begins the keys of the objects that Verify makes and removes.
 const CanaryPrefix = ".s3gate-canary/"
 
@@ -160,11 +173,7 @@ func VerifyWith(ctx context.Context, s Store, o VerifyOptions) (report Report, e
 
 // conclude says what the checks come to.
 func (v *verification) conclude(ctx context.Context) {
-	right := true
-	for _, c := range v.report.Checks {
-		right = right && c.OK
-	}
-	if !right {
+	if len(v.report.Failed()) > 0 {
 		v.blame(ctx)
 		return
 	}
