@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"s3gate/guard"
+	"s3gate/s3client"
 )
 
 // State is what is known of a bucket.
@@ -29,6 +30,10 @@ const (
 type Finding struct {
 	// Bucket is the alias.
 	Bucket string `json:"bucket"`
+	// Signing is the form in which the gate signs, and Watched whether the bucket
+	// is verified at all.
+	Signing s3client.Signing `json:"signing,omitempty"`
+	Watched bool             `json:"watched"`
 	// State is what is known now.
 	State State `json:"state"`
 	// TriedAt is when the last round was made, by the clock of Gate, which made

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"s3gate/guard"
+	"s3gate/s3client"
 )
 
 // Board is where gates share what rounds find. It must be safe for concurrent
@@ -40,7 +41,10 @@ type Board interface {
 type Bucket struct {
 	// Alias is what the gates call it.
 	Alias string
-	// Verify makes the requests, such as with [guard.VerifyWith].
+	// Signing is the form in which the gate signs.
+	Signing s3client.Signing
+	// Verify makes the requests, such as with [guard.VerifyWith]; nil for a bucket
+	// that is not to be verified.
 	Verify func(ctx context.Context) (guard.Report, error)
 }
 
@@ -83,10 +87,14 @@ var ErrBucket = errors.New("no such bucket is verified")
 // Run makes the rounds until ctx is done.
 func (r *Rounds) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, b := range r.Buckets {
+	for _, b := range r.watched() {
 		wg.Go(func() { r.watch(ctx, b) })
 	}
 	wg.Wait()
+}
+
+func (r *Rounds) watched() []Bucket {
+	return slices.DeleteFunc(slices.Clone(r.Buckets), func(b Bucket) bool { return b.Verify == nil })
 }
 
 func (r *Rounds) watch(ctx context.Context, b Bucket) {
@@ -125,7 +133,7 @@ func (r *Rounds) round(ctx context.Context, b Bucket) (Finding, error) {
 	if readErr != nil {
 		f = r.last(b.Alias)
 	}
-	f.Bucket = b.Alias
+	f.Bucket, f.Signing, f.Watched = b.Alias, b.Signing, true
 	f.take(report, err, time.Now().UTC(), r.Gate)
 	again := time.Duration(0)
 	if f.State == Unknown {
@@ -191,7 +199,7 @@ func (r *Rounds) last(alias string) Finding {
 // Unsafe names the buckets that are not locked, or of which this gate does not
 // know yet. A round that came to nothing leaves what was known before.
 func (r *Rounds) Unsafe() (aliases []string) {
-	for _, b := range r.Buckets {
+	for _, b := range r.watched() {
 		if f := r.last(b.Alias); !f.Safe() {
 			aliases = append(aliases, b.Alias)
 		}
@@ -199,20 +207,33 @@ func (r *Rounds) Unsafe() (aliases []string) {
 	return aliases
 }
 
-// Finding returns what was found of a bucket last. Errors: [ErrBoard]; of a
+// Finding returns what was found of a bucket last. Errors: [ErrBoard]. Of a
 // bucket that is not verified nothing is known.
 func (r *Rounds) Finding(ctx context.Context, alias string) (Finding, error) {
-	return r.Board.Read(ctx, alias)
+	f, err := r.Board.Read(ctx, alias)
+	if b := r.bucket(alias); b != nil {
+		f.Signing, f.Watched = b.Signing, b.Verify != nil
+	}
+	return f, err
 }
 
 // Verify makes a round of one bucket now. Errors: [ErrBucket], [ErrBoard]; that
 // the bucket could not be verified is in the finding.
 func (r *Rounds) Verify(ctx context.Context, alias string) (Finding, error) {
-	i := slices.IndexFunc(r.Buckets, func(b Bucket) bool { return b.Alias == alias })
-	if i < 0 {
+	b := r.bucket(alias)
+	if b == nil || b.Verify == nil {
 		return Finding{}, ErrBucket
 	}
-	return r.round(ctx, r.Buckets[i])
+	return r.round(ctx, *b)
+}
+
+// bucket returns the one with an alias, or nil.
+func (r *Rounds) bucket(alias string) *Bucket {
+	i := slices.IndexFunc(r.Buckets, func(b Bucket) bool { return b.Alias == alias })
+	if i < 0 {
+		return nil
+	}
+	return &r.Buckets[i]
 }
 
 func (r *Rounds) logger() *slog.Logger {

@@ -92,7 +92,9 @@ func (s *store) verify(context.Context) (guard.Report, error) {
 	return s.report, s.err
 }
 
-func (s *store) bucket() rounds.Bucket { return rounds.Bucket{Alias: "docs", Verify: s.verify} }
+func (s *store) bucket() rounds.Bucket {
+	return rounds.Bucket{Alias: "docs", Signing: "header", Verify: s.verify}
+}
 
 // told are the changes that were told, over all gates.
 type told struct {
@@ -351,10 +353,25 @@ func TestErrorsOfAFinding(t *testing.T) {
 	r := &rounds.Rounds{Buckets: []rounds.Bucket{s.bucket()}, Board: newMemory(), Interval: time.Hour}
 	f, err := r.Verify(t.Context(), "docs")
 	want := rounds.Finding{
-		Bucket: "docs", State: rounds.Unknown, TriedAt: f.TriedAt,
+		Bucket: "docs", Signing: "header", Watched: true, State: rounds.Unknown, TriedAt: f.TriedAt,
 		Error: "header-signed PUT: refused (403 AccessDenied): no permission; presigned GET: failed (404 NoSuchKey)",
 	}
 	if err != nil || !reflect.DeepEqual(f, want) {
 		t.Errorf("%+v, %v\nwant %+v", f, err, want)
+	}
+}
+
+// A bucket that is not to be verified is not, and nothing is said of it.
+func TestBucketsThatAreNotVerified(t *testing.T) {
+	r := &rounds.Rounds{Buckets: []rounds.Bucket{{Alias: "media", Signing: "query"}}, Board: newMemory(), Interval: time.Hour}
+	r.Run(t.Context()) // returns, there is nothing to do
+	if r.Unsafe() != nil {
+		t.Errorf("unsafe: %q", r.Unsafe())
+	}
+	if f, err := r.Finding(t.Context(), "media"); err != nil || f.Watched || f.Signing != "query" || f.State != rounds.Unknown {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if _, err := r.Verify(t.Context(), "media"); !errors.Is(err, rounds.ErrBucket) {
+		t.Errorf("got %v, want ErrBucket", err)
 	}
 }

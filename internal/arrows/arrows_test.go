@@ -24,9 +24,9 @@ var allowed = map[string][]string{
 	"uploads":      {"tokens", "s3client", "internal/script"},
 	"proxy":        {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit"},
 	"web":          nil,
-	"api":          {"auth", "tokens", "revocation", "events", "internal/duration", "internal/ratelimit", "internal/spelling"},
+	"api":          {"auth", "tokens", "revocation", "events", "guard/rounds", "internal/duration", "internal/ratelimit", "internal/spelling"},
 	"guard":        {"s3client", "policy"},
-	"guard/rounds": {"guard", "internal/script"},
+	"guard/rounds": {"guard", "s3client", "internal/script"},
 	"client":       nil, // speaks public HTTP only
 
 	"internal/script":      {"internal/fault"},
