@@ -23,7 +23,39 @@ type Principal struct {
 	Account string
 }
 
-func (p Principal) account() string {
+// Anonymous is what [Principal.String] and [ParsePrincipal] call a caller without credentials.
+const Anonymous = "anonymous"
+
+// ParsePrincipal reads who makes a request, as people write it: "anonymous", the ARN of an IAM user, role,
+// account root or session, or an account's twelve digits, which mean its root. A user's name is taken
+// from the ARN; unique identifiers cannot be known from one and stay empty.
+func ParsePrincipal(s string) (Principal, error) {
+	switch {
+	case s == Anonymous:
+		return Principal{}, nil
+	case accountID.MatchString(s):
+		return Principal{ARN: "arn:aws:iam::" + s + ":root", Account: s}, nil
+	case !principalARN.MatchString(s) || strings.ContainsAny(s, "*?"):
+		return Principal{}, fmt.Errorf("%q is neither %s nor an account nor the ARN of a user, role or session", s, Anonymous)
+	}
+	p := Principal{ARN: s}
+	p.Account = p.AccountID()
+	if _, name, ok := strings.Cut(s, ":user/"); ok {
+		p.UserName = name[strings.LastIndexByte(name, '/')+1:]
+	}
+	return p, nil
+}
+
+// String names the caller by its ARN, or as "anonymous".
+func (p Principal) String() string {
+	if p.ARN == "" {
+		return Anonymous
+	}
+	return p.ARN
+}
+
+// AccountID is the account's twelve digits; empty for an anonymous caller.
+func (p Principal) AccountID() string {
 	if f := strings.SplitN(p.ARN, ":", 6); p.Account == "" && len(f) == 6 {
 		return f[4]
 	}
@@ -55,7 +87,7 @@ func (p *Principals) everyone() bool { return p.Everyone || slices.Contains(p.AW
 // or through its account. Services, federated providers and canonical users are names a [Request] cannot
 // carry, so they include nobody. ("AWS JSON policy elements: Principal", IAM User Guide.)
 func (p *Principals) include(who Principal) bool {
-	return p.everyone() || p.listsAccount(who.account()) || p.lists(who.ARN) || p.lists(who.arn())
+	return p.everyone() || p.listsAccount(who.AccountID()) || p.lists(who.ARN) || p.lists(who.arn())
 }
 
 // exempt reports whether a NotPrincipal element leaves the caller out. AWS checks the account, then the
@@ -65,7 +97,7 @@ func (p *Principals) exempt(who Principal) bool {
 	if p.everyone() {
 		return true
 	}
-	if !p.listsAccount(who.account()) {
+	if !p.listsAccount(who.AccountID()) {
 		return false
 	}
 	return strings.HasSuffix(who.ARN, ":root") || p.lists(who.ARN) && p.lists(who.arn())

@@ -71,7 +71,7 @@ func (f *facts) values(key string) []string {
 	case keyUserID:
 		slot, text = 2, f.Principal.UserID
 	case keyPrincipalAccount:
-		slot, text = 3, f.Principal.account()
+		slot, text = 3, f.Principal.AccountID()
 	}
 	if text == "" {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"s3gate/guard"
+	"s3gate/internal/config"
 	"s3gate/policy"
 	"s3gate/s3client"
 )
@@ -106,7 +107,7 @@ func rollback(cmd *cobra.Command, f *changeFlags, name, to string) error {
 	if err != nil || !done {
 		return err
 	}
-	return tellRestored(cmd, bucket, version)
+	return tellRestored(cmd, bucket, settings, version)
 }
 
 // chooseVersion is the one named, or else the latest that is not in force.
@@ -141,7 +142,7 @@ type restored struct {
 
 // tellRestored tries the policy that is back: whether it locks anything is for
 // real requests to say.
-func tellRestored(cmd *cobra.Command, bucket *s3client.Bucket, version guard.Version) error {
+func tellRestored(cmd *cobra.Command, bucket *s3client.Bucket, settings config.Bucket, version guard.Version) error {
 	ours, err := policy.Ours(version.Document)
 	if err != nil {
 		return err
@@ -160,7 +161,7 @@ func tellRestored(cmd *cobra.Command, bucket *s3client.Bucket, version guard.Ver
 	if prefix != "" {
 		result.Bounds = policy.LockOptions{Prefix: prefix}.Bounds()
 	}
-	if result.Report, err = prove(cmd.Context(), bucket, prefix); err != nil {
+	if result.Report, err = prove(cmd.Context(), bucket, settings, prefix); err != nil {
 		return err
 	}
 	newPrinter(cmd).say("restored")
