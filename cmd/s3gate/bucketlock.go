@@ -139,7 +139,9 @@ func (l *lockFlags) lock(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	return printProof(cmd, newProof(o, report))
+	proven := newProof(o, report)
+	proven.Weaker = change.Weaker
+	return printProof(cmd, proven)
 }
 
 // lockOptions are those of the command line for a bucket, which is reached by TLS

@@ -24,7 +24,8 @@ var emergencyFlags = []string{
 
 // emergencyResult is what --now has done to one bucket.
 type emergencyResult struct {
-	Bucket string `json:"bucket"`
+	Bucket  string `json:"bucket"`
+	verdict string // for a person
 	// Locked is true only if real requests were seen refused.
 	Locked bool `json:"locked"`
 	// Limited is Locked's place where the gate itself signs in the query string.
@@ -123,7 +124,8 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 		if err != nil {
 			return err
 		}
-		o.Except = newProof(options, report).Except
+		proven := newProof(options, report)
+		o.Except, o.verdict = proven.except(), proven.verdict()
 		o.Locked, o.Limited = report.Locked, report.Limited
 		if !report.OK() {
 			return errors.New("the policy is stored, and presigned requests are not all refused, or header-signed ones are: see bucket verify")
@@ -152,7 +154,7 @@ func tighten(ctx context.Context, bucket *s3client.Bucket, options policy.LockOp
 
 func (o emergencyResult) line() string {
 	if o.Locked || o.Limited {
-		return fmt.Sprintf("%s: %s (%d ms)", plain(o.Bucket), plain(proof{Report: guard.Report{Locked: o.Locked, Limited: o.Limited}, Except: o.Except}.verdict()), o.Took)
+		return fmt.Sprintf("%s: %s (%d ms)", plain(o.Bucket), plain(o.verdict), o.Took)
 	}
 	return fmt.Sprintf("%s: NOT proven: %s (%d ms)", plain(o.Bucket), plain(o.Error), o.Took)
 }

@@ -53,18 +53,26 @@ func prove(ctx context.Context, bucket *s3client.Bucket, b config.Bucket, prefix
 // proof is what real requests showed of a lock, and for whom it does not hold.
 type proof struct {
 	guard.Report
-	// Except are those for whom presigned URLs go on working.
-	Except []string `json:"except,omitempty"`
+	// Exempt are those for whom presigned URLs go on working.
+	Exempt []policy.Exemption `json:"exempt,omitempty"`
 	// Bounds is what is not locked at all.
 	Bounds string `json:"bounds,omitempty"`
+	// Weaker are statements of ours that refuse less than they did.
+	Weaker []string `json:"weaker,omitempty"`
+	// Restored is the file of a policy that was put back.
+	Restored string `json:"restored,omitempty"`
 }
 
 func newProof(o policy.LockOptions, report guard.Report) proof {
-	p := proof{Report: report, Bounds: o.Bounds()}
-	for _, e := range o.Exemptions() {
-		p.Except = append(p.Except, e.Who)
+	return proof{Report: report, Exempt: o.Exemptions(), Bounds: o.Bounds()}
+}
+
+// except are the exempt in short.
+func (p proof) except() (list []string) {
+	for _, e := range p.Exempt {
+		list = append(list, e.Who)
 	}
-	return p
+	return list
 }
 
 // verdict is the last line: a lock with exemptions is never called by the name of
@@ -74,13 +82,13 @@ func (p proof) verdict() string {
 		return "NOT locked"
 	}
 	text := "locked"
-	if len(p.Except) > 0 {
-		text += " for everybody but " + strings.Join(p.Except, ", ")
+	if len(p.Exempt) > 0 {
+		text += " for everybody but " + strings.Join(p.except(), ", ")
 	}
 	if p.Bounds != "" {
 		text += ", " + p.Bounds
 	}
-	if len(p.Except) > 0 {
+	if len(p.Exempt) > 0 {
 		return text + ": presigned URLs of others open nothing"
 	}
 	return text + ": presigned URLs open nothing"
@@ -91,7 +99,7 @@ func (p proof) verdict() string {
 func printProof(cmd *cobra.Command, proven proof) error {
 	err := newPrinter(cmd).print(proven, func(p *printer) {
 		printChecks(p, proven.Report)
-		if !proven.OK() && len(proven.Except) > 0 {
+		if !proven.OK() && len(proven.Exempt) > 0 {
 			p.say("The policy was stored. If these credentials are exempt, verify it with others.")
 		}
 		if !proven.OK() && proven.Bounds != "" {
