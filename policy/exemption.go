@@ -13,7 +13,7 @@ type Exemption struct {
 	Who string `json:"who"`
 
 	// Lets says what that lets through.
-	Lets string `json:"lets"`
+	Lets string `json:"lets,omitempty"`
 }
 
 // Exemptions tells, for each way past the lock that o leaves open, what it lets through: what to read

@@ -93,16 +93,23 @@ func (f *changeFlags) apply(cmd *cobra.Command, bucket *s3client.Bucket, b confi
 	p := newPrinter(cmd)
 	c.Before, c.After = string(c.plan.Before), string(c.plan.After)
 	if f.dryRun {
+		if !c.plan.Changes() {
+			p.say("the policy is as it should be already")
+		}
 		return false, p.print(c, func(p *printer) { c.show(p.out) })
 	}
-	if !p.json && !p.quiet {
+	asks := !f.yes && c.plan.Changes()
+	switch {
+	case asks || !p.json && !p.quiet:
 		c.show(p.err)
+	case !p.json:
+		c.showWeaker(p.err) // never in silence
 	}
 	if !c.plan.Changes() {
 		p.say("the policy is as it should be already")
 		return true, nil
 	}
-	if !f.yes {
+	if asks {
 		if err := confirm(cmd, "Apply this policy?"); err != nil {
 			return false, err
 		}
@@ -125,9 +132,7 @@ func (f *changeFlags) apply(cmd *cobra.Command, bucket *s3client.Bucket, b confi
 // show tells a person what would change, and what that means.
 func (c *change) show(w io.Writer) {
 	fmt.Fprint(w, c.plan.Diff())
-	for _, line := range c.Weaker {
-		fmt.Fprintln(w, "weaker:", plain(line))
-	}
+	c.showWeaker(w)
 	for _, e := range c.Exempt {
 		fmt.Fprintf(w, "exempt: %s: %s\n", plain(e.Who), plain(e.Lets))
 	}
@@ -143,5 +148,11 @@ func (c *change) show(w io.Writer) {
 	}
 	if c.Refused != nil {
 		c.Refused.show(w)
+	}
+}
+
+func (c *change) showWeaker(w io.Writer) {
+	for _, line := range c.Weaker {
+		fmt.Fprintln(w, "weaker:", plain(line))
 	}
 }

@@ -84,7 +84,7 @@ func openLogs(cmd *cobra.Command, settings config.Bucket, w *guard.Want) (closer
 		return func() {}, nil
 	}
 	settings.Name = w.LogBucket
-	if w.Logs, err = openSettings(cmd, settings); err != nil {
+	if w.Logs, err = openSettings(cmd.Context(), settings); err != nil {
 		return nil, err
 	}
 	return func() { w.Logs.Close() }, nil

@@ -135,11 +135,13 @@ func (l *lockFlags) lock(cmd *cobra.Command, name string) error {
 	if err != nil || !done {
 		return err
 	}
-	report, err := prove(cmd.Context(), bucket, o.Prefix)
+	report, err := prove(cmd.Context(), bucket, settings, o.Prefix)
 	if err != nil {
 		return err
 	}
-	return printProof(cmd, newProof(o, report))
+	proven := newProof(o, report)
+	proven.Weaker = change.Weaker
+	return printProof(cmd, proven)
 }
 
 // lockOptions are those of the command line for a bucket, which is reached by TLS

@@ -24,9 +24,12 @@ var emergencyFlags = []string{
 
 // emergencyResult is what --now has done to one bucket.
 type emergencyResult struct {
-	Bucket string `json:"bucket"`
+	Bucket  string `json:"bucket"`
+	verdict string // for a person
 	// Locked is true only if real requests were seen refused.
 	Locked bool `json:"locked"`
+	// Limited is Locked's place where the gate itself signs in the query string.
+	Limited bool `json:"limited,omitempty"`
 	// Except are those for whom presigned URLs go on working.
 	Except []string `json:"except,omitempty"`
 	// Error is why it is not known to be locked; empty if it is.
@@ -53,7 +56,7 @@ func (l *lockFlags) lockNow(cmd *cobra.Command, args []string) error {
 			o := l.lockOne(cmd, name)
 			mu.Lock()
 			defer mu.Unlock()
-			if !o.Locked {
+			if !o.Locked && !o.Limited {
 				failed = errNo
 			}
 			if err := p.print(o, func(p *printer) { fmt.Fprintln(p.out, o.line()) }); err != nil {
@@ -117,12 +120,14 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 			return err
 		}
 		o.Stored = time.Since(began).Milliseconds()
-		report, err := prove(cmd.Context(), bucket, "")
+		report, err := prove(cmd.Context(), bucket, settings, "")
 		if err != nil {
 			return err
 		}
-		o.Except = newProof(options, report).Except
-		if o.Locked = report.Locked; !o.Locked {
+		proven := newProof(options, report)
+		o.Except, o.verdict = proven.except(), proven.verdict()
+		o.Locked, o.Limited = report.Locked, report.Limited
+		if !report.OK() {
 			return errors.New("the policy is stored, and presigned requests are not all refused, or header-signed ones are: see bucket verify")
 		}
 		return nil
@@ -148,8 +153,8 @@ func tighten(ctx context.Context, bucket *s3client.Bucket, options policy.LockOp
 }
 
 func (o emergencyResult) line() string {
-	if o.Locked {
-		return fmt.Sprintf("%s: %s (%d ms)", plain(o.Bucket), plain(proof{Report: guard.Report{Locked: true}, Except: o.Except}.verdict()), o.Took)
+	if o.Locked || o.Limited {
+		return fmt.Sprintf("%s: %s (%d ms)", plain(o.Bucket), plain(o.verdict), o.Took)
 	}
 	return fmt.Sprintf("%s: NOT proven: %s (%d ms)", plain(o.Bucket), plain(o.Error), o.Took)
 }

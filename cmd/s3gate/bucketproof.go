@@ -9,19 +9,38 @@ import (
 	"github.com/spf13/cobra"
 
 	"s3gate/guard"
+	"s3gate/internal/config"
 	"s3gate/policy"
 	"s3gate/s3client"
 )
 
-// prove verifies a policy that was applied just now. It may take some seconds
-// to hold everywhere.
-func prove(ctx context.Context, bucket *s3client.Bucket, prefix string) (guard.Report, error) {
-	for pause := 250 * time.Millisecond; ; pause *= 2 {
-		report, err := guard.VerifyPrefix(ctx, bucket, prefix, nil)
+// prove verifies a policy that was applied just now. It may take some seconds to
+// hold everywhere. Where the gate signs in the query string the credentials at
+// hand may be its own, or an administrator's, whose requests have to be signed in
+// their headers: either is tried.
+func prove(ctx context.Context, bucket *s3client.Bucket, b config.Bucket, prefix string) (guard.Report, error) {
+	tried := []*s3client.Bucket{bucket}
+	if bucket.Signing() == s3client.SignQuery {
+		b.Signing = string(s3client.SignHeader)
+		byHeader, err := openSettings(ctx, b)
 		if err != nil {
-			return report, fmt.Errorf("verifying: %w", err)
+			return guard.Report{}, err
 		}
-		if report.Locked || pause > 4*time.Second || ctx.Err() != nil {
+		defer byHeader.Close()
+		tried = append(tried, byHeader)
+	}
+	for pause := 250 * time.Millisecond; ; pause *= 2 {
+		var report guard.Report
+		for _, t := range tried {
+			var err error
+			if report, err = guard.VerifyPrefix(ctx, t, prefix, nil); err != nil {
+				return report, fmt.Errorf("verifying: %w", err)
+			}
+			if report.OK() {
+				return report, nil
+			}
+		}
+		if pause > 4*time.Second || ctx.Err() != nil {
 			return report, nil
 		}
 		select {
@@ -34,34 +53,42 @@ func prove(ctx context.Context, bucket *s3client.Bucket, prefix string) (guard.R
 // proof is what real requests showed of a lock, and for whom it does not hold.
 type proof struct {
 	guard.Report
-	// Except are those for whom presigned URLs go on working.
-	Except []string `json:"except,omitempty"`
+	// Exempt are those for whom presigned URLs go on working.
+	Exempt []policy.Exemption `json:"exempt,omitempty"`
 	// Bounds is what is not locked at all.
 	Bounds string `json:"bounds,omitempty"`
+	// Weaker are statements of ours that refuse less than they did.
+	Weaker []string `json:"weaker,omitempty"`
+	// Restored is the file of a policy that was put back.
+	Restored string `json:"restored,omitempty"`
 }
 
 func newProof(o policy.LockOptions, report guard.Report) proof {
-	p := proof{Report: report, Bounds: o.Bounds()}
-	for _, e := range o.Exemptions() {
-		p.Except = append(p.Except, e.Who)
+	return proof{Report: report, Exempt: o.Exemptions(), Bounds: o.Bounds()}
+}
+
+// except are the exempt in short.
+func (p proof) except() (list []string) {
+	for _, e := range p.Exempt {
+		list = append(list, e.Who)
 	}
-	return p
+	return list
 }
 
 // verdict is the last line: a lock with exemptions is never called by the name of
 // one without.
 func (p proof) verdict() string {
-	if !p.Locked {
+	if !p.OK() {
 		return "NOT locked"
 	}
 	text := "locked"
-	if len(p.Except) > 0 {
-		text += " for everybody but " + strings.Join(p.Except, ", ")
+	if len(p.Exempt) > 0 {
+		text += " for everybody but " + strings.Join(p.except(), ", ")
 	}
 	if p.Bounds != "" {
 		text += ", " + p.Bounds
 	}
-	if len(p.Except) > 0 {
+	if len(p.Exempt) > 0 {
 		return text + ": presigned URLs of others open nothing"
 	}
 	return text + ": presigned URLs open nothing"
@@ -72,16 +99,15 @@ func (p proof) verdict() string {
 func printProof(cmd *cobra.Command, proven proof) error {
 	err := newPrinter(cmd).print(proven, func(p *printer) {
 		printChecks(p, proven.Report)
-		if !proven.Locked {
-			p.say("The policy was stored, and it does not refuse what it should, or refuses too much, for these credentials: " +
-				"they are exempt, or outsiders, or the store does not apply bucket policies to them.")
+		if !proven.OK() && len(proven.Exempt) > 0 {
+			p.say("The policy was stored. If these credentials are exempt, verify it with others.")
 		}
-		if !proven.Locked && proven.Bounds != "" {
+		if !proven.OK() && proven.Bounds != "" {
 			p.say("What the lock leaves open counts as not locked: it is %s.", plain(proven.Bounds))
 		}
 		fmt.Fprintln(p.out, plain(proven.verdict()))
 	})
-	if err == nil && !proven.Locked {
+	if err == nil && !proven.OK() {
 		err = errNo
 	}
 	return err
@@ -94,7 +120,7 @@ func printChecks(p *printer, report guard.Report) {
 		if !c.OK {
 			mark = "NOT OK"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", mark, c.Name, c.Got)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", mark, c.Name, c.Got, plain(c.Cause))
 	}
 	t.Flush()
 	for _, key := range report.Left {
@@ -106,7 +132,7 @@ func printChecks(p *printer, report guard.Report) {
 // statement of ours is there.
 func refusesStill(report guard.Report) (names []string) {
 	for _, c := range report.Checks {
-		if c.Want == "refused" && c.OK {
+		if c.OK && c.Want == "refused" && strings.HasPrefix(c.Name, "presigned") {
 			names = append(names, c.Name)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"s3gate/guard"
+	"s3gate/internal/config"
 	"s3gate/policy"
 	"s3gate/s3client"
 )
@@ -106,7 +107,7 @@ func rollback(cmd *cobra.Command, f *changeFlags, name, to string) error {
 	if err != nil || !done {
 		return err
 	}
-	return tellRestored(cmd, bucket, version)
+	return tellRestored(cmd, bucket, settings, version)
 }
 
 // chooseVersion is the one named, or else the latest that is not in force.
@@ -132,39 +133,38 @@ func chooseVersion(cmd *cobra.Command, bucket *s3client.Bucket, history guard.Hi
 	return guard.Version{Path: to, Document: text}, nil
 }
 
-// restored is a policy that is back, and what real requests showed of it.
+// restored is a policy without a lock that is back, and what real requests showed
+// of it.
 type restored struct {
 	Restored string `json:"restored"` // its file
-	proof
+	Locked   bool   `json:"locked"`
 	unlocked
 }
 
 // tellRestored tries the policy that is back: whether it locks anything is for
 // real requests to say.
-func tellRestored(cmd *cobra.Command, bucket *s3client.Bucket, version guard.Version) error {
+func tellRestored(cmd *cobra.Command, bucket *s3client.Bucket, settings config.Bucket, version guard.Version) error {
 	ours, err := policy.Ours(version.Document)
 	if err != nil {
 		return err
 	}
 	i := slices.IndexFunc(ours, func(s policy.Statement) bool { return s.Sid == policy.SidPresigned })
-	result := restored{Restored: version.Path}
 	if i < 0 {
-		result.unlocked = lookAfterUnlock(cmd.Context(), bucket)
+		result := restored{Restored: version.Path, unlocked: lookAfterUnlock(cmd.Context(), bucket)}
 		result.Unlocked = true
-		return newPrinter(cmd).print(result, func(p *printer) {
-			fmt.Fprintln(p.out, "restored, without a lock: "+result.unlocked.text())
-		})
+		return newPrinter(cmd).print(result, func(p *printer) { fmt.Fprintln(p.out, "restored, without a lock: "+result.text()) })
 	}
-	result.Except = ours[i].Excluded()
 	prefix := lockedPrefix(ours[i])
-	if prefix != "" {
-		result.Bounds = policy.LockOptions{Prefix: prefix}.Bounds()
-	}
-	if result.Report, err = prove(cmd.Context(), bucket, prefix); err != nil {
+	report, err := prove(cmd.Context(), bucket, settings, prefix)
+	if err != nil {
 		return err
 	}
+	proven := proof{Report: report, Bounds: policy.LockOptions{Prefix: prefix}.Bounds(), Restored: version.Path}
+	for _, who := range ours[i].Excluded() {
+		proven.Exempt = append(proven.Exempt, policy.Exemption{Who: who})
+	}
 	newPrinter(cmd).say("restored")
-	return printProof(cmd, result.proof)
+	return printProof(cmd, proven)
 }
 
 // lockedPrefix is what the keys begin with that a statement of ours is for.
