@@ -1,6 +1,8 @@
 package devs3_test
 
 import (
+	"errors"
+	"net/http"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -60,6 +62,21 @@ func TestVersionsHaveTheirOwnActions(t *testing.T) {
 				_, err := byAlice.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: b})
 				return err
 			}},
+		{"delete many", "s3:DeleteObjectVersion", "/*",
+			func() error {
+				out, err := byAlice.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: b, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: key, VersionId: version}}}})
+				if err == nil && len(out.Errors) == 1 {
+					err = errors.New(*out.Errors[0].Code)
+				}
+				return err
+			},
+			func() error {
+				out, err := byAlice.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: b, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("another")}}}})
+				if err == nil && len(out.Errors) > 0 {
+					err = errors.New(*out.Errors[0].Code)
+				}
+				return err
+			}},
 		{"delete", "s3:DeleteObjectVersion", "/*",
 			func() error {
 				_, err := byAlice.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: b, Key: key, VersionId: version})
@@ -83,5 +100,28 @@ func TestVersionsHaveTheirOwnActions(t *testing.T) {
 				t.Errorf("without a version: %v", err)
 			}
 		})
+	}
+}
+
+// TestMarkersSayWhatCanBeDone: a delete marker that is named has no content, but
+// can be deleted.
+func TestMarkersSayWhatCanBeDone(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := client(t, s.URL, "ADMINKEY")
+	createBucket(t, c)
+	setVersioning(t, c, types.BucketVersioningStatusEnabled)
+	marker, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	res, err := transport.RoundTrip(signed(t, "ADMINKEY", "GET", s.URL+"/"+bucket+"/k?versionId="+*marker.VersionId, "", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "DELETE" || res.Header.Get("Last-Modified") == "" {
+		t.Errorf("got %s %v", res.Status, res.Header)
 	}
 }
