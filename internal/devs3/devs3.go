@@ -8,20 +8,21 @@
 // that a bucket is audited for. A new bucket has none of those, as one had before
 // 2023: what is missing can be found and set. Public access is blocked as far as
 // there is any without ACLs, answers tell of default encryption while the data
-// stays as it came, and nothing acts on a lifecycle. Server access logs
-// are delivered after seconds. Most of
-// the protocol is spoken by github.com/rclone/gofakes3, which also verifies the
-// signatures of requests; those of forms and chunks are verified here. Nothing
-// that s3gate signs with takes part.
+// stays as it came, and nothing acts on a lifecycle. Server access logs are
+// delivered after seconds.
+//
+// Most of the protocol is spoken by github.com/rclone/gofakes3, which also
+// verifies the signatures of requests; those of forms and chunks are verified
+// here. Nothing that s3gate signs with takes part.
 //
 // The invariants: a body becomes an object only if all of it came and it is
 // what the request declared it to be; a reader sees one version whole; what is
 // not supported is refused with 501 NotImplemented, never done as something
 // else.
 //
-// It has one region, one account, path-style addresses only, and no
-// ACLs, temporary credentials, encryption or CORS. It is no store for
-// production: nothing is fsynced, and the index of all keys is in memory.
+// It has one region, one account, path-style addresses only, and no ACLs,
+// temporary credentials, encryption or CORS. It is no store for production:
+// nothing is fsynced, and the index of all keys is in memory.
 package devs3
 
 import (

@@ -2,7 +2,11 @@ package devs3_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -123,5 +127,57 @@ func TestMarkersSayWhatCanBeDone(t *testing.T) {
 	res.Body.Close()
 	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "DELETE" || res.Header.Get("Last-Modified") == "" {
 		t.Errorf("got %s %v", res.Status, res.Header)
+	}
+}
+
+// TestConcurrentVersions has writers and deleters of one key race: every write
+// that was answered is a version of its own, with its own data.
+func TestConcurrentVersions(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := client(t, s.URL, "ADMINKEY")
+	createBucket(t, c)
+	setVersioning(t, c, types.BucketVersioningStatusEnabled)
+	written := make([]map[string]string, 4) // version → data, of each writer
+	var writers sync.WaitGroup
+	for w := range written {
+		written[w] = map[string]string{}
+		writers.Go(func() {
+			for i := range 15 {
+				data := fmt.Sprint("writer ", w, " write ", i)
+				out, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), Body: strings.NewReader(data)})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				written[w][*out.VersionId] = data
+				if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String("k")}); err != nil {
+					t.Error(err)
+				}
+				if _, err := c.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: aws.String(bucket)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	n := 0
+	for _, versions := range written {
+		n += len(versions)
+		for version, data := range versions {
+			out, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), VersionId: &version})
+			if err != nil {
+				t.Errorf("version %s: %v", version, err)
+				continue
+			}
+			got, err := io.ReadAll(out.Body)
+			out.Body.Close()
+			if err != nil || string(got) != data {
+				t.Errorf("version %s: got %q %v, want %q", version, got, err, data)
+			}
+		}
+	}
+	list, err := c.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: aws.String(bucket)})
+	if err != nil || len(list.Versions) != n || len(list.DeleteMarkers) != n || n != 60 {
+		t.Errorf("%d versions and %d markers are listed, %v, %d were written", len(list.Versions), len(list.DeleteMarkers), err, n)
 	}
 }
