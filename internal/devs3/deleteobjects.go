@@ -59,6 +59,7 @@ func (x *exchange) deleteObjects() error {
 	var out deletionResult
 	for _, o := range in.Objects {
 		removed, err := x.deleteOne(o.Key, o.VersionID, o.ETag)
+		x.batch = append(x.batch, batchDeletion{o.Key, o.VersionID, err})
 		if err != nil {
 			e := x.server.apiErrorOf(err)
 			out.Error = append(out.Error, keptKey{o.Key, o.VersionID, e.code, e.message})

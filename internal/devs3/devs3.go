@@ -8,27 +8,31 @@
 // that a bucket is audited for. A new bucket has none of those, as one had before
 // 2023: what is missing can be found and set. Public access is blocked as far as
 // there is any without ACLs, answers tell of default encryption while the data
-// stays as it came, and nothing acts on a lifecycle. Most of
-// the protocol is spoken by github.com/rclone/gofakes3, which also verifies the
-// signatures of requests; those of forms and chunks are verified here. Nothing
-// that s3gate signs with takes part.
+// stays as it came, and nothing acts on a lifecycle. Server access logs are
+// delivered after seconds.
+//
+// Most of the protocol is spoken by github.com/rclone/gofakes3, which also
+// verifies the signatures of requests; those of forms and chunks are verified
+// here. Nothing that s3gate signs with takes part.
 //
 // The invariants: a body becomes an object only if all of it came and it is
 // what the request declared it to be; a reader sees one version whole; what is
 // not supported is refused with 501 NotImplemented, never done as something
 // else.
 //
-// It has one region, one account, path-style addresses only, and no
-// ACLs, temporary credentials, encryption or CORS. It is no store for
-// production: nothing is fsynced, and the index of all keys is in memory.
+// It has one region, one account, path-style addresses only, and no ACLs,
+// temporary credentials, encryption or CORS. It is no store for production:
+// nothing is fsynced, and the index of all keys is in memory.
 package devs3
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/rclone/gofakes3"
 
@@ -52,6 +56,9 @@ type Config struct {
 	// Users maps access keys to those who sign with them. Without users
 	// there are only anonymous requests, which only a bucket policy allows.
 	Users map[string]User
+	// LogDelay is how long server access logs wait before they are delivered to
+	// their bucket; 0 means 5 seconds.
+	LogDelay time.Duration
 	// Logger hears of every request at debug level and of every internal
 	// failure at error level; nil discards.
 	Logger *slog.Logger
@@ -73,7 +80,8 @@ type User struct {
 	Policy *policy.Document
 }
 
-// Server is an S3 endpoint. It starts no goroutines of its own.
+// Server is an S3 endpoint. It starts no goroutines of its own but a timer while
+// access logs wait for delivery.
 type Server struct {
 	region   string
 	users    map[string]User
@@ -81,6 +89,8 @@ type Server struct {
 	store    *disk.Store
 	policies policies
 	protocol http.Handler
+
+	accessLogs accessLogs
 
 	running sync.RWMutex // held for reading by every request
 	closed  bool
@@ -102,6 +112,10 @@ func Open(cfg Config) (*Server, error) {
 		store:    store,
 		policies: policies{store: store},
 	}
+	s.accessLogs = accessLogs{
+		store: store, log: log, delay: cmp.Or(cfg.LogDelay, logDelay), turn: s.whileOpen, region: s.region,
+		pending: map[destination]*bytes.Buffer{},
+	}
 	s.protocol = gofakes3.New(&backend{s},
 		gofakes3.WithoutVersioning(),
 		gofakes3.WithTimeSkewLimit(0),     // authenticate has checked the time
@@ -111,7 +125,8 @@ func Open(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Close waits for the requests being served, then gives the directory back.
+// Close waits for the requests being served, delivers access logs, and gives the
+// directory back.
 // Shut the listener and its connections first: a client that stalls in the
 // middle of a request holds Close up. Requests that come later get 503.
 func (s *Server) Close() error {
@@ -121,7 +136,17 @@ func (s *Server) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.accessLogs.close()
 	return s.store.Close()
+}
+
+// whileOpen does something that is no request.
+func (s *Server) whileOpen(do func()) {
+	s.running.RLock()
+	defer s.running.RUnlock()
+	if !s.closed {
+		do()
+	}
 }
 
 // ServeHTTP answers one S3 request.
@@ -134,6 +159,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.w.fail(err)
 	}
 	x.w.finish()
+	if !s.closed {
+		x.logAccess()
+	}
 }
 
 // protocolLog hands what gofakes3 reports as broken on to slog; the rest of its

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"time"
 
 	"s3gate/internal/devs3/disk"
 	"s3gate/policy"
@@ -19,6 +20,7 @@ type exchange struct {
 	w      *response
 	r      *http.Request // as it came
 	id     string
+	began  time.Time
 
 	bucket, key string
 	version     string // of the object, where the request names one
@@ -38,6 +40,7 @@ type exchange struct {
 	completion completion   // the parts to assemble
 	stored     *disk.Object // what was written
 	uploadID   string       // of the multipart upload that was begun
+	batch      []batchDeletion
 }
 
 // snapshot is an object as it was when the request began.
@@ -48,7 +51,7 @@ type snapshot struct {
 }
 
 func newExchange(s *Server, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{server: s, r: r, id: rand.Text()[:16]}
+	x := &exchange{server: s, r: r, id: rand.Text()[:16], began: time.Now()}
 	x.w = newResponse(w, x)
 	return x
 }

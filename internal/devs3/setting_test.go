@@ -2,6 +2,7 @@ package devs3_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -365,4 +366,95 @@ func TestEncryptionIsToldOf(t *testing.T) {
 		t.Errorf("CopyObject: %+v %v", copied, err)
 	}
 	wantRefused(t, "an unknown encryption", signed(t, "ADMINKEY", "PUT", s.URL+"/"+bucket+"/k", "x", map[string]string{"X-Amz-Server-Side-Encryption": "rot13"}), 400, "InvalidArgument")
+}
+
+// TestSettingsAreRendered: what comes back is what S3 would render, whatever the
+// client's spelling was.
+func TestSettingsAreRendered(t *testing.T) {
+	s := start(t, t.TempDir())
+	createBucket(t, client(t, s.URL, "ADMINKEY"))
+	const head = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
+	for _, tt := range []struct{ query, sent, want string }{
+		{"publicAccessBlock", `<PublicAccessBlockConfiguration> <BlockPublicAcls>TRUE</BlockPublicAcls> </PublicAccessBlockConfiguration>`,
+			`<PublicAccessBlockConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>false</IgnorePublicAcls><BlockPublicPolicy>false</BlockPublicPolicy><RestrictPublicBuckets>false</RestrictPublicBuckets></PublicAccessBlockConfiguration>`},
+		{"ownershipControls", `<s3:OwnershipControls xmlns:s3="http://s3.amazonaws.com/doc/2006-03-01/"><s3:Rule><s3:ObjectOwnership>ObjectWriter</s3:ObjectOwnership></s3:Rule></s3:OwnershipControls>`,
+			`<OwnershipControls xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>`},
+		{"encryption", `<ServerSideEncryptionConfiguration><Rule><BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes><BucketKeyEnabled>true</BucketKeyEnabled><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>`,
+			`<ServerSideEncryptionConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm></ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true</BucketKeyEnabled><BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes></Rule></ServerSideEncryptionConfiguration>`},
+		{"logging", `<BucketLoggingStatus><LoggingEnabled><TargetPrefix/><TargetBucket>the-bucket</TargetBucket><TargetObjectKeyFormat><SimplePrefix/></TargetObjectKeyFormat></LoggingEnabled></BucketLoggingStatus>`,
+			`<BucketLoggingStatus xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LoggingEnabled><TargetBucket>the-bucket</TargetBucket><TargetPrefix></TargetPrefix><TargetObjectKeyFormat><SimplePrefix></SimplePrefix></TargetObjectKeyFormat></LoggingEnabled></BucketLoggingStatus>`},
+		{"logging", `<BucketLoggingStatus/>`, `<BucketLoggingStatus xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></BucketLoggingStatus>`},
+		{"lifecycle", `<LifecycleConfiguration><Rule><Filter><And><Prefix>a&amp;b/</Prefix><Tag><Key>k</Key><Value/></Tag></And></Filter><Status>Enabled</Status><ID>one</ID><Transition><StorageClass>GLACIER</StorageClass><Days>0</Days></Transition></Rule></LifecycleConfiguration>`,
+			`<LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule><ID>one</ID><Status>Enabled</Status><Filter><And><Prefix>a&amp;b/</Prefix><Tag><Key>k</Key><Value></Value></Tag></And></Filter><Transition><Days>0</Days><StorageClass>GLACIER</StorageClass></Transition></Rule></LifecycleConfiguration>`},
+		{"versioning", `<VersioningConfiguration><MfaDelete>Disabled</MfaDelete><Status>Suspended</Status></VersioningConfiguration>`,
+			`<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>Suspended</Status></VersioningConfiguration>`},
+	} {
+		status, body := do(t, signed(t, "ADMINKEY", "PUT", s.URL+"/"+bucket+"?"+tt.query+"=", tt.sent, md5Header(tt.sent)))
+		if status != http.StatusOK || body != "" {
+			t.Errorf("storing %s: got %d %s", tt.query, status, body)
+		}
+		if status, body := do(t, signed(t, "ADMINKEY", "GET", s.URL+"/"+bucket+"?"+tt.query+"=", "", nil)); status != http.StatusOK || body != head+tt.want {
+			t.Errorf("%s: got %d\n%s\nwant\n%s", tt.query, status, body, head+tt.want)
+		}
+	}
+}
+
+// do makes a request and returns status and body.
+func do(t *testing.T, req *http.Request) (int, string) {
+	t.Helper()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+// TestSettingsHaveS3sActions denies one action after the other and sees which
+// requests are refused: exactly those that S3 names it for.
+func TestSettingsHaveS3sActions(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := client(t, s.URL, "ADMINKEY")
+	createBucket(t, c)
+	calls := []struct{ method, query, action string }{
+		{"GET", "publicAccessBlock", "s3:GetBucketPublicAccessBlock"},
+		{"PUT", "publicAccessBlock", "s3:PutBucketPublicAccessBlock"},
+		{"DELETE", "publicAccessBlock", "s3:PutBucketPublicAccessBlock"},
+		{"GET", "ownershipControls", "s3:GetBucketOwnershipControls"},
+		{"PUT", "ownershipControls", "s3:PutBucketOwnershipControls"},
+		{"DELETE", "ownershipControls", "s3:PutBucketOwnershipControls"},
+		{"GET", "encryption", "s3:GetEncryptionConfiguration"},
+		{"PUT", "encryption", "s3:PutEncryptionConfiguration"},
+		{"DELETE", "encryption", "s3:PutEncryptionConfiguration"},
+		{"GET", "lifecycle", "s3:GetLifecycleConfiguration"},
+		{"PUT", "lifecycle", "s3:PutLifecycleConfiguration"},
+		{"DELETE", "lifecycle", "s3:PutLifecycleConfiguration"},
+		{"GET", "logging", "s3:GetBucketLogging"},
+		{"PUT", "logging", "s3:PutBucketLogging"},
+		{"GET", "versioning", "s3:GetBucketVersioning"},
+		{"PUT", "versioning", "s3:PutBucketVersioning"},
+		{"GET", "acl", "s3:GetBucketAcl"},
+		{"PUT", "acl", "s3:PutBucketAcl"},
+		{"GET", "policyStatus", "s3:GetBucketPolicyStatus"},
+		{"GET", "location", "s3:GetBucketLocation"},
+		{"GET", "versions", "s3:ListBucketVersions"},
+	}
+	for _, denied := range calls {
+		policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"` + denied.action + `","Resource":"arn:aws:s3:::the-bucket"}]}`
+		if _, err := c.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: aws.String(bucket), Policy: &policy}); err != nil {
+			t.Fatal(err)
+		}
+		for _, call := range calls {
+			status, body := do(t, signed(t, "ADMINKEY", call.method, s.URL+"/"+bucket+"?"+call.query, "", nil))
+			if refused := status == http.StatusForbidden; refused != (call.action == denied.action) {
+				t.Errorf("%s ?%s where %s is denied: got %d %s", call.method, call.query, denied.action, status, body)
+			}
+		}
+	}
 }

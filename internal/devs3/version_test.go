@@ -1,6 +1,12 @@
 package devs3_test
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -60,6 +66,21 @@ func TestVersionsHaveTheirOwnActions(t *testing.T) {
 				_, err := byAlice.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: b})
 				return err
 			}},
+		{"delete many", "s3:DeleteObjectVersion", "/*",
+			func() error {
+				out, err := byAlice.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: b, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: key, VersionId: version}}}})
+				if err == nil && len(out.Errors) == 1 {
+					err = errors.New(*out.Errors[0].Code)
+				}
+				return err
+			},
+			func() error {
+				out, err := byAlice.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: b, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("another")}}}})
+				if err == nil && len(out.Errors) > 0 {
+					err = errors.New(*out.Errors[0].Code)
+				}
+				return err
+			}},
 		{"delete", "s3:DeleteObjectVersion", "/*",
 			func() error {
 				_, err := byAlice.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: b, Key: key, VersionId: version})
@@ -83,5 +104,80 @@ func TestVersionsHaveTheirOwnActions(t *testing.T) {
 				t.Errorf("without a version: %v", err)
 			}
 		})
+	}
+}
+
+// TestMarkersSayWhatCanBeDone: a delete marker that is named has no content, but
+// can be deleted.
+func TestMarkersSayWhatCanBeDone(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := client(t, s.URL, "ADMINKEY")
+	createBucket(t, c)
+	setVersioning(t, c, types.BucketVersioningStatusEnabled)
+	marker, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	res, err := transport.RoundTrip(signed(t, "ADMINKEY", "GET", s.URL+"/"+bucket+"/k?versionId="+*marker.VersionId, "", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "DELETE" || res.Header.Get("Last-Modified") == "" {
+		t.Errorf("got %s %v", res.Status, res.Header)
+	}
+}
+
+// TestConcurrentVersions has writers and deleters of one key race: every write
+// that was answered is a version of its own, with its own data.
+func TestConcurrentVersions(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := client(t, s.URL, "ADMINKEY")
+	createBucket(t, c)
+	setVersioning(t, c, types.BucketVersioningStatusEnabled)
+	written := make([]map[string]string, 4) // version → data, of each writer
+	var writers sync.WaitGroup
+	for w := range written {
+		written[w] = map[string]string{}
+		writers.Go(func() {
+			for i := range 15 {
+				data := fmt.Sprint("writer ", w, " write ", i)
+				out, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), Body: strings.NewReader(data)})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				written[w][*out.VersionId] = data
+				if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String("k")}); err != nil {
+					t.Error(err)
+				}
+				if _, err := c.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: aws.String(bucket)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	n := 0
+	for _, versions := range written {
+		n += len(versions)
+		for version, data := range versions {
+			out, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), VersionId: &version})
+			if err != nil {
+				t.Errorf("version %s: %v", version, err)
+				continue
+			}
+			got, err := io.ReadAll(out.Body)
+			out.Body.Close()
+			if err != nil || string(got) != data {
+				t.Errorf("version %s: got %q %v, want %q", version, got, err, data)
+			}
+		}
+	}
+	list, err := c.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: aws.String(bucket)})
+	if err != nil || len(list.Versions) != n || len(list.DeleteMarkers) != n || n != 60 {
+		t.Errorf("%d versions and %d markers are listed, %v, %d were written", len(list.Versions), len(list.DeleteMarkers), err, n)
 	}
 }

@@ -21,6 +21,36 @@ func enable(t *testing.T, s *disk.Store, state disk.Versioning) {
 	}
 }
 
+// TestClockThatWentBack: what is stored last is the latest version, even if what
+// was there is of the future.
+func TestClockThatWentBack(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := s.CreateBucket("b"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "k", "of the future")
+	s.Close()
+	paths := globs(t, filepath.Join(dir, "buckets", "b-b", "objects", "*.json"))
+	doc, err := os.ReadFile(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, ok := strings.Cut(string(doc), `"sequence":`)
+	if !ok {
+		t.Fatalf("no sequence in %s", doc)
+	}
+	if err := os.WriteFile(paths[0], []byte(before+`"sequence":4000000000000000000}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	enable(t, s, disk.Enabled)
+	put(t, s, "k", "new")
+	if got := read(t, s, "k"); got != "new" {
+		t.Errorf("the object is %q", got)
+	}
+}
+
 // TestOldDirectories: what was stored before there were versions is the null
 // version, is kept once versions are, and is older than they.
 func TestOldDirectories(t *testing.T) {
@@ -51,9 +81,10 @@ func TestOldDirectories(t *testing.T) {
 	}
 	enable(t, s, disk.Enabled)
 	put(t, s, "k", "new")
+	put(t, s, "k", "newer")
 	s.Close()
 	s = open(t, dir)
-	if got := read(t, s, "k"); got != "new" {
+	if got := read(t, s, "k"); got != "newer" {
 		t.Errorf("the object is %q", got)
 	}
 	_, f, err := s.Open("b", "k", disk.NullVersion)
@@ -125,6 +156,20 @@ func (m *history) find(key, id string) (found kept, ok bool) {
 	return found, ok
 }
 
+// objects is how many keys are not deleted.
+func (m *history) objects() (n int) {
+	keys := map[string]bool{}
+	for _, v := range m.all {
+		keys[v.key] = !v.marker
+	}
+	for _, there := range keys {
+		if there {
+			n++
+		}
+	}
+	return n
+}
+
 // listing has the versions as they are to be listed.
 func (m *history) listing() []string {
 	newest := slices.Clone(m.all)
@@ -161,6 +206,9 @@ func TestVersionsAgainstModel(t *testing.T) {
 			o, err := s.Put("b", disk.Object{Key: key}, draft(t, s, data), nil)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if null := o.Version() == disk.NullVersion; null != (m.state != disk.Enabled) {
+				t.Fatalf("a version is called %s while the bucket is %q", o.Version(), m.state)
 			}
 			m.store(kept{key, o.Version(), data, false})
 		case n < 70:
@@ -207,6 +255,10 @@ func compare(t *testing.T, s *disk.Store, m *history, key string, r *rand.Rand) 
 	page, err := s.List("b", key, "", "", 10)
 	if err != nil || (len(page.Objects) == 1) != ok || page.Next != "" {
 		t.Fatalf("List %s: %d objects, %q, %v, want %v", key, len(page.Objects), page.Next, err, ok)
+	}
+	page, err = s.List("b", "", "", "", 10)
+	if err != nil || len(page.Objects) != m.objects() {
+		t.Fatalf("%d objects are listed, %v, want %d", len(page.Objects), err, m.objects())
 	}
 	if got, want := listVersions(t, s, 1+r.IntN(20)), m.listing(); !slices.Equal(got, want) {
 		t.Fatalf("versions are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
