@@ -39,15 +39,16 @@ type asking struct {
 
 // request finds out what is asked about: text says it, and the flags change what it says.
 func (x *explainer) request(text string, flags asking) (policy.Request, []string, error) {
-	standard, err := x.standardRequest(text)
-	if err != nil || standard != nil {
-		if err == nil && x.described() {
-			err = usagef("a standard request is not changed by flags: describe it without --request")
+	list, err := x.standardRequests()
+	if err != nil {
+		return policy.Request{}, nil, err
+	}
+	for _, r := range list {
+		if r.Name == text && x.bucket == "" {
+			return r.Request, nil, usageError{errNoBucket}
+		} else if r.Name == text {
+			return r.Request, nil, x.unchanged()
 		}
-		if err != nil {
-			return policy.Request{}, nil, err
-		}
-		return *standard, nil, nil
 	}
 	d, as, notes, err := x.describe(text)
 	if err != nil {
@@ -70,29 +71,20 @@ func (x *explainer) request(text string, flags asking) (policy.Request, []string
 	return r, notes, nil
 }
 
-// standardRequest returns the standard request of a name, nil if there is none.
-func (x *explainer) standardRequest(name string) (*policy.Request, error) {
+// standardRequests returns them, of some bucket if none is known.
+func (x *explainer) standardRequests() ([]guard.StandardRequest, error) {
 	o := x.standard
 	o.Bucket = cmp.Or(o.Bucket, "unknown")
 	list, err := guard.StandardRequests(o)
 	if err != nil {
-		return nil, err
+		err = usageError{err}
 	}
-	for _, r := range list {
-		if r.Name == name && x.bucket == "" {
-			return nil, usageError{errNoBucket}
-		} else if r.Name == name {
-			return &r.Request, nil
-		}
-	}
-	return nil, nil
+	return list, err
 }
 
 // names lists the standard requests.
 func (x *explainer) names() string {
-	o := x.standard
-	o.Bucket = cmp.Or(o.Bucket, "unknown")
-	list, _ := guard.StandardRequests(o) // it has been called before
+	list, _ := x.standardRequests() // it has been called before
 	var names []string
 	for _, r := range list {
 		names = append(names, r.Name)
@@ -100,14 +92,14 @@ func (x *explainer) names() string {
 	return strings.Join(names, ", ")
 }
 
-// described reports whether flags say anything of the request.
-func (x *explainer) described() bool {
-	for _, name := range []string{"action", "key", "as", "auth", "signature-v2", "plain-http", "source-ip", "vpce", "age", "condition"} {
+// unchanged refuses flags that would make a standard request another one.
+func (x *explainer) unchanged() error {
+	for _, name := range []string{"as", "auth", "signature-v2", "plain-http", "age", "condition"} {
 		if x.cmd.Flags().Changed(name) {
-			return true
+			return usagef("--%s does not change a standard request: describe the request without --request or --all", name)
 		}
 	}
-	return false
+	return nil
 }
 
 var methodAndURL = regexp.MustCompile(`^(> )?([A-Z]+ )?https?://|^(> )?[A-Z]+ /`)

@@ -24,8 +24,9 @@ func newBucketExplain() *cobra.Command {
 bucket's, or with --policy a file, and then nothing is asked over the network.
 
 The request is one of the standard requests by its name (--request, or --all for
-the ten of them), a URL, "METHOD URL", a whole HTTP request or a description in JSON
-in a file (or - for stdin), or is described by flags. Flags change what a file says.
+the ten of them; --key, --source-ip and --vpce are theirs too), a URL, "METHOD URL",
+a whole HTTP request or a description in JSON in a file (or - for stdin), or is
+described by flags. Flags change what a URL or a file says.
 Signatures are not looked at, and never printed.
 
 What identity policies say is not known here: who belongs to the bucket's account is
@@ -73,10 +74,13 @@ a locked bucket.`,
 		if err != nil {
 			return err
 		}
-		if err := x.introduce(w, a.As, cmp.Or(*signing, x.signing)); err != nil {
+		if err := x.introduce(w, a, cmp.Or(*signing, x.signing)); err != nil {
 			return err
 		}
 		if *all {
+			if err := x.unchanged(); err != nil {
+				return err
+			}
 			return x.explainAll()
 		}
 		return x.explainOne(*request, a)
@@ -163,20 +167,23 @@ const exampleAccount = "111122223333"
 
 // introduce finds out who the gate, an administrator and the bucket's owner are. Whom nobody names is made
 // up, which matters only to policies that make exceptions.
-func (x *explainer) introduce(w who, as, signing string) error {
+func (x *explainer) introduce(w who, a asking, signing string) error {
 	if signing != "" && signing != "header" && signing != "query" {
 		return usagef("--signing %q is neither header nor query", signing)
 	}
 	w.gate = cmp.Or(w.gate, x.principal)
 	x.owner = w.owner
-	for _, name := range []string{w.gate, w.admin, as} {
+	for _, name := range []string{w.gate, w.admin, a.As} {
 		if p, err := policy.ParsePrincipal(name); err == nil {
 			x.owner = cmp.Or(x.owner, p.AccountID())
 		}
 	}
 	x.owner = cmp.Or(x.owner, exampleAccount)
 	iam := "arn:" + x.partition + ":iam::" + x.owner + ":"
-	x.standard = guard.StandardOptions{Bucket: x.bucket, Partition: x.partition, QuerySigning: signing == "query"}
+	x.standard = guard.StandardOptions{
+		Bucket: x.bucket, Partition: x.partition, QuerySigning: signing == "query",
+		Key: a.Key, SourceIP: a.SourceIP, SourceVPCE: a.VPCE,
+	}
 	for _, p := range []struct {
 		flag, name, otherwise string
 		into                  *policy.Principal
@@ -219,7 +226,7 @@ func (x *explainer) explain(r policy.Request) explainedRequest {
 	j := guard.Judge(x.doc, x.owner, r)
 	return explainedRequest{
 		Request: seenRequest{r.Action, r.Resource, r.Principal.String(), x.owner, r.Context},
-		Allowed: j.Allowed, Reason: j.Reason, Effect: j.Trace.Effect.String(), Statements: j.Trace.Statements,
+		Allowed: j.Allowed, Reason: j.Reason, Effect: j.Trace.Effect.String(), Statements: slices.Concat([]policy.Verdict{}, j.Trace.Statements),
 	}
 }
 
@@ -305,7 +312,7 @@ func (x *explainer) explainAll() error {
 	if x.bucket == "" {
 		return usageError{errNoBucket}
 	}
-	list, err := guard.StandardRequests(x.standard)
+	list, err := x.standardRequests()
 	if err != nil {
 		return err
 	}
