@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"s3gate/policy"
@@ -145,22 +144,22 @@ func (a *attempt) mayBeExempt(doc *policy.Document, index int) bool {
 
 // request is what the policy is told of an attempt.
 func (a *attempt) request() policy.Request {
-	o := StandardOptions{Bucket: a.store.Name(), Key: a.key}
-	return o.object(a.action(), a.who, func(c policy.Context) {
-		switch t := a.authType(); t {
-		case "":
-		case "REST-QUERY-STRING":
-			presigned(c)
-			if a.age > 0 {
-				c.Set("s3:signatureAge", strconv.FormatInt(a.age.Milliseconds(), 10))
-			}
-		default:
-			signed(c, t)
-		}
-		if !a.store.Secure() {
-			plainHTTP(c)
-		}
-	})
+	d := Description{
+		Bucket: a.store.Name(), Key: a.key, Action: a.action(), Principal: a.who, PlainHTTP: !a.store.Secure(),
+		Auth: map[string]string{"": AuthNone, "REST-QUERY-STRING": AuthPresigned, "POST": AuthPost, "REST-HEADER": AuthHeader}[a.authType()],
+	}
+	if d.Auth == AuthPresigned {
+		d.Age = a.age
+	}
+	if d.Auth != AuthNone && d.Principal == (policy.Principal{}) {
+		d.Principal = policy.Principal{ARN: "unknown"} // who has signed is not known
+	}
+	r, err := d.Request()
+	if err != nil {
+		return policy.Request{} // which no statement matches
+	}
+	r.Principal = a.who
+	return r
 }
 
 // action is the permission that an attempt needs.

@@ -71,7 +71,7 @@ func TestVerifySaysWhatIsToBlame(t *testing.T) {
 		{"no policy", "", "", "presigned GET", "the bucket has no policy"},
 		{"no deny for forms", deny("s3:*", ifInQuery), "", "presigned POST", "the policy has no deny for POST forms (s3:authType POST)"},
 		{"no deny for URLs", deny("s3:*", ifInForm), "", "presigned PUT", "the policy has no deny for URL-signed requests (s3:authType REST-QUERY-STRING)"},
-		{"another action", deny("s3:GetObject", ifEither), "", "presigned PUT", `statement 1 does not cover it: Action: "s3:PutObject", not "s3:GetObject"`},
+		{"another action", deny("s3:GetObject", ifEither), "", "presigned PUT", `statement 1 does not cover it: Action "s3:GetObject": the request has "s3:PutObject"`},
 		{"another prefix", lock(func(o *policy.LockOptions) { o.Prefix = "elsewhere/" }), "", "presigned GET",
 			policy.SidPresigned + ` does not cover it: Resource: "arn:aws:s3:::vault/.s3gate-canary/`},
 		{"exempt", exempt, "user/s3gate", "presigned GET", policy.SidPresigned + " exempts aws:username s3gate"},

@@ -18,7 +18,7 @@ func lookLogging(ctx context.Context, b *s3client.Bucket, w *Want) (look, error)
 		return look{}, err
 	}
 	if is != nil && (is.Bucket != b.Name() || w.LogToSelf) {
-		l := look{state: OK, is: target(is)}
+		l := look{state: OK, is: logTarget(is)}
 		if w.LogBucket != "" && *is != (s3client.Logging{Bucket: w.LogBucket, Prefix: w.LogPrefix}) {
 			l.note = "somewhere else than asked for, and left as it is: somebody may read it there"
 		}
@@ -26,14 +26,14 @@ func lookLogging(ctx context.Context, b *s3client.Bucket, w *Want) (look, error)
 	}
 	l := look{state: Missing, is: "off"}
 	if is != nil {
-		l.state, l.is, l.note = Weak, target(is), "the bucket's log goes to the bucket, and logs how it is written"
+		l.state, l.is, l.note = Weak, logTarget(is), "the bucket's log goes to the bucket, and logs how it is written"
 	}
 	if w.LogBucket == "" {
 		l.note = cmp.Or(l.note, "name a bucket for the log")
 		return l, nil
 	}
 	want := s3client.Logging{Bucket: w.LogBucket, Prefix: w.LogPrefix}
-	l.will = target(&want)
+	l.will = logTarget(&want)
 	l.apply = func(ctx context.Context) error { return b.PutLogging(ctx, want) }
 	if takes := takesLogs(ctx, b.Name(), w); errors.Is(takes, ErrLogTarget) {
 		l.fails = takes
@@ -43,7 +43,7 @@ func lookLogging(ctx context.Context, b *s3client.Bucket, w *Want) (look, error)
 	return l, nil
 }
 
-func target(l *s3client.Logging) string { return "s3://" + l.Bucket + "/" + l.Prefix }
+func logTarget(l *s3client.Logging) string { return "s3://" + l.Bucket + "/" + l.Prefix }
 
 // ErrLogTarget is a bucket that does not permit S3 to write an access log into it.
 var ErrLogTarget = errors.New("the log bucket does not take logs")

@@ -107,7 +107,7 @@ type Judgement struct {
 // Judge applies the rule that joins a bucket's policy, nil for none, with what it does not show: a caller
 // of the bucket's own account is allowed unless a statement denies, because its identity policy may allow;
 // an anonymous caller and one of another account need a statement that allows, and the latter an identity
-// policy as well ("Policy evaluation logic" and "Cross-account policy evaluation logic", IAM User Guide).
+// policy as well; a service needs a statement only ("Policy evaluation logic" and "Cross-account policy evaluation logic", IAM User Guide).
 // Owner is the account that owns the bucket, twelve digits. Identity policies, permission boundaries,
 // organization policies, access control lists and public access blocks are not looked at: they can refuse
 // what is allowed here, and only access control lists can allow what is refused. What no policy can take
@@ -115,15 +115,20 @@ type Judgement struct {
 func Judge(doc *policy.Document, owner string, r policy.Request) Judgement {
 	j := Judgement{Trace: doc.Explain(r)}
 	account := r.Principal.AccountID()
+	own, by := account != "" && account == owner, StatementName(j.Trace.Decision)
 	switch {
 	case owns(r, owner):
 		j.Allowed, j.Reason = true, "the root user of the bucket's account may always read, write and delete its policy"
 	case j.Trace.Effect == policy.Deny:
-		j.Reason = "denied by " + StatementName(j.Trace.Decision)
+		j.Reason = "denied by " + by
+	case j.Trace.Effect == policy.Allow && (own || account == ""):
+		j.Allowed, j.Reason = true, "allowed by "+by
 	case j.Trace.Effect == policy.Allow:
-		j.Allowed, j.Reason = true, "allowed by "+StatementName(j.Trace.Decision)
-	case account != "" && account == owner:
+		j.Allowed, j.Reason = true, fmt.Sprintf("allowed by %s, if an identity policy of account %s allows it too", by, account)
+	case own:
 		j.Allowed, j.Reason = true, "no statement denies it, and the caller is of the bucket's account: its identity policy decides"
+	case r.Principal.Service != "":
+		j.Reason = "no statement allows it, and a service needs one"
 	case account == "":
 		j.Reason = "no statement allows it, and an anonymous caller needs one"
 	default:
@@ -135,8 +140,8 @@ func Judge(doc *policy.Document, owner string, r policy.Request) Judgement {
 // owns reports whether the bucket owner's root user asks for the bucket policy, which no policy can deny
 // ("PutBucketPolicy", Amazon S3 API Reference).
 func owns(r policy.Request, owner string) bool {
-	switch r.Action {
-	case "s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy":
+	switch strings.ToLower(r.Action) {
+	case "s3:getbucketpolicy", "s3:putbucketpolicy", "s3:deletebucketpolicy":
 		return owner != "" && r.Principal.AccountID() == owner && strings.HasSuffix(r.Principal.ARN, ":root")
 	}
 	return false

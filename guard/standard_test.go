@@ -133,9 +133,11 @@ func TestJudge(t *testing.T) {
 		{"anonymous", "anonymous", "s3:GetObject", "/x", false, "anonymous caller needs one"},
 		{"anonymous, allowed", "anonymous", "s3:GetObject", "/public/x", true, "allowed by Public"},
 		{"another account", "arn:aws:iam::999999999999:user/u", "s3:GetObject", "/x", false, "account 999999999999"},
-		{"another account, allowed", "arn:aws:iam::999999999999:user/u", "s3:GetObject", "/public/x", true, "allowed by Public"},
+		{"another account, allowed", "arn:aws:iam::999999999999:user/u", "s3:GetObject", "/public/x", true, "allowed by Public, if an identity policy of account 999999999999"},
+		{"service", "logging.s3.amazonaws.com", "s3:PutObject", "/x", false, "a service needs one"},
+		{"service, allowed", "cloudfront.amazonaws.com", "s3:GetObject", "/public/x", true, "allowed by Public"},
 		{"own policy, user", "arn:aws:iam::111122223333:user/u", "s3:PutBucketPolicy", "", false, "denied by statement 2"},
-		{"own policy, root", owner, "s3:PutBucketPolicy", "", true, "root user"},
+		{"own policy, root", owner, "s3:putBucketPolicy", "", true, "root user"},
 		{"own bucket, root", owner, "s3:ListBucket", "", false, "denied by statement 2"},
 		{"other policy, root", "999999999999", "s3:PutBucketPolicy", "", false, "denied by statement 2"},
 	} {

@@ -214,6 +214,25 @@ func inBucket(arn, bucket string) bool {
 	return ok && (rest == "" || rest[0] == '/' || rest[0] == '*')
 }
 
+// Bucket returns the partition and the name of the one bucket that all statements are about; ok is false
+// when a resource is a pattern of names, or they name several.
+func (d *Document) Bucket() (partition, name string, ok bool) {
+	for _, s := range d.Statements() {
+		for _, arn := range slices.Concat(s.Resource, s.NotResource) {
+			f := strings.SplitN(arn, ":", 6)
+			if len(f) < 6 || f[2] != "s3" {
+				return "", "", false
+			}
+			bucket, _, _ := strings.Cut(f[5], "/")
+			if strings.ContainsAny(bucket, "*?$") || name != "" && (bucket != name || f[1] != partition) {
+				return "", "", false
+			}
+			partition, name = f[1], bucket
+		}
+	}
+	return partition, name, name != ""
+}
+
 // place names a statement in an error: by position, and by Sid where it has one.
 func place(i int, sid string) string {
 	if sid == "" {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,30 +100,18 @@ func (p *Principals) list() []string {
 	return slices.Concat(p.AWS, p.Service, p.Federated, p.CanonicalUser)
 }
 
-// String says it in words, such as
+// String says it in words: what the statement asks for, and what the request has instead, such as
 //
-//	Condition StringEquals s3:authType: "REST-HEADER", not "POST"
+//	Condition StringEquals s3:authType "POST": the request has "REST-HEADER"
 func (m Miss) String() string {
 	var b strings.Builder
-	b.WriteString(m.Element)
-	for _, word := range []string{m.Operator, m.Key} {
+	for _, word := range []string{m.Element, m.Operator, m.Key} {
 		if word != "" {
-			b.WriteString(" " + word)
+			b.WriteString(word + " ")
 		}
 	}
-	fmt.Fprintf(&b, ": %s, %s %s", quoted(m.Got, "absent", " and "), m.relation(), quoted(m.Want, "anything", " or "))
+	b.WriteString(quoted(m.Want, "without values", " or ") + ": the request has " + quoted(m.Got, "none", " and "))
 	return b.String()
-}
-
-// relation says how what the request gives stands to what the statement asks for.
-func (m Miss) relation() string {
-	if strings.HasPrefix(m.Element, "Not") {
-		return "left out by"
-	}
-	if m.Element != "Condition" {
-		return "not"
-	}
-	return "wanted"
 }
 
 func quoted(values []string, none, or string) string {

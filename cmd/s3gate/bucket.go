@@ -13,7 +13,7 @@ import (
 )
 
 func newBucket() *cobra.Command {
-	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newRollback(), newVerify(), newHarden(), newAudit(), newIAM())
+	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newRollback(), newVerify(), newHarden(), newAudit(), newIAM(), newBucketExplain())
 }
 
 // bucketFlags adds the flags that say how to reach a bucket.
