@@ -111,7 +111,7 @@ func (f *changeFlags) apply(cmd *cobra.Command, bucket *s3client.Bucket, b confi
 		return true, nil
 	}
 	if asks {
-		if err := confirm(cmd); err != nil {
+		if err := confirm(cmd, "Apply this policy?"); err != nil {
 			return false, err
 		}
 	}
@@ -158,12 +158,12 @@ func (c *change) showWeaker(w io.Writer) {
 	}
 }
 
-// confirm asks on a terminal and refuses to guess elsewhere.
-func confirm(cmd *cobra.Command) error {
+// confirm asks a question on a terminal and refuses to guess elsewhere.
+func confirm(cmd *cobra.Command, question string) error {
 	if !isTerminal(cmd.InOrStdin()) {
 		return usagef("nobody to ask: say --yes to apply this, or --dry-run to only look")
 	}
-	fmt.Fprint(cmd.ErrOrStderr(), "Apply this policy? [y/N] ")
+	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
 	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return fmt.Errorf("reading the answer: %w", err)

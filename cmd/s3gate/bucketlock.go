@@ -135,7 +135,7 @@ func (l *lockFlags) lock(cmd *cobra.Command, name string) error {
 	if err != nil || !done {
 		return err
 	}
-	report, err := prove(cmd.Context(), bucket, settings, o.Prefix)
+	report, err := prove(cmd, bucket, settings, o.Prefix)
 	if err != nil {
 		return err
 	}

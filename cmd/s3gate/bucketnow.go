@@ -120,7 +120,7 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 			return err
 		}
 		o.Stored = time.Since(began).Milliseconds()
-		report, err := prove(cmd.Context(), bucket, settings, "")
+		report, err := prove(cmd, bucket, settings, "")
 		if err != nil {
 			return err
 		}
