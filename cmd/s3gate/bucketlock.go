@@ -122,16 +122,16 @@ func (l *lockFlags) lock(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	change := change{
+	c := change{
 		Bucket: bucket.Name(), plan: plan, Weaker: plan.Weaker(),
 		Exempt: o.Exemptions(), Bounds: o.Bounds(), Notices: guard.Notices(plan.Before, o),
 	}
 	if l.logs != "" {
-		if change.Refused, err = l.refused(cmd, o); err != nil {
+		if c.Refused, err = l.refused(cmd, settings, o); err != nil {
 			return err
 		}
 	}
-	done, err := l.change.apply(cmd, bucket, settings, change)
+	done, err := l.change.apply(cmd, bucket, settings, c)
 	if err != nil || !done {
 		return err
 	}
@@ -140,7 +140,7 @@ func (l *lockFlags) lock(cmd *cobra.Command, name string) error {
 		return err
 	}
 	proven := newProof(o, report)
-	proven.Weaker = change.Weaker
+	proven.Weaker = c.Weaker
 	return printProof(cmd, proven)
 }
 
