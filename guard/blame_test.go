@@ -73,7 +73,7 @@ func TestVerifySaysWhatIsToBlame(t *testing.T) {
 		{"no deny for URLs", deny("s3:*", ifInForm), "", "presigned PUT", "the policy has no deny for URL-signed requests (s3:authType REST-QUERY-STRING)"},
 		{"another action", deny("s3:GetObject", ifEither), "", "presigned PUT", `statement 1 does not cover it: Action "s3:GetObject": the request has "s3:PutObject"`},
 		{"another prefix", lock(func(o *policy.LockOptions) { o.Prefix = "elsewhere/" }), "", "presigned GET",
-			policy.SidPresigned + ` does not cover it: Resource: "arn:aws:s3:::vault/.s3gate-canary/`},
+			policy.SidPresigned + ` does not cover it: Resource "arn:aws:s3:::vault/elsewhere/*": the request has "arn:aws:s3:::vault/.s3gate-canary/`},
 		{"exempt", exempt, "user/s3gate", "presigned GET", policy.SidPresigned + " exempts aws:username s3gate"},
 		{"exempt, and forms", exempt, "user/s3gate", "presigned POST", policy.SidPresigned + " exempts aws:username s3gate"},
 		{"exempt, not known who", exempt, "", "presigned GET",

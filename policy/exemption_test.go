@@ -183,7 +183,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func some[T any](t *rapid.T, name string, from ...T) []T {
+func drawSome[T any](t *rapid.T, name string, from ...T) []T {
 	list := rapid.SliceOfN(rapid.SampledFrom(from), 0, 2).Draw(t, name)
 	if len(list) == 0 {
 		return nil
@@ -196,17 +196,17 @@ func drawOptions(t *rapid.T) policy.LockOptions {
 	age := rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Hour})
 	o := policy.LockOptions{
 		Bucket: "media", Prefix: rapid.SampledFrom([]string{"", "", "a/"}).Draw(t, "prefix"),
-		ExemptUsers:       some(t, "users", "alice", "bob"),
-		ExemptRoles:       some(t, "roles", gateARN, "arn:aws:iam::111122223333:role/*"),
-		ExemptEndpoints:   some(t, "endpoints", endpoint, "vpce-99999999"),
-		ExemptNetworks:    some(t, "networks", "192.0.2.0/24", "2001:db8::/32"),
+		ExemptUsers:       drawSome(t, "users", "alice", "bob"),
+		ExemptRoles:       drawSome(t, "roles", gateARN, "arn:aws:iam::111122223333:role/*"),
+		ExemptEndpoints:   drawSome(t, "endpoints", endpoint, "vpce-99999999"),
+		ExemptNetworks:    drawSome(t, "networks", "192.0.2.0/24", "2001:db8::/32"),
 		QuerySigner:       rapid.SampledFrom([]string{"", gateARN}).Draw(t, "signer"),
 		MaxURLAge:         age.Draw(t, "age"),
 		RequireTLS:        rapid.Bool().Draw(t, "tls"),
 		DenyOldSignatures: rapid.Bool().Draw(t, "old"),
-		OnlyPrincipals:    some(t, "only", gateARN, alice.ARN),
-		OnlyEndpoints:     some(t, "only endpoints", endpoint),
-		Accounts:          some(t, "accounts", account, "999999999999"),
+		OnlyPrincipals:    drawSome(t, "only", gateARN, alice.ARN),
+		OnlyEndpoints:     drawSome(t, "only endpoints", endpoint),
+		Accounts:          drawSome(t, "accounts", account, "999999999999"),
 	}
 	if rapid.Bool().Draw(t, "some actions") {
 		o.Actions = rapid.SliceOfN(rapid.SampledFrom([]string{"s3:*", "s3:GetObject", "s3:Put*", "s3:G*", "s3:*Object*", "s3:?etObject"}), 1, 3).Draw(t, "actions")

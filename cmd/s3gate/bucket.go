@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 
@@ -73,11 +72,11 @@ func openBucket(cmd *cobra.Command, name string) (*s3client.Bucket, config.Bucke
 	if err != nil {
 		return nil, b, err
 	}
-	bucket, err := openSettings(cmd.Context(), b)
+	bucket, err := openSettings(cmd, b)
 	return bucket, b, err
 }
 
 // openSettings opens the bucket that settings describe.
-func openSettings(ctx context.Context, b config.Bucket) (*s3client.Bucket, error) {
-	return gate.OpenBucket(ctx, b, config.Default().Upstream, "s3gate/"+versionString(), slog.New(slog.DiscardHandler))
+func openSettings(cmd *cobra.Command, b config.Bucket) (*s3client.Bucket, error) {
+	return gate.OpenBucket(cmd.Context(), b, config.Default().Upstream, "s3gate/"+versionString(), slog.New(slog.DiscardHandler))
 }

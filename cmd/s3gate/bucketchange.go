@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -155,4 +156,20 @@ func (c *change) showWeaker(w io.Writer) {
 	for _, line := range c.Weaker {
 		fmt.Fprintln(w, "weaker:", plain(line))
 	}
+}
+
+// confirm asks a question on a terminal and refuses to guess elsewhere.
+func confirm(cmd *cobra.Command, question string) error {
+	if !isTerminal(cmd.InOrStdin()) {
+		return usagef("nobody to ask: say --yes to apply this, or --dry-run to only look")
+	}
+	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
+	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return fmt.Errorf("not applied")
+	}
+	return nil
 }

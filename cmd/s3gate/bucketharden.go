@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -84,7 +83,7 @@ func openLogs(cmd *cobra.Command, settings config.Bucket, w *guard.Want) (closer
 		return func() {}, nil
 	}
 	settings.Name = w.LogBucket
-	if w.Logs, err = openSettings(cmd.Context(), settings); err != nil {
+	if w.Logs, err = openSettings(cmd, settings); err != nil {
 		return nil, err
 	}
 	return func() { w.Logs.Close() }, nil
@@ -148,20 +147,4 @@ func printSteps(out io.Writer, steps []guard.Step) {
 			fmt.Fprintf(out, "%s: %s\n", s.Setting, plain(s.Note))
 		}
 	}
-}
-
-// confirm asks on a terminal and refuses to guess elsewhere.
-func confirm(cmd *cobra.Command, question string) error {
-	if !isTerminal(cmd.InOrStdin()) {
-		return usagef("nobody to ask: say --yes to apply this, or --dry-run to only look")
-	}
-	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
-	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return fmt.Errorf("reading the answer: %w", err)
-	}
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return fmt.Errorf("not applied")
-	}
-	return nil
 }

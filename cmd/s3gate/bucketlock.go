@@ -122,25 +122,25 @@ func (l *lockFlags) lock(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	change := change{
+	c := change{
 		Bucket: bucket.Name(), plan: plan, Weaker: plan.Weaker(),
 		Exempt: o.Exemptions(), Bounds: o.Bounds(), Notices: guard.Notices(plan.Before, o),
 	}
 	if l.logs != "" {
-		if change.Refused, err = l.refused(cmd, o); err != nil {
+		if c.Refused, err = l.refused(cmd, settings, o); err != nil {
 			return err
 		}
 	}
-	done, err := l.change.apply(cmd, bucket, settings, change)
+	done, err := l.change.apply(cmd, bucket, settings, c)
 	if err != nil || !done {
 		return err
 	}
-	report, err := prove(cmd.Context(), bucket, settings, o.Prefix)
+	report, err := prove(cmd, bucket, settings, o.Prefix)
 	if err != nil {
 		return err
 	}
 	proven := newProof(o, report)
-	proven.Weaker = change.Weaker
+	proven.Weaker = c.Weaker
 	return printProof(cmd, proven)
 }
 

@@ -120,7 +120,7 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 			return err
 		}
 		o.Stored = time.Since(began).Milliseconds()
-		report, err := prove(cmd.Context(), bucket, settings, "")
+		report, err := prove(cmd, bucket, settings, "")
 		if err != nil {
 			return err
 		}
@@ -128,7 +128,8 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 		o.Except, o.verdict = proven.except(), proven.verdict()
 		o.Locked, o.Limited = report.Locked, report.Limited
 		if !report.OK() {
-			return errors.New("the policy is stored, and presigned requests are not all refused, or header-signed ones are: see bucket verify")
+			failed := report.Failed()[0]
+			return fmt.Errorf("the policy is stored, and a %s is %s: %s", failed.Name, failed.Got, failed.Cause)
 		}
 		return nil
 	}()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -18,11 +17,11 @@ import (
 // hold everywhere. Where the gate signs in the query string the credentials at
 // hand may be its own, or an administrator's, whose requests have to be signed in
 // their headers: either is tried.
-func prove(ctx context.Context, bucket *s3client.Bucket, b config.Bucket, prefix string) (guard.Report, error) {
-	tried := []*s3client.Bucket{bucket}
+func prove(cmd *cobra.Command, bucket *s3client.Bucket, b config.Bucket, prefix string) (guard.Report, error) {
+	ctx, tried := cmd.Context(), []*s3client.Bucket{bucket}
 	if bucket.Signing() == s3client.SignQuery {
 		b.Signing = string(s3client.SignHeader)
-		byHeader, err := openSettings(ctx, b)
+		byHeader, err := openSettings(cmd, b)
 		if err != nil {
 			return guard.Report{}, err
 		}

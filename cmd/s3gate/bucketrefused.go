@@ -17,6 +17,7 @@ import (
 
 	"s3gate/guard"
 	"s3gate/guard/accesslog"
+	"s3gate/internal/config"
 	"s3gate/internal/duration"
 	"s3gate/policy"
 	"s3gate/s3client"
@@ -47,8 +48,8 @@ func (r *wouldRefuse) show(w io.Writer) {
 	}
 }
 
-// refused reads the access logs of --logs.
-func (l *lockFlags) refused(cmd *cobra.Command, o policy.LockOptions) (*wouldRefuse, error) {
+// refused reads the access logs of --logs for a bucket.
+func (l *lockFlags) refused(cmd *cobra.Command, b config.Bucket, o policy.LockOptions) (*wouldRefuse, error) {
 	back, err := duration.Parse(l.since)
 	if err != nil {
 		return nil, usagef("--since: %w", err)
@@ -69,7 +70,7 @@ func (l *lockFlags) refused(cmd *cobra.Command, o policy.LockOptions) (*wouldRef
 		}
 		return nil
 	}
-	if err := eachLog(cmd, l.logs, r.Since, read); err != nil {
+	if err := eachLog(cmd, b, l.logs, r.Since, read); err != nil {
 		return nil, fmt.Errorf("reading access logs: %w", err)
 	}
 	r.Requests, r.Malformed, r.Callers = scanner.Stats().Lines, scanner.Stats().Malformed, refusals.List()
@@ -77,11 +78,13 @@ func (l *lockFlags) refused(cmd *cobra.Command, o policy.LockOptions) (*wouldRef
 }
 
 // eachLog opens one log after the other: those below s3://BUCKET/PREFIX, all files
-// of a folder, or one file. Logs that were last written before since are left out.
-func eachLog(cmd *cobra.Command, where string, since time.Time, read func(name string, log io.Reader) error) error {
+// of a folder, or one file. Logs that were last written before since are left out. A
+// bucket with logs is reached as b is: S3 writes them in the same region and account.
+func eachLog(cmd *cobra.Command, b config.Bucket, where string, since time.Time, read func(name string, log io.Reader) error) error {
 	if rest, ok := strings.CutPrefix(where, "s3://"); ok {
 		name, prefix, _ := strings.Cut(rest, "/")
-		bucket, _, err := openBucket(cmd, name)
+		b.Name = name
+		bucket, err := openSettings(cmd, b)
 		if err != nil {
 			return err
 		}

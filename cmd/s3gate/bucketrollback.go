@@ -155,7 +155,7 @@ func tellRestored(cmd *cobra.Command, bucket *s3client.Bucket, settings config.B
 		return newPrinter(cmd).print(result, func(p *printer) { fmt.Fprintln(p.out, "restored, without a lock: "+result.text()) })
 	}
 	prefix := lockedPrefix(ours[i])
-	report, err := prove(cmd.Context(), bucket, settings, prefix)
+	report, err := prove(cmd, bucket, settings, prefix)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,10 @@ func newUnlock() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unlock BUCKET",
 		Short: "Take s3gate's statements out of the bucket's policy",
-		Args:  exactly(1),
+		Long: `Take s3gate's statements out of the bucket's policy, and say what real requests show
+of it: something else may refuse presigned URLs still. "bucket rollback" puts the
+policy back that was there.`,
+		Args: exactly(1),
 	}
 	bucketFlags(cmd)
 	f.add(cmd)
