@@ -116,6 +116,8 @@ type Config struct {
 	// means that the routes are not there.
 	Events      Events
 	DeadLetters DeadLetters
+	// Guard knows which of Buckets are locked; nil means that nobody does.
+	Guard Guard
 	// Topics are those through which a mint may have its link sent, by alias.
 	Topics map[string]Notifier
 	// Ready reports why the gate cannot serve, or nil.
@@ -190,6 +192,8 @@ func New(cfg Config) *Handler {
 	h.route("GET /v1/revocations", auth.Caller.MayList, h.revocations)
 	h.route("GET /v1/revocations/{id}", auth.Caller.MayList, h.revocation)
 	h.route("DELETE /v1/revocations/{id}", auth.Caller.MayRule, h.lift)
+	h.route("GET /v1/buckets", auth.Caller.MayGuard, h.buckets)
+	h.route("POST /v1/buckets/{id}:verify", auth.Caller.MayGuard, h.verifyBucket)
 	h.route("GET /v1/gates", auth.Caller.MayAdminister, h.gates)
 	h.route("GET /v1/transfers", auth.Caller.MayList, h.running)
 	h.route("DELETE /v1/transfers/{id}", auth.Caller.MayRevoke, h.cut)
@@ -321,18 +325,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		slog.Float64("ms", float64(time.Since(begin).Microseconds())/1000))
 }
 
-// splitVerb brings /v1/tokens/{id}:verb into a form that a pattern of the mux can
+// splitVerb brings /v1/tokens/{id}:verb, and that of buckets, into a form that a pattern of the mux can
 // have, whose wildcards are whole segments: /v1/tokens/{id}/:verb. Nobody else can
 // ask for that.
 func splitVerb(r *http.Request) *http.Request {
-	const tokens = "/v1/tokens/"
-	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), tokens)
+	of, path := "/v1/tokens/", r.URL.EscapedPath()
+	if strings.HasPrefix(path, "/v1/buckets/") {
+		of = "/v1/buckets/"
+	}
+	rest, ok := strings.CutPrefix(path, of)
 	id, verb, found := strings.Cut(rest, ":")
 	if !ok || !found || id == "" || strings.Contains(rest, "/") {
 		return r
 	}
 	target, split := *r.URL, *r
-	target.RawPath = tokens + id + "/:" + verb
+	target.RawPath = of + id + "/:" + verb
 	plain, err := url.PathUnescape(target.RawPath)
 	if err != nil {
 		return r

@@ -8,6 +8,7 @@ import (
 
 	"s3gate/auth"
 	"s3gate/events"
+	"s3gate/guard/rounds"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
@@ -73,6 +74,11 @@ var causes = []struct {
 	{errNoRoute, http.StatusNotFound, "There is no such route."},
 	{errNoStream, http.StatusNotFound, "This gate keeps no events: events.stream.max_len is 0."},
 	{errNoWebhooks, http.StatusNotFound, "This gate has no webhooks."},
+	{errNoGuard, http.StatusNotFound, "This gate verifies no buckets."},
+	{errNoBucket, http.StatusNotFound, "There is no such bucket."},
+	{rounds.ErrBucket, http.StatusConflict, "This bucket is not verified: buckets.{alias}.verify is false."},
+	{rounds.ErrBoard, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
+	{ErrUnlocked, http.StatusServiceUnavailable, "A bucket is not known to be locked. GET /v1/buckets says which, and why."},
 	{errMethod, http.StatusMethodNotAllowed, "This route does not take that method."},
 	{errIdent, http.StatusNotFound, "There is no such token. A token's ID looks like tok_ and 26 characters."},
 	{tokens.ErrUnknown, http.StatusNotFound, "There is no such token."},

@@ -57,6 +57,11 @@ func (c Caller) MayRule() bool { return c.any(func(a *Allowance) bool { return a
 // MayAdminister reports whether the caller may do everything.
 func (c Caller) MayAdminister() bool { return c.Admin }
 
+// MayGuard reports whether there can be buckets that the caller may verify.
+func (c Caller) MayGuard() bool {
+	return c.any(func(a *Allowance) bool { return len(a.AdminBuckets) > 0 })
+}
+
 // Sees reports whether the caller may see a token.
 func (c Caller) Sees(o Origin) bool {
 	return c.any(func(a *Allowance) bool { return a.administers(o.Bucket) || c.owns(a.List, o) })

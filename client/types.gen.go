@@ -14,6 +14,83 @@ type BatchResult struct {
 	Error *Error `json:"error,omitempty"`
 }
 
+// BucketCheck is one request that was tried.
+type BucketCheck struct {
+	// What was tried.
+	//
+	// Examples: presigned GET
+	Name string `json:"name"`
+
+	// What a locked bucket does.
+	Want string `json:"want"`
+
+	// What this one did, with the status.
+	//
+	// Examples: refused (403 AccessDenied)
+	Got string `json:"got"`
+
+	// Whether that is the same.
+	Ok bool `json:"ok"`
+
+	// Why not, as far as the bucket's policy tells.
+	Cause string `json:"cause,omitempty"`
+}
+
+// BucketReport is the last verification that came to a result.
+type BucketReport struct {
+	// Whether every presigned request was refused, and every one of the gate allowed. Never where the gate signs in the query string.
+	Locked bool `json:"locked"`
+
+	// Whether there, what the gate has presigned opens the bucket for a minute only, and nothing else that was tried does.
+	Limited bool `json:"limited"`
+
+	// Whether nothing was written, so that of writing nothing is proven.
+	ReadsOnly bool `json:"reads_only"`
+
+	// Whether the store let through what its own policy denies.
+	PolicyIgnored bool `json:"policy_ignored"`
+
+	// How the gate's requests were signed.
+	Signing string `json:"signing"`
+
+	// The requests that were tried, in their order.
+	Checks []BucketCheck `json:"checks"`
+
+	// Keys of canaries that could not be removed.
+	Left []string `json:"left,omitempty"`
+}
+
+// BucketStatus is what the last verification has found of a bucket.
+type BucketStatus struct {
+	// The alias.
+	Bucket string `json:"bucket"`
+
+	// How the gate signs, in the `header` or in the `query`.
+	Signing string `json:"signing,omitempty"`
+
+	// Whether the gates verify it, which `buckets.{alias}.verify` says.
+	Watched bool `json:"watched"`
+
+	// What is known now: `locked`, `limited` where the gate signs in the query string and only its own fresh
+	// open the bucket, `unlocked`, or `unknown` if the last verification came to nothing or there was none.
+	State string `json:"state"`
+
+	// When the last verification was made, by the clock of the gate.
+	TriedAt time.Time `json:"tried_at,omitempty"`
+
+	// When one last came to a result.
+	VerifiedAt time.Time `json:"verified_at,omitempty"`
+
+	// The gate that has made the last one.
+	Gate string `json:"gate,omitempty"`
+
+	// BucketReport is the last verification that came to a result.
+	Report BucketReport `json:"report,omitempty"`
+
+	// Why the state is `unknown`.
+	Error string `json:"error,omitempty"`
+}
+
 // Changed is a grant after a change, and who has confirmed that it counts.
 type Changed struct {
 	Grant

@@ -161,16 +161,35 @@ type Cut struct {
 	Committing bool `json:"committing,omitempty"`
 }
 
-// Locked is the data of [BucketLocked] and [BucketUnlocked].
+// Locked is the data of [BucketLocked], [BucketUnlocked] and [BucketUnverified].
 type Locked struct {
 	// Bucket is the alias.
 	Bucket string `json:"bucket"`
-	// Author has done it.
+	// Author has done it; "" if the gates have found it.
 	Author string `json:"author,omitempty"`
 	// Statements are the names (Sid) of those that were added or taken away.
 	Statements []string `json:"statements,omitempty"`
 	// Verified says that requests were made that showed it.
 	Verified bool `json:"verified"`
+	// State is what the gates found: locked, limited, unlocked or unknown; and Before
+	// what they had found until then, "" for nothing.
+	State  string `json:"state,omitempty"`
+	Before string `json:"before,omitempty"`
+	// Failed are the requests that went another way than under a lock.
+	Failed []Failed `json:"failed,omitempty"`
+	// Error says why nothing is known.
+	Error string `json:"error,omitempty"`
+	// VerifiedAt is when a verification last came to a result.
+	VerifiedAt time.Time `json:"verified_at,omitzero"`
+}
+
+// Failed is a request that went another way than under a lock.
+type Failed struct {
+	// Name says what was tried, Got what became of it, and Cause why, as far as the
+	// bucket's policy tells.
+	Name  string `json:"name"`
+	Got   string `json:"got"`
+	Cause string `json:"cause,omitempty"`
 }
 
 // Leak is the data of [LeakSeen]. The address and the time are those in the log.
@@ -202,6 +221,6 @@ func Schemas() map[Type]any {
 	return map[Type]any{
 		TokenMinted: Minted{}, TokenChanged: Changed{}, TokenRedeemed: Redeemed{}, TokenReceipt: Receipt{}, TokenRefused: Refused{},
 		RuleRevoked: Rule{}, RuleLifted: Rule{}, TransferCut: Cut{},
-		BucketLocked: Locked{}, BucketUnlocked: Locked{}, LeakSeen: Leak{}, Gap: Missed{},
+		BucketLocked: Locked{}, BucketUnlocked: Locked{}, BucketUnverified: Locked{}, LeakSeen: Leak{}, Gap: Missed{},
 	}
 }

@@ -45,9 +45,11 @@ const (
 	RuleLifted  Type = "s3gate.rule.lifted.v1"
 	// TransferCut: somebody ended a transfer without its link.
 	TransferCut Type = "s3gate.transfer.cut.v1"
-	// BucketLocked and BucketUnlocked: the policy of a bucket was changed.
-	BucketLocked   Type = "s3gate.bucket.locked.v1"
-	BucketUnlocked Type = "s3gate.bucket.unlocked.v1"
+	// BucketLocked and BucketUnlocked: a bucket was seen to be so, and was not
+	// when it was looked at before. BucketUnverified: it cannot be said any more.
+	BucketLocked     Type = "s3gate.bucket.locked.v1"
+	BucketUnlocked   Type = "s3gate.bucket.unlocked.v1"
+	BucketUnverified Type = "s3gate.bucket.unverified.v1"
 	// LeakSeen: a log of the bucket has a request that was signed in its URL.
 	LeakSeen Type = "s3gate.leak.seen.v1"
 	// Gap: events were dropped from the stream before somebody came to read
@@ -59,7 +61,7 @@ const (
 func Types() []Type {
 	return []Type{
 		TokenMinted, TokenChanged, TokenRedeemed, TokenReceipt, TokenRefused, RuleRevoked, RuleLifted, TransferCut,
-		BucketLocked, BucketUnlocked, LeakSeen,
+		BucketLocked, BucketUnlocked, BucketUnverified, LeakSeen,
 	}
 }
 

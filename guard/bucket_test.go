@@ -23,8 +23,13 @@ const bucketName = "vault"
 // open opens the bucket of an endpoint as somebody.
 func open(t *testing.T, e *s3gatetest.Endpoint, as s3gatetest.Identity) *s3client.Bucket {
 	t.Helper()
+	return openSigning(t, e, as, s3client.SignHeader)
+}
+
+func openSigning(t *testing.T, e *s3gatetest.Endpoint, as s3gatetest.Identity, signing s3client.Signing) *s3client.Bucket {
+	t.Helper()
 	b, err := s3client.Open(t.Context(), s3client.Config{
-		Name: bucketName, Region: e.Region, Endpoint: e.URL, PathStyle: true,
+		Signing: signing, Name: bucketName, Region: e.Region, Endpoint: e.URL, PathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(as.AccessKey, as.Secret, ""),
 	})
 	if err != nil {

@@ -86,6 +86,7 @@ func TestCanariesAreRemovedByVersion(t *testing.T) {
 	}}
 	answers := map[string]roundTrip{
 		http.MethodGet:  reply(200, nil, ""),
+		http.MethodHead: reply(200, nil, ""),
 		http.MethodPut:  reply(200, http.Header{"X-Amz-Version-Id": {"v2"}}, ""),
 		http.MethodPost: reply(403, nil, "<Error><Code>AccessDenied</Code></Error>"),
 	}
@@ -99,7 +100,7 @@ func TestCanariesAreRemovedByVersion(t *testing.T) {
 		got = append(got, strings.TrimLeft(key[len(guard.CanaryPrefix):], "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")+"?"+query)
 	}
 	// The store knows no versions and refuses: then the key is deleted.
-	want := []string{"?versionId=v1", "?", "-put?versionId=v2", "-put?"}
+	want := []string{"?versionId=v1", "?", "-anonymous?versionId=v2", "-anonymous?", "-put?versionId=v2", "-put?"}
 	if !slices.Equal(got, want) {
 		t.Errorf("deleted %q, want %q", got, want)
 	}

@@ -34,14 +34,9 @@ func (s *through) Do(ctx context.Context, r *s3client.Request) (*http.Response, 
 	return resp, err
 }
 
-func (s *through) PresignGet(ctx context.Context, key string, ttl time.Duration) (*s3client.Presigned, error) {
+func (s *through) Presign(ctx context.Context, method, key string, at time.Time, ttl time.Duration) (*s3client.Presigned, error) {
 	s.ttls = append(s.ttls, ttl)
-	return s.Bucket.PresignGet(ctx, key, ttl)
-}
-
-func (s *through) PresignPut(ctx context.Context, key string, ttl time.Duration) (*s3client.Presigned, error) {
-	s.ttls = append(s.ttls, ttl)
-	return s.Bucket.PresignPut(ctx, key, ttl)
+	return s.Bucket.Presign(ctx, method, key, at, ttl)
 }
 
 func (s *through) PresignPost(ctx context.Context, key string, ttl time.Duration) (*s3client.Presigned, error) {

@@ -1,31 +1,66 @@
 package guard
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"mime/multipart"
 	"net/http"
-	"net/url"
 	"slices"
+	"strings"
 	"time"
 
+	"s3gate/policy"
 	"s3gate/s3client"
 )
 
-// Store is a bucket to try requests on; [s3client.Bucket] is one.
+// Store is a bucket to try requests on, as somebody; [s3client.Bucket] is one.
+// One that can also read its policy, as [Settings] do, is asked for it when
+// something is not as it should be, to say why.
 type Store interface {
+	// Do signs in the form that Signing names.
 	Do(ctx context.Context, r *s3client.Request) (*http.Response, error)
-	PresignGet(ctx context.Context, key string, ttl time.Duration) (*s3client.Presigned, error)
-	PresignPut(ctx context.Context, key string, ttl time.Duration) (*s3client.Presigned, error)
+	Signing() s3client.Signing
+	Presign(ctx context.Context, method, key string, at time.Time, ttl time.Duration) (*s3client.Presigned, error)
 	PresignPost(ctx context.Context, key string, ttl time.Duration) (*s3client.Presigned, error)
+	Unsigned(method, key string) *s3client.Presigned
+	Name() string
+	// Secure says whether requests go over TLS.
+	Secure() bool
 }
 
-// Check is one request that was tried.
+// VerifyOptions say what is tried. The zero value tries the whole bucket with a
+// canary of its own.
+type VerifyOptions struct {
+	// Prefix is what the locked keys begin with, for a lock on a part of the
+	// bucket: the canaries are under it too.
+	Prefix string
+	// Key is an object that is there, for credentials that may not write: it is
+	// only read, and of writing nothing is proven. "" writes canaries.
+	Key string
+	// Principal is who the store's credentials belong to, so that a statement
+	// which exempts them can be named; the zero value is not known, and not
+	// anonymous.
+	Principal policy.Principal
+	// MaxAge is how old a presigned request of the gate may be where it signs in
+	// the query string; 0 means [s3client.MaxQueryLife].
+	MaxAge time.Duration
+	// Others are further credentials to try.
+	Others []Other
+	// Client sends presigned requests, and must not follow redirects; nil means
+	// one of its own.
+	Client *http.Client
+}
+
+// Other is the same bucket with the credentials of somebody else.
+type Other struct {
+	// Name is what the checks call them.
+	Name string
+	// Exempt says that the lock lets their presigned requests through.
+	Exempt bool
+	Store  Store
+}
+
+// Check is one request that was tried. Its JSON form is stable.
 type Check struct {
 	// Name says what was tried.
 	Name string `json:"name"`
@@ -35,17 +70,45 @@ type Check struct {
 	Got  string `json:"got"`
 	// OK is whether that is the same.
 	OK bool `json:"ok"`
+	// Cause is why not, as far as the bucket's policy tells; "" if it is OK.
+	Cause string `json:"cause,omitempty"`
 }
 
-// Report is the outcome of a verification.
+// Report is the outcome of a verification. Its JSON form is stable.
 type Report struct {
-	// Locked is true when every presigned request was refused and every
-	// header-signed one allowed.
-	Locked bool    `json:"locked"`
-	Checks []Check `json:"checks"`
+	// Locked is true when every presigned request was refused and every signed
+	// one of the gate allowed. It is never true of a bucket whose gate signs in
+	// the query string.
+	Locked bool `json:"locked"`
+	// Limited is Locked's place there: what the gate has presigned opens the
+	// bucket until it is as old as MaxAge, and nothing else that was tried does.
+	Limited bool `json:"limited"`
+	// ReadsOnly says that nothing was written, see [VerifyOptions].
+	ReadsOnly bool `json:"reads_only"`
+	// PolicyIgnored says that the store let through what its own policy denies:
+	// it does not apply bucket policies to signed requests.
+	PolicyIgnored bool `json:"policy_ignored"`
+	// Signing is how the gate's own requests were signed.
+	Signing s3client.Signing `json:"signing"`
+	Checks  []Check          `json:"checks"`
 	// Left are the keys of canaries that may be there still: deleting them
 	// failed.
 	Left []string `json:"left,omitempty"`
+}
+
+// OK reports whether all is as it should be: the bucket is locked, or limited
+// where it cannot be locked.
+func (r *Report) OK() bool { return r.Locked || r.Limited }
+
+// Failed are the checks that did not go as they should.
+func (r *Report) Failed() []Check {
+	return slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return c.OK })
+}
+
+// Open reports whether something got through that a locked bucket refuses. A
+// bucket that is neither OK nor Open was not proven to be either.
+func (r *Report) Open() bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Want == refused && strings.HasPrefix(c.Got, allowed) })
 }
 
 // CanaryPrefix begins the keys of the objects that Verify makes and removes.
@@ -57,221 +120,63 @@ const CanaryPrefix = ".s3gate-canary/"
 // expire on their way, which S3 calls AccessDenied and which is no lock.
 const presignTTL = 30 * time.Minute
 
-// Verify tries real requests: it stores a small object under [CanaryPrefix]
-// with a header-signed request, reads it, tries presigned GET, PUT and POST,
-// and removes what is there. The caller's credentials must be allowed to do
-// that. An error means that it could not be tried, not that it failed.
-//
-// Presigned requests are sent with client, which must not follow redirects;
-// nil means one of its own.
+// staleMargin is how much older than it may be a presigned request is that must
+// be refused for its age: clocks differ.
+const staleMargin = time.Minute
+
+// Verify is [VerifyWith] without options, but for the client.
 func Verify(ctx context.Context, s Store, client *http.Client) (Report, error) {
-	return VerifyPrefix(ctx, s, "", client)
+	return VerifyWith(ctx, s, VerifyOptions{Client: client})
 }
 
 // VerifyPrefix is [Verify] for a bucket of which only the keys that begin with
-// prefix are locked: the canaries are under prefix too.
-func VerifyPrefix(ctx context.Context, s Store, prefix string, client *http.Client) (report Report, err error) {
-	if client == nil {
+// prefix are locked.
+func VerifyPrefix(ctx context.Context, s Store, prefix string, client *http.Client) (Report, error) {
+	return VerifyWith(ctx, s, VerifyOptions{Prefix: prefix, Client: client})
+}
+
+// VerifyWith tries real requests: it stores a small object under [CanaryPrefix]
+// as the gate stores things, reads it, tries what a locked bucket refuses
+// (presigned GET, HEAD and PUT, a POST form, and GET and PUT without a
+// signature), and removes what is there. The store's credentials must be allowed
+// to do that. An error means that it could not be tried, not that it failed.
+func VerifyWith(ctx context.Context, s Store, o VerifyOptions) (report Report, err error) {
+	if o.Client == nil {
 		// Without a proxy, as in s3client: a policy that admits only some
 		// networks must not look like a lock.
-		client = &http.Client{
+		o.Client = &http.Client{
 			Transport:     s3client.NewTransport(s3client.TransportConfig{}),
 			Timeout:       30 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
-		defer client.CloseIdleConnections()
+		defer o.Client.CloseIdleConnections()
+	}
+	if o.MaxAge == 0 {
+		o.MaxAge = s3client.MaxQueryLife
 	}
 	v := &verification{
-		store: s, client: client, key: prefix + CanaryPrefix + rand.Text(), body: []byte("canary " + rand.Text()),
-		stored: map[string]string{},
+		VerifyOptions: o, store: s, key: o.Key, body: []byte("canary " + rand.Text()), stored: map[string]string{},
+		report: Report{Signing: s.Signing(), ReadsOnly: o.Key != ""},
+	}
+	if o.Key == "" {
+		v.key = o.Prefix + CanaryPrefix + rand.Text()
 	}
 	defer func() { report.Left = v.cleanUp(context.WithoutCancel(ctx)) }()
-	for _, step := range []func(context.Context) error{
-		v.signedPut, v.signedGet, v.presignedGet, v.presignedPut, v.presignedPost,
-	} {
-		if err := step(ctx); err != nil {
-			return v.report, err
+	for _, a := range v.attempts() {
+		if err := v.try(ctx, a); err != nil {
+			return v.report, fmt.Errorf("trying a %s: %w", a.name, err)
 		}
 	}
-	v.report.Locked = true
-	for _, c := range v.report.Checks {
-		v.report.Locked = v.report.Locked && c.OK
-	}
+	v.conclude(ctx)
 	return v.report, nil
 }
 
-type verification struct {
-	store  Store
-	client *http.Client
-	key    string
-	body   []byte
-	report Report
-	// stored has the keys that may have been written, each with its version if
-	// the bucket keeps versions.
-	stored map[string]string
-}
-
-const (
-	allowed = "allowed"
-	refused = "refused"
-)
-
-// expect judges an answer. Only AccessDenied counts as refused: any other
-// error says nothing of the policy.
-func (v *verification) expect(name, want string, resp *http.Response) (got string) {
-	got, note := allowed, ""
-	if resp.StatusCode/100 != 2 {
-		code := s3client.ReadError(resp).Code
-		if got, note = refused, " "+code; code != "AccessDenied" {
-			got = "failed"
-		}
-	}
-	v.report.Checks = append(v.report.Checks, Check{
-		Name: name, Want: want, Got: fmt.Sprintf("%s (%d%s)", got, resp.StatusCode, note), OK: got == want,
-	})
-	return got
-}
-
-// expectWrite judges the answer to a write of key.
-func (v *verification) expectWrite(name, want, key string, resp *http.Response) {
-	if v.expect(name, want, resp) == refused {
-		delete(v.stored, key)
+// conclude says what the checks come to.
+func (v *verification) conclude(ctx context.Context) {
+	if len(v.report.Failed()) > 0 {
+		v.blame(ctx)
 		return
 	}
-	v.stored[key] = resp.Header.Get("X-Amz-Version-Id")
-}
-
-func (v *verification) signedPut(ctx context.Context) error {
-	v.stored[v.key] = "" // until the answer says more
-	resp, err := v.store.Do(ctx, &s3client.Request{
-		Method: http.MethodPut, Key: v.key,
-		Body: io.NopCloser(bytes.NewReader(v.body)), Size: int64(len(v.body)),
-	})
-	if err != nil {
-		return fmt.Errorf("storing the canary: %w", err)
-	}
-	defer resp.Body.Close()
-	v.expectWrite("header-signed PUT", allowed, v.key, resp)
-	return nil
-}
-
-var errCanary = errors.New("the canary came back changed")
-
-func (v *verification) signedGet(ctx context.Context) error {
-	resp, err := v.store.Do(ctx, &s3client.Request{Method: http.MethodGet, Key: v.key})
-	if err != nil {
-		return fmt.Errorf("reading the canary: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
-		got, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		if err != nil || !bytes.Equal(got, v.body) {
-			return errCanary
-		}
-	}
-	v.expect("header-signed GET", allowed, resp)
-	return nil
-}
-
-func (v *verification) presignedGet(ctx context.Context) error {
-	p, err := v.store.PresignGet(ctx, v.key, presignTTL)
-	if err != nil {
-		return err
-	}
-	const name = "presigned GET"
-	resp, err := v.try(ctx, name, p, nil, "")
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	v.expect(name, refused, resp)
-	return nil
-}
-
-func (v *verification) presignedPut(ctx context.Context) error {
-	key := v.key + "-put"
-	p, err := v.store.PresignPut(ctx, key, presignTTL)
-	if err != nil {
-		return err
-	}
-	return v.tryWrite(ctx, "presigned PUT", key, p, v.body, "")
-}
-
-func (v *verification) presignedPost(ctx context.Context) error {
-	key := v.key + "-post"
-	p, err := v.store.PresignPost(ctx, key, presignTTL)
-	if err != nil {
-		return err
-	}
-	var form bytes.Buffer
-	m := multipart.NewWriter(&form)
-	for name, value := range p.Fields {
-		if err := m.WriteField(name, value); err != nil {
-			return fmt.Errorf("writing the form: %w", err)
-		}
-	}
-	file, err := m.CreateFormFile("file", "canary") // S3 wants it last
-	if err != nil {
-		return fmt.Errorf("writing the form: %w", err)
-	}
-	_, _ = file.Write(v.body)
-	if err := m.Close(); err != nil {
-		return fmt.Errorf("writing the form: %w", err)
-	}
-	return v.tryWrite(ctx, "presigned POST", key, p, form.Bytes(), m.FormDataContentType())
-}
-
-func (v *verification) tryWrite(ctx context.Context, name, key string, p *s3client.Presigned, body []byte, contentType string) error {
-	v.stored[key] = "" // until the answer says more
-	resp, err := v.try(ctx, name, p, body, contentType)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	v.expectWrite(name, refused, key, resp)
-	return nil
-}
-
-// try sends a presigned request as somebody would who found it.
-func (v *verification) try(ctx context.Context, name string, p *s3client.Presigned, body []byte, contentType string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, p.Method, p.URL, bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("trying a %s: malformed URL", name)
-	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	resp, err := v.client.Do(req)
-	if err != nil {
-		// The error of net/http holds the URL, and with it the signature.
-		return nil, fmt.Errorf("trying a %s: %w", name, errors.Unwrap(err))
-	}
-	return resp, nil
-}
-
-// cleanUp removes what may have been stored and returns what is left of it.
-// What is not there is no error.
-func (v *verification) cleanUp(ctx context.Context) (left []string) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	for _, key := range slices.Sorted(maps.Keys(v.stored)) {
-		// Where there are versions, deleting the key alone would keep this one.
-		version := v.stored[key]
-		if version != "" && v.remove(ctx, key, url.Values{"versionId": {version}}) {
-			continue
-		}
-		if !v.remove(ctx, key, nil) {
-			left = append(left, key)
-		}
-	}
-	return left
-}
-
-func (v *verification) remove(ctx context.Context, key string, query url.Values) bool {
-	resp, err := v.store.Do(ctx, &s3client.Request{Method: http.MethodDelete, Key: key, Query: query})
-	if err != nil {
-		return false
-	}
-	defer resp.Body.Close()
-	return resp.StatusCode/100 == 2
+	v.report.Locked = v.report.Signing != s3client.SignQuery
+	v.report.Limited = !v.report.Locked
 }

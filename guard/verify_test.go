@@ -47,7 +47,13 @@ func lockWith(t *testing.T, change func(*policy.LockOptions)) string {
 	return string(text)
 }
 
-var checks = []string{"header-signed PUT", "header-signed GET", "presigned GET", "presigned PUT", "presigned POST"}
+var (
+	checks = []string{
+		"header-signed PUT", "header-signed GET", "header-signed HEAD", "presigned GET", "presigned HEAD", "presigned PUT", "presigned POST",
+		"anonymous GET", "anonymous PUT",
+	}
+	presignedChecks = checks[3:7]
+)
 
 // wrong are the names of the checks that failed.
 func wrong(r guard.Report) (names []string) {
@@ -62,7 +68,7 @@ func wrong(r guard.Report) (names []string) {
 // Verify says "locked" only of a bucket that refuses every kind of presigned
 // request and nothing else, and leaves nothing behind.
 func TestVerifySaysWhatHolds(t *testing.T) {
-	presigned := checks[2:]
+	presigned := presignedChecks
 	for _, tt := range []struct {
 		name, document string
 		wrong          []string
@@ -72,18 +78,18 @@ func TestVerifySaysWhatHolds(t *testing.T) {
 		{"locked beside others", `{"Version":"2012-10-17","Statement":[` + theirAllow + `,` + lockedStatements(t) + `]}`, nil},
 		{"a policy of others", policies[0].document, presigned},
 		{"only GET denied", deny("s3:GetObject", ifEither), []string{"presigned PUT", "presigned POST"}},
-		{"only PUT denied", deny("s3:PutObject", ifEither), []string{"presigned GET"}},
+		{"only PUT denied", deny("s3:PutObject", ifEither), []string{"presigned GET", "presigned HEAD"}},
 		{"only in the query", deny("s3:*", ifInQuery), []string{"presigned POST"}},
-		{"only in forms", deny("s3:*", ifInForm), []string{"presigned GET", "presigned PUT"}},
+		{"only in forms", deny("s3:*", ifInForm), presigned[:3]},
 		{"only one action locked", lockWith(t, func(o *policy.LockOptions) { o.Actions = []string{"s3:GetObject"} }), []string{"presigned PUT", "presigned POST"}},
 		{"only a prefix locked", lockWith(t, func(o *policy.LockOptions) { o.Prefix = "elsewhere/" }), presigned},
 		{"the verifier exempt", lockWith(t, func(o *policy.LockOptions) { o.ExemptUsers = []string{"s3gate"} }), presigned},
 		{"another exempt", lockWith(t, func(o *policy.LockOptions) { o.ExemptUsers = []string{"alice"} }), nil},
 		{"URLs of a minute allowed", lockWith(t, func(o *policy.LockOptions) { o.ExemptUsers = []string{"s3gate"}; o.MaxURLAge = time.Minute }), presigned},
-		{"everything denied", deny("s3:*", ""), []string{"header-signed PUT", "header-signed GET"}},
-		{"reading denied", deny("s3:GetObject", ""), []string{"header-signed GET", "presigned PUT", "presigned POST"}},
-		{"writing denied", deny("s3:PutObject", ""), []string{"header-signed PUT", "header-signed GET", "presigned GET"}},
-		{"TLS required of a store without", lockWith(t, func(o *policy.LockOptions) { o.RequireTLS = true }), []string{"header-signed PUT", "header-signed GET"}},
+		{"everything denied", deny("s3:*", ""), checks[:3]},
+		{"reading denied", deny("s3:GetObject", ""), []string{"header-signed GET", "header-signed HEAD", "presigned PUT", "presigned POST"}},
+		{"writing denied", deny("s3:PutObject", ""), []string{"header-signed PUT", "header-signed GET", "header-signed HEAD", "presigned GET", "presigned HEAD"}},
+		{"TLS required of a store without", lockWith(t, func(o *policy.LockOptions) { o.RequireTLS = true }), checks[:3]},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			admin, gate := newBucket(t, tt.document)
@@ -166,7 +172,7 @@ func TestAStoreThatIgnoresThePolicyIsNotLocked(t *testing.T) {
 		t.Fatalf("the store has not kept the policy: %s", got)
 	}
 	report, err := guard.Verify(t.Context(), b, nil)
-	if err != nil || report.Locked || !slices.Equal(wrong(report), checks[2:]) {
+	if err != nil || report.Locked || !report.PolicyIgnored || !slices.Equal(wrong(report), presignedChecks) {
 		t.Errorf("%v, %+v", err, report)
 	}
 	if left := keys(t, b); len(left) > 0 {
@@ -233,7 +239,10 @@ func TestOtherAnswersAreNoRefusal(t *testing.T) {
 			if err != nil || report.Locked != tt.locked {
 				t.Errorf("locked %v, %v", report.Locked, err)
 			}
-			for _, c := range report.Checks[2:] {
+			for _, c := range report.Checks[3:] {
+				if strings.HasSuffix(c.Name, " HEAD") {
+					continue // judged by its status
+				}
 				if c.Got != tt.got || c.Want != "refused" || c.OK != tt.locked {
 					t.Errorf("%+v, want %s", c, tt.got)
 				}
@@ -250,7 +259,7 @@ func TestPresignedRequestsOutliveAWrongClock(t *testing.T) {
 	if _, err := guard.Verify(t.Context(), s, nil); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.ttls) != 3 || slices.Min(s.ttls) <= 15*time.Minute {
+	if len(s.ttls) != 4 || slices.Min(s.ttls) <= 15*time.Minute {
 		t.Errorf("presigned for %v, want more than 15 min each", s.ttls)
 	}
 }
@@ -264,8 +273,8 @@ func TestErrorsHoldNoURL(t *testing.T) {
 		words string
 	}{
 		{"GET", func(int) bool { return true }, "trying a presigned GET: connection reset by peer"},
-		{"PUT", func(n int) bool { return n == 2 }, "trying a presigned PUT: connection reset by peer"},
-		{"POST", func(n int) bool { return n == 3 }, "trying a presigned POST: connection reset by peer"},
+		{"PUT", func(n int) bool { return n == 3 }, "trying a presigned PUT: connection reset by peer"},
+		{"POST", func(n int) bool { return n == 4 }, "trying a presigned POST: connection reset by peer"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			admin, _ := newBucket(t, "")
@@ -308,7 +317,7 @@ type malformed struct {
 	link string
 }
 
-func (m malformed) PresignGet(context.Context, string, time.Duration) (*s3client.Presigned, error) {
+func (m malformed) Presign(context.Context, string, string, time.Time, time.Duration) (*s3client.Presigned, error) {
 	return &s3client.Presigned{Method: "GET", URL: m.link}, nil
 }
 
@@ -337,12 +346,16 @@ func TestReportKeepsItsForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	report.Left = []string{"k"}
-	const want = `{"locked":false,"checks":[` +
+	const want = `{"locked":false,"limited":false,"reads_only":false,"policy_ignored":false,"signing":"header","checks":[` +
 		`{"name":"header-signed PUT","want":"allowed","got":"allowed (200)","ok":true},` +
 		`{"name":"header-signed GET","want":"allowed","got":"allowed (200)","ok":true},` +
+		`{"name":"header-signed HEAD","want":"allowed","got":"allowed (200)","ok":true},` +
 		`{"name":"presigned GET","want":"refused","got":"refused (403 AccessDenied)","ok":true},` +
+		`{"name":"presigned HEAD","want":"refused","got":"refused (403)","ok":true},` +
 		`{"name":"presigned PUT","want":"refused","got":"refused (403 AccessDenied)","ok":true},` +
-		`{"name":"presigned POST","want":"refused","got":"allowed (204)","ok":false}],"left":["k"]}`
+		`{"name":"presigned POST","want":"refused","got":"allowed (204)","ok":false,"cause":"the bucket's policy cannot be read with these credentials"},` +
+		`{"name":"anonymous GET","want":"refused","got":"refused (403 AccessDenied)","ok":true},` +
+		`{"name":"anonymous PUT","want":"refused","got":"refused (403 AccessDenied)","ok":true}],"left":["k"]}`
 	if got, err := json.Marshal(report); err != nil || string(got) != want {
 		t.Errorf("%s, %v\nwant %s", got, err, want)
 	}

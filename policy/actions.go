@@ -42,8 +42,9 @@ var objectActions = []string{
 	"s3:UpdateObjectEncryption",
 }
 
-// actsOnObjects reports whether an action, which may hold wildcards, matches an action on objects.
-func actsOnObjects(action string) bool { return covers(action, objectActions...) }
+// OnObjects reports whether an action such as "s3:GetObject", which may hold wildcards, matches an action
+// on objects. Any other is on the bucket.
+func OnObjects(action string) bool { return covers(action, objectActions...) }
 
 // coversBucketPolicy reports whether denying the action on the bucket could keep an administrator from
 // taking the denial back.
@@ -52,7 +53,12 @@ func coversBucketPolicy(action string) bool {
 }
 
 func covers(action string, names ...string) bool {
-	glyphs := []rune(action)
+	return slices.ContainsFunc(names, func(name string) bool { return includes(action, name, true) })
+}
+
+// includes reports whether text matches a pattern of characters and the wildcards * and ?.
+func includes(pattern, text string, fold bool) bool {
+	glyphs := []rune(pattern)
 	for i, r := range glyphs {
 		switch r {
 		case '*':
@@ -61,5 +67,5 @@ func covers(action string, names ...string) bool {
 			glyphs[i] = anyOne
 		}
 	}
-	return slices.ContainsFunc(names, func(name string) bool { return like(glyphs, name, true) })
+	return like(glyphs, text, fold)
 }

@@ -73,6 +73,8 @@ const (
 
 // A condition is one operator on one condition key.
 type condition struct {
+	operator string // as written
+	name     string // the key as written
 	key      string // lower case
 	set      quantifier
 	ifExists bool
@@ -83,7 +85,7 @@ type condition struct {
 // newCondition compiles one key of a Condition element. ("IAM JSON policy elements: Condition operators",
 // IAM User Guide.)
 func newCondition(name, key string, values Values, variables bool) (condition, error) {
-	c := condition{key: strings.ToLower(key)}
+	c := condition{operator: name, name: key, key: strings.ToLower(key)}
 	base := name
 	if rest, ok := strings.CutPrefix(name, "ForAnyValue:"); ok {
 		c.set, base = forAny, rest

@@ -46,6 +46,7 @@ const (
 type Document struct {
 	statements []Statement
 	rules      []rule // rules[i] is statements[i], compiled
+	variables  bool   // the version of the language has them
 }
 
 // Statements returns the statements in the order of the text. They share memory with the document and
@@ -63,6 +64,19 @@ func (d *Document) Statements() []Statement {
 // Errors wrap [ErrMalformed] and name the element. ("Grammar of the IAM JSON policy language" and "IAM
 // policy validation check reference", IAM User Guide.)
 func Parse(doc []byte) (*Document, error) {
+	d, err := ParseStored(doc)
+	for i, s := range d.Statements() {
+		if gone := append(s.Principal.deleted(), s.NotPrincipal.deleted()...); len(gone) > 0 {
+			return nil, fmt.Errorf("%w: %s: %q is what remains of a deleted user or role", ErrMalformed, place(i, s.Sid), gone[0])
+		}
+	}
+	return d, err
+}
+
+// ParseStored reads a policy that a bucket has already. It is as strict as [Parse], but lets principals
+// pass that S3 shows by a unique identifier because the user or role has been deleted: S3 refuses to store
+// such a document again, and evaluates it meanwhile. They match nobody.
+func ParseStored(doc []byte) (*Document, error) {
 	d, err := parse(doc)
 	if err != nil && !errors.Is(err, ErrMalformed) {
 		err = fmt.Errorf("%w: %w", ErrMalformed, err)
@@ -95,6 +109,22 @@ func parse(doc []byte) (*Document, error) {
 		return nil, errors.New("Statement: missing")
 	}
 	return compile(raw, version == version2012)
+}
+
+// MarshalJSON writes the document anew: with its version, without its Id, and with every statement in the
+// form [Statement] gives it. It says the same as the text that was parsed. Nil is null.
+func (d *Document) MarshalJSON() ([]byte, error) {
+	if d == nil {
+		return []byte("null"), nil
+	}
+	version := version2008
+	if d.variables {
+		version = version2012
+	}
+	return encode(struct {
+		Version   string
+		Statement []Statement
+	}{version, d.statements})
 }
 
 // checkTop returns the document's version, refusing top-level elements that S3 does not know or that have
@@ -135,7 +165,7 @@ func compile(raw json.RawMessage, variables bool) (*Document, error) {
 			return nil, errors.New("Statement: empty list")
 		}
 	}
-	d := &Document{}
+	d := &Document{variables: variables}
 	sids := map[string]bool{}
 	for i, it := range list {
 		s, err := decodeStatement(it.value)
@@ -182,6 +212,25 @@ func inBucket(arn, bucket string) bool {
 	}
 	rest, ok := strings.CutPrefix(f[5], bucket)
 	return ok && (rest == "" || rest[0] == '/' || rest[0] == '*')
+}
+
+// Bucket returns the partition and the name of the one bucket that all statements are about; ok is false
+// when a resource is a pattern of names, or they name several.
+func (d *Document) Bucket() (partition, name string, ok bool) {
+	for _, s := range d.Statements() {
+		for _, arn := range slices.Concat(s.Resource, s.NotResource) {
+			f := strings.SplitN(arn, ":", 6)
+			if len(f) < 6 || f[2] != "s3" {
+				return "", "", false
+			}
+			bucket, _, _ := strings.Cut(f[5], "/")
+			if strings.ContainsAny(bucket, "*?$") || name != "" && (bucket != name || f[1] != partition) {
+				return "", "", false
+			}
+			partition, name = f[1], bucket
+		}
+	}
+	return partition, name, name != ""
 }
 
 // place names a statement in an error: by position, and by Sid where it has one.

@@ -153,6 +153,32 @@ func TestCheckBucket(t *testing.T) {
 	}
 }
 
+func TestBucketOfADocument(t *testing.T) {
+	for _, tt := range []struct {
+		resources, partition, name string
+	}{
+		{`"arn:aws:s3:::media"`, "aws", "media"},
+		{`["arn:aws-cn:s3:::media/*","arn:aws-cn:s3:::media"]`, "aws-cn", "media"},
+		{`["arn:aws:s3:::media/*","arn:aws:s3:::other"]`, "", ""},
+		{`["arn:aws:s3:::media/*","arn:aws-cn:s3:::media"]`, "", ""},
+		{`["arn:aws:s3:::media*"]`, "", ""},
+		{`"*"`, "", ""},
+		{`"arn:aws:sqs:::media"`, "", ""},
+		{`"arn:aws:s3:::${aws:username}/x"`, "", ""},
+	} {
+		for _, element := range []string{"Resource", "NotResource"} {
+			d := parse(t, one(`"Principal":"*","Action":"s3:*","`+element+`":`+tt.resources))
+			if partition, name, ok := d.Bucket(); partition != tt.partition || name != tt.name || ok != (name != "") {
+				t.Errorf("%s: %q %q %v", tt.resources, partition, name, ok)
+			}
+		}
+	}
+	var d *policy.Document
+	if _, _, ok := d.Bucket(); ok {
+		t.Error("no policy is about a bucket")
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(one(`"NotPrincipal":{"AWS":["111122223333"]},"NotAction":"s3:Get*","NotResource":"arn:aws:s3:::b/${aws:username, 'x'}"`)))
 	f.Add([]byte(`{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*","Condition":{"ForAllValues:NotIpAddressIfExists":{"aws:SourceIp":["::1","10.0.0.0/8"]}}}}`))

@@ -3,9 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -83,15 +81,13 @@ func newRule(s Statement, variables bool) (rule, error) {
 			return rule{}, fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
-	for _, op := range slices.Sorted(maps.Keys(s.Condition)) {
-		for _, key := range slices.Sorted(maps.Keys(s.Condition[op])) {
-			c, err := newCondition(op, key, s.Condition[op][key], variables)
-			if err != nil {
-				//lint:ignore ST1005 it begins with the name of the element
-				return rule{}, fmt.Errorf("Condition: %s: %w", op, err)
-			}
-			r.conditions = append(r.conditions, c)
+	for op, key := range s.Condition.all() {
+		c, err := newCondition(op, key, s.Condition[op][key], variables)
+		if err != nil {
+			//lint:ignore ST1005 it begins with the name of the element
+			return rule{}, fmt.Errorf("Condition: %s: %w", op, err)
 		}
+		r.conditions = append(r.conditions, c)
 	}
 	return r, nil
 }

@@ -14,8 +14,8 @@ type Request struct {
 // Context holds the condition keys of a request and their values ("Condition keys for Amazon S3", Service
 // Authorization Reference; "AWS global condition context keys", IAM User Guide). Keys are lower case, as
 // [Context.Set] writes them; a key that is absent, or has no values, is one the request does not carry.
-// aws:PrincipalArn, aws:username, aws:userid and aws:PrincipalAccount need not be set: they are taken
-// from the request's principal.
+// aws:PrincipalArn, aws:username, aws:userid, aws:PrincipalAccount, aws:PrincipalType, aws:PrincipalIsAWSService
+// and aws:PrincipalServiceName need not be set: they are taken from the request's principal.
 type Context map[string][]string
 
 // Set gives a key its values, replacing those it had. No values drops the key; the empty string is a value.
@@ -48,12 +48,15 @@ type facts struct {
 	derived [4][1]string // backs the values taken from the principal
 }
 
-// The keys that Evaluate fills, in the order of facts.derived.
+// The keys that Evaluate fills; the first four in the order of facts.derived.
 const (
 	keyPrincipalARN     = "aws:principalarn"
 	keyUserName         = "aws:username"
 	keyUserID           = "aws:userid"
 	keyPrincipalAccount = "aws:principalaccount"
+	keyPrincipalType    = "aws:principaltype"
+	keyIsService        = "aws:principalisawsservice"
+	keyServiceName      = "aws:principalservicename"
 )
 
 // values returns the values of a condition key in lower case; nil when the request does not carry it.
@@ -71,11 +74,24 @@ func (f *facts) values(key string) []string {
 	case keyUserID:
 		slot, text = 2, f.Principal.UserID
 	case keyPrincipalAccount:
-		slot, text = 3, f.Principal.account()
+		slot, text = 3, f.Principal.accountKey()
+	case keyPrincipalType:
+		return oneOrNone(f.Principal.kind())
+	case keyIsService:
+		return oneOrNone(f.Principal.isService())
+	case keyServiceName:
+		return oneOrNone(f.Principal.Service)
 	}
 	if text == "" {
 		return nil
 	}
 	f.derived[slot][0] = text
 	return f.derived[slot][:]
+}
+
+func oneOrNone(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
 }

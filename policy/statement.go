@@ -3,6 +3,9 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 )
 
 // Effect is what a statement, or a whole policy, says of a request.
@@ -67,6 +70,19 @@ type Statement struct {
 // Conditions holds a Condition element: operator, then condition key, then the values to compare with.
 // All operators and all keys must hold, for each key one of the values must match.
 type Conditions map[string]map[string]Values
+
+// all goes through operators and keys, sorted.
+func (c Conditions) all() iter.Seq2[string, string] {
+	return func(yield func(operator, key string) bool) {
+		for _, op := range slices.Sorted(maps.Keys(c)) {
+			for _, key := range slices.Sorted(maps.Keys(c[op])) {
+				if !yield(op, key) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Values is a list of strings that JSON may also give as a single one.
 type Values []string

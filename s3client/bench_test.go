@@ -7,11 +7,17 @@ import (
 	"s3gate/s3client"
 )
 
-// BenchmarkDo builds and signs a request, and sends it nowhere.
+// BenchmarkDo builds and signs a request in each form, and sends it nowhere.
 func BenchmarkDo(b *testing.B) {
+	for _, f := range []s3client.Signing{s3client.SignHeader, s3client.SignQuery} {
+		b.Run(string(f), func(b *testing.B) { benchmarkDo(b, f) })
+	}
+}
+
+func benchmarkDo(b *testing.B, f s3client.Signing) {
 	ok := &http.Response{StatusCode: 200, Body: http.NoBody}
 	bucket := open(b, s3client.Config{
-		Name: "media", Region: "eu-central-1", Credentials: static, UserAgent: "s3gate/1.0",
+		Name: "media", Region: "eu-central-1", Credentials: static, UserAgent: "s3gate/1.0", Signing: f,
 		Transport: roundTrip(func(*http.Request) (*http.Response, error) { return ok, nil }),
 	})
 	b.ReportAllocs()

@@ -15,55 +15,57 @@ import (
 
 // The requests of a multipart upload are those of S3's API, and signed.
 func TestMultipartRequests(t *testing.T) {
-	const key = "a key/ü+&"
-	u := &s3client.Upload{Key: key, ID: "id/+=&", Agent: "tok_1"}
-	path := "/bucket/" + escape(key) + "?"
-	parts := []s3client.Part{{Number: 1, ETag: `"one"`, Size: 7}, {Number: 10_000, ETag: `"<two>"`}}
-	body := func(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }
-	for _, test := range []struct {
-		name    string
-		request *s3client.Request
-		method  string
-		target  string
-		body    string
-		header  [2]string
-	}{
-		{"create", s3client.NewUploadRequest(key, http.Header{"Content-Type": {"video/mp4"}}, "tok_1"),
-			"POST", path + "uploads=", "", [2]string{"Content-Type", "video/mp4"}},
-		{"part", u.PartRequest(10_000, body("data"), 4), "PUT", path + "partNumber=10000&uploadId=id%2F%2B%3D%26", "data", [2]string{}},
-		{"empty part", u.PartRequest(1, body(""), 0), "PUT", path + "partNumber=1&uploadId=id%2F%2B%3D%26", "", [2]string{}},
-		{"complete", u.CompleteRequest(parts, http.Header{"If-None-Match": {"*"}}), "POST", path + "uploadId=id%2F%2B%3D%26",
-			`<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Part><PartNumber>1</PartNumber><ETag>&#34;one&#34;</ETag></Part>` +
-				`<Part><PartNumber>10000</PartNumber><ETag>&#34;&lt;two&gt;&#34;</ETag></Part></CompleteMultipartUpload>`, [2]string{"If-None-Match", "*"}},
-		{"complete without condition", u.CompleteRequest(parts[:1], nil), "POST", path + "uploadId=id%2F%2B%3D%26",
-			`<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Part><PartNumber>1</PartNumber><ETag>&#34;one&#34;</ETag></Part></CompleteMultipartUpload>`,
-			[2]string{"If-None-Match", ""}},
-		{"abort", u.AbortRequest(), "DELETE", path + "uploadId=id%2F%2B%3D%26", "", [2]string{}},
-		{"list", u.ListRequest(0), "GET", path + "uploadId=id%2F%2B%3D%26", "", [2]string{}},
-		{"list more", u.ListRequest(1000), "GET", path + "part-number-marker=1000&uploadId=id%2F%2B%3D%26", "", [2]string{}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			s := newStub(t, func(w http.ResponseWriter, r *http.Request) {
-				if err := verify(r, secretKey); err != nil {
-					t.Error(err)
-				}
-				got, err := io.ReadAll(r.Body)
-				if err != nil || string(got) != test.body || r.ContentLength != int64(len(test.body)) {
-					t.Errorf("body %q of %d bytes, %v\nwant %q", got, r.ContentLength, err, test.body)
-				}
-				if r.Method != test.method || r.RequestURI != test.target {
-					t.Errorf("%s %s\nwant %s %s", r.Method, r.RequestURI, test.method, test.target)
-				}
-				if name := test.header[0]; name != "" && r.Header.Get(name) != test.header[1] {
-					t.Errorf("%s is %q, want %q", name, r.Header.Get(name), test.header[1])
-				}
-				if !strings.HasSuffix(r.UserAgent(), " tok_1") {
-					t.Errorf("User-Agent %q", r.UserAgent())
-				}
+	eachForm(t, func(t *testing.T, f form) {
+		const key = "a key/ü+&"
+		u := &s3client.Upload{Key: key, ID: "id/+=&", Agent: "tok_1"}
+		path := "/bucket/" + escape(key) + "?"
+		parts := []s3client.Part{{Number: 1, ETag: `"one"`, Size: 7}, {Number: 10_000, ETag: `"<two>"`}}
+		body := func(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }
+		for _, test := range []struct {
+			name    string
+			request *s3client.Request
+			method  string
+			target  string
+			body    string
+			header  [2]string
+		}{
+			{"create", s3client.NewUploadRequest(key, http.Header{"Content-Type": {"video/mp4"}}, "tok_1"),
+				"POST", path + "uploads=", "", [2]string{"Content-Type", "video/mp4"}},
+			{"part", u.PartRequest(10_000, body("data"), 4), "PUT", path + "partNumber=10000&uploadId=id%2F%2B%3D%26", "data", [2]string{}},
+			{"empty part", u.PartRequest(1, body(""), 0), "PUT", path + "partNumber=1&uploadId=id%2F%2B%3D%26", "", [2]string{}},
+			{"complete", u.CompleteRequest(parts, http.Header{"If-None-Match": {"*"}}), "POST", path + "uploadId=id%2F%2B%3D%26",
+				`<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Part><PartNumber>1</PartNumber><ETag>&#34;one&#34;</ETag></Part>` +
+					`<Part><PartNumber>10000</PartNumber><ETag>&#34;&lt;two&gt;&#34;</ETag></Part></CompleteMultipartUpload>`, [2]string{"If-None-Match", "*"}},
+			{"complete without condition", u.CompleteRequest(parts[:1], nil), "POST", path + "uploadId=id%2F%2B%3D%26",
+				`<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Part><PartNumber>1</PartNumber><ETag>&#34;one&#34;</ETag></Part></CompleteMultipartUpload>`,
+				[2]string{"If-None-Match", ""}},
+			{"abort", u.AbortRequest(), "DELETE", path + "uploadId=id%2F%2B%3D%26", "", [2]string{}},
+			{"list", u.ListRequest(0), "GET", path + "uploadId=id%2F%2B%3D%26", "", [2]string{}},
+			{"list more", u.ListRequest(1000), "GET", path + "part-number-marker=1000&uploadId=id%2F%2B%3D%26", "", [2]string{}},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				s := newStub(t, func(w http.ResponseWriter, r *http.Request) {
+					if err := verify(r, secretKey); err != nil {
+						t.Error(err)
+					}
+					got, err := io.ReadAll(r.Body)
+					if err != nil || string(got) != test.body || r.ContentLength != int64(len(test.body)) {
+						t.Errorf("body %q of %d bytes, %v\nwant %q", got, r.ContentLength, err, test.body)
+					}
+					if r.Method != test.method || target(r) != test.target {
+						t.Errorf("%s %s\nwant %s %s", r.Method, target(r), test.method, test.target)
+					}
+					if name := test.header[0]; name != "" && r.Header.Get(name) != test.header[1] {
+						t.Errorf("%s is %q, want %q", name, r.Header.Get(name), test.header[1])
+					}
+					if !strings.HasSuffix(r.UserAgent(), " tok_1") {
+						t.Errorf("User-Agent %q", r.UserAgent())
+					}
+				})
+				do(t, s.open(t, f.in(func(c *s3client.Config) { c.PathStyle = true })), test.request)
 			})
-			do(t, s.open(t, func(c *s3client.Config) { c.PathStyle = true }), test.request)
-		})
-	}
+		}
+	})
 }
 
 // answered is what S3 may answer.

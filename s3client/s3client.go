@@ -1,9 +1,9 @@
 // Package s3client is the only part of s3gate that talks to S3.
 //
 // A [Bucket] turns a small [Request] (a method, a key, some headers, a body)
-// into an HTTP request that is signed with Signature Version 4 in the
-// Authorization header at the moment it is sent, and hands back the raw
-// response with its body unread. Nothing of a client's request gets in but
+// into an HTTP request that is signed with Signature Version 4 at the moment it
+// is sent, in the Authorization header or, where that cannot be, in the query
+// string ([Signing]), and hands back the raw response with its body unread. Nothing of a client's request gets in but
 // what the caller puts into the Request; the path that is signed is the path
 // that is sent, byte for byte, for every legal key.
 //
@@ -48,6 +48,13 @@ type Config struct {
 	// Credentials sign the requests. Required. They are cached, and replaced
 	// up to five minutes ahead of their expiry.
 	Credentials aws.CredentialsProvider
+	// Signing is where [Bucket.Do] puts the signature; "" means SignHeader.
+	// Settings of the bucket are always signed in the header.
+	Signing Signing
+	// QueryLife is how long a request that is signed in its query string is good
+	// for, in whole seconds of 1 s to [MaxQueryLife]; 0 means MaxQueryLife. The
+	// clocks here and at the store may not differ by more.
+	QueryLife time.Duration
 	// Transport sends the requests; nil means [NewTransport] with its
 	// defaults. It must not follow redirects, decompress or add credentials.
 	Transport http.RoundTripper
@@ -78,6 +85,10 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 	cfg.Endpoint = strings.TrimRight(cfg.Endpoint, "/")
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "s3gate")
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	query, err := cfg.queryLife()
+	if err != nil {
+		return nil, err
+	}
 	endpoint, err := resolve(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -87,9 +98,23 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 		b.transport = NewTransport(TransportConfig{})
 	}
 	b.credentials = newCredentials(cfg.Credentials, cfg.Logger)
-	b.signer = signer{credentials: b.credentials, region: cfg.Region}
+	b.signer = signer{credentials: b.credentials, region: cfg.Region, query: query}
 	b.settings = newSettingsClient(cfg, b.credentials, b.transport)
 	return b, nil
+}
+
+// queryLife is how long a signed query is good for; 0 if the header is signed.
+func (c *Config) queryLife() (time.Duration, error) {
+	switch life := cmp.Or(c.QueryLife, MaxQueryLife); {
+	case c.Signing == "" || c.Signing == SignHeader:
+		return 0, nil
+	case c.Signing != SignQuery:
+		return 0, fmt.Errorf("s3client: Signing must be %s or %s, got %q", SignHeader, SignQuery, c.Signing)
+	case life < time.Second || life > MaxQueryLife || life%time.Second != 0:
+		return 0, fmt.Errorf("s3client: QueryLife must be whole seconds, 1s to %s, got %s", MaxQueryLife, life)
+	default:
+		return life, nil
+	}
 }
 
 // Close stops refreshing credentials and closes idle connections.
@@ -100,6 +125,9 @@ func (b *Bucket) Close() error {
 	}
 	return nil
 }
+
+// Signing says where [Bucket.Do] puts the signature.
+func (b *Bucket) Signing() Signing { return cmp.Or(b.cfg.Signing, SignHeader) }
 
 // Name returns the bucket's real name.
 func (b *Bucket) Name() string { return b.cfg.Name }
@@ -218,7 +246,13 @@ func (b *Bucket) send(ctx context.Context, r *Request) (*http.Response, error) {
 	}
 	resp, err := b.transport.RoundTrip(req)
 	if err != nil {
+		if b.signer.query > 0 {
+			err = hideQuery(err, req.URL.RawQuery)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if b.signer.query > 0 {
+		withoutQuery(resp)
 	}
 	if expired(resp) {
 		b.credentials.invalidate(creds)

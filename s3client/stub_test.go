@@ -121,23 +121,14 @@ func verify(r *http.Request, secret string) error {
 }
 
 // verifyRaw recomputes the signature (Amazon S3 API, "Signature Calculations
-// for the Authorization Header"), with the path as it was sent.
+// for the Authorization Header" and "Using Query Parameters"), with the path as
+// it was sent.
 func verifyRaw(r *http.Request, secret string) error {
-	var scope, signedHeaders, sent string
-	for _, field := range strings.Split(strings.TrimPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 "), ", ") {
-		name, value, _ := strings.Cut(field, "=")
-		switch name {
-		case "Credential":
-			_, scope, _ = strings.Cut(value, "/")
-		case "SignedHeaders":
-			signedHeaders = value
-		case "Signature":
-			sent = value
-		}
-	}
-	names := strings.Split(signedHeaders, ";")
-	if !slices.IsSorted(names) || !slices.Contains(names, "host") || !slices.Contains(names, "x-amz-content-sha256") {
-		return fmt.Errorf("signed headers are %q", signedHeaders)
+	sig := signatureOf(r)
+	_, scope, _ := strings.Cut(sig.credential, "/")
+	names := strings.Split(sig.headers, ";")
+	if !slices.IsSorted(names) || !slices.Contains(names, "host") || !r.URL.Query().Has("X-Amz-Signature") && !slices.Contains(names, "x-amz-content-sha256") {
+		return fmt.Errorf("signed headers are %q", sig.headers)
 	}
 	var headers strings.Builder
 	for _, name := range names {
@@ -154,23 +145,23 @@ func verifyRaw(r *http.Request, secret string) error {
 		headers.WriteString(name + ":" + strings.Join(values, ",") + "\n")
 	}
 	path, query, _ := strings.Cut(r.RequestURI, "?")
-	params := strings.Split(query, "&")
+	params := slices.DeleteFunc(strings.Split(query, "&"), func(p string) bool { return strings.HasPrefix(p, "X-Amz-Signature=") })
 	slices.SortFunc(params, func(a, b string) int {
 		a, _, _ = strings.Cut(a, "=")
 		b, _, _ = strings.Cut(b, "=")
 		return strings.Compare(a, b)
 	})
 	canonical := strings.Join([]string{
-		r.Method, path, strings.Join(params, "&"), headers.String(), signedHeaders, r.Header.Get("X-Amz-Content-Sha256"),
+		r.Method, path, strings.Join(params, "&"), headers.String(), sig.headers, sig.hash,
 	}, "\n")
 	digest := sha256.Sum256([]byte(canonical))
 	key := []byte("AWS4" + secret)
 	for _, part := range strings.Split(scope, "/") {
 		key = hmacSHA256(key, part)
 	}
-	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", r.Header.Get("X-Amz-Date"), scope, hex.EncodeToString(digest[:])}, "\n")
-	if want := hex.EncodeToString(hmacSHA256(key, toSign)); sent != want {
-		return fmt.Errorf("signature %s, want %s, of\n%s", sent, want, canonical)
+	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", sig.date, scope, hex.EncodeToString(digest[:])}, "\n")
+	if want := hex.EncodeToString(hmacSHA256(key, toSign)); sig.signature != want {
+		return fmt.Errorf("signature %s, want %s, of\n%s", sig.signature, want, canonical)
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func confirmLoad(cmd *cobra.Command, c *loadtest.Config) error {
 	if !isTerminal(cmd.InOrStdin()) {
 		return usagef("nobody to ask: say --yes to begin")
 	}
-	return askYes(cmd, "Begin?")
+	return confirm(cmd, "Begin?")
 }
 
 func runLoad(cmd *cobra.Command, c loadtest.Config, page string) error {

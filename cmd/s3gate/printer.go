@@ -88,7 +88,9 @@ func plain(text string) string {
 }
 
 // table aligns columns.
-func (p *printer) table() *tabwriter.Writer { return tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0) }
+func (p *printer) table() *tabwriter.Writer { return newTable(p.out) }
+
+func newTable(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 0, 4, 2, ' ', 0) }
 
 // printTable prints rows under a head, whose columns are separated by tabs, or
 // each as one line of JSON.

@@ -77,6 +77,8 @@ type Config struct {
 	Events Events `koanf:"events"`
 	// Webhooks are endpoints that events are sent to, by name.
 	Webhooks map[string]Webhook `koanf:"webhooks"`
+	// Guard says how gates watch over their buckets.
+	Guard Guard `koanf:"guard"`
 	// SNS are topics for events, and for links, by the alias that callers use.
 	SNS map[string]Topic `koanf:"sns"`
 }
@@ -264,6 +266,18 @@ type Bucket struct {
 	// Principal is the ARN of the role or user that the gate's credentials belong
 	// to, such as arn:aws:iam::123456789012:role/s3gate; for "s3gate bucket".
 	Principal string `koanf:"principal"`
+	// AssumeRole exchanges the credentials for those of a role.
+	AssumeRole AssumeRole `koanf:"assume_role"`
+	// Verify tries every guard.verify_interval whether the bucket still refuses
+	// presigned URLs. Default: true.
+	Verify bool `koanf:"verify"`
+	// VerifyPrefix is what the locked keys begin with, where "s3gate bucket lock
+	// --prefix" has locked a part of the bucket. Default: all of it is.
+	VerifyPrefix string `koanf:"verify_prefix"`
+	// VerifyKey is an object that is there, for a gate that may not write: it is only
+	// read, and of writing nothing is proven. Default: an object below .s3gate-canary/
+	// is stored and deleted.
+	VerifyKey string `koanf:"verify_key"`
 	// StorageClass is that of uploads whose token names none, such as
 	// STANDARD_IA. Default: the store's.
 	StorageClass string `koanf:"storage_class"`
@@ -489,6 +503,7 @@ func Default() *Config {
 		},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
+		Guard:        Guard{VerifyInterval: time.Hour},
 		Log:          Log{Level: "info", Format: "json"},
 		Audit:        Audit{ClientAddress: "full", Fsync: "never"},
 		Events: Events{
@@ -562,6 +577,7 @@ func (c *Config) Validate() error {
 		bad("log.level", "must be debug, info, warn or error, got %q", c.Log.Level)
 	}
 	c.validateEvents(bad)
+	c.Guard.validate(bad)
 	if c.Log.Format != "json" && c.Log.Format != "text" {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}
@@ -663,6 +679,13 @@ func (c *Config) validateBuckets(bad func(name, format string, args ...any)) {
 		}
 		if b.AccessKeyID != "" && b.Profile != "" {
 			bad(name+".profile", "and access_key_id exclude each other")
+		}
+		if b.Signing != "" && b.Signing != "header" && b.Signing != "query" {
+			bad(name+".signing", "must be header or query, got %q", b.Signing)
+		}
+		b.AssumeRole.validate(name+".assume_role", b.Signing, bad)
+		if b.VerifyKey != "" && b.VerifyPrefix != "" {
+			bad(name+".verify_key", "and verify_prefix exclude each other")
 		}
 		b.validateUploads(name, bad)
 	}

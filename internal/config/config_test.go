@@ -38,7 +38,7 @@ func TestLoadMinimal(t *testing.T) {
 	want := config.Default()
 	want.PublicURL = "https://files.example.com"
 	want.API.JWT.HS256Key = "0123456789abcdef0123456789abcdef"
-	want.Buckets = map[string]config.Bucket{"docs": {Name: "docs", Region: "eu-central-1"}}
+	want.Buckets = map[string]config.Bucket{"docs": {Name: "docs", Region: "eu-central-1", Verify: true}}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("Load = %+v\nwant %+v", c, want)
 	}
@@ -141,6 +141,16 @@ func TestLoadRefuses(t *testing.T) {
 		{"key with a line break", minimal + "    sse: aws:kms\n    sse_kms_key_id: \"a\\nb\"\n", "", "buckets.docs.sse_kms_key_id: must be printable ASCII"},
 		{"bucket key without KMS", minimal + "    sse_bucket_key: true\n", "", "buckets.docs.sse_bucket_key: is for sse aws:kms only"},
 		{"no_overwrite", minimal + "    no_overwrite: never\n", "", `buckets.docs.no_overwrite: must be auto, trust, check or refuse, got "never"`},
+		{"signing", minimal + "    signing: url\n", "", `buckets.docs.signing: must be header or query, got "url"`},
+		{"verify interval", minimal + "guard:\n  verify_interval: 59s\n", "", `guard.verify_interval: must be 0 or at least 1m0s, got 59s`},
+		{"ready without verify", minimal + "guard:\n  verify_interval: 0s\n  ready: true\n", "", `guard.ready: needs guard.verify_interval`},
+		{"verify key and prefix", minimal + "    verify_key: a\n    verify_prefix: b\n", "", `buckets.docs.verify_key: and verify_prefix exclude each other`},
+		{"a role without a name", minimal + "    assume_role: {duration: 1h}\n", "", `buckets.docs.assume_role.role_arn: or endpoint is required`},
+		{"a role that is none", minimal + "    assume_role: {role_arn: s3gate}\n", "", `buckets.docs.assume_role.role_arn: must be an ARN such as arn:aws:iam::123456789012:role/s3gate, got "s3gate"`},
+		{"an STS that is none", minimal + "    assume_role: {endpoint: 'minio:9000'}\n", "", `buckets.docs.assume_role.endpoint: must be a URL such as https://sts.example.com, without user and query`},
+		{"a short session", minimal + "    assume_role: {role_arn: 'arn:aws:iam::1:role/r', duration: 14m}\n", "", `buckets.docs.assume_role.duration: must be 15m to 12h, got 14m0s`},
+		{"a lock against itself", minimal + "    signing: query\n    assume_role: {role_arn: 'arn:aws:iam::1:role/r', session_policy: lock}\n", "", `buckets.docs.assume_role.session_policy: lock refuses what signing: query makes`},
+		{"no policy", minimal + "    assume_role: {role_arn: 'arn:aws:iam::1:role/r', session_policy: locked}\n", "", `buckets.docs.assume_role.session_policy: must be lock or a policy as JSON`},
 		{"log level", minimal + "log:\n  level: loud\n", "", `log.level: must be debug, info, warn or error, got "loud"`},
 		{"webhook without a secret", minimal + "webhooks:\n  ops:\n    url: https://a\n", "", "webhooks.ops.secret: is required"},
 		{"webhook with a short secret", minimal + "webhooks:\n  ops:\n    url: https://a\n    secret: whsec_c2hvcnQ=\n", "", "webhooks.ops.secret: must be whsec_ and base64 of 24 to 64 bytes, got 5 bytes"},

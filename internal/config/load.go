@@ -192,6 +192,7 @@ func (l *layers) config() (*Config, error) {
 	if err := decode(raw, c); err != nil {
 		return nil, problems{{Text: "settings: " + err.Error()}}
 	}
+	c.verifyUnlessSaid(raw)
 	for alias, b := range c.Buckets {
 		if b.Name == "" {
 			b.Name = alias

@@ -62,10 +62,12 @@ func (x *exchange) prepareComplete() error {
 		return errMalformedXML
 	}
 	x.out.Body = io.NopCloser(bytes.NewReader(text))
-	x.w.success = func(_ http.Header, status int) (int, []byte) {
-		if x.assembled == nil {
+	x.w.success = func(h http.Header, status int) (int, []byte) {
+		if x.stored == nil {
 			return status, nil // completed before: gofakes3 remembers
 		}
+		setEncryption(h, x.stored.Encryption)
+		x.setVersion(h, versionHeader, x.bucket, x.stored)
 		return status, document(x.completeResult())
 	}
 	return nil
@@ -155,8 +157,8 @@ func (x *exchange) completeResult() any {
 		Checksum     []detail
 		ChecksumType string `xml:",omitempty"`
 	}
-	r := result{Location: x.url(), Bucket: x.bucket, Key: x.key, ETag: x.assembled.ETag()}
-	if c := x.assembled.Checksum; c.Value != "" {
+	r := result{Location: x.url(), Bucket: x.bucket, Key: x.key, ETag: x.stored.ETag()}
+	if c := x.stored.Checksum; c.Value != "" {
 		r.Checksum = []detail{{xml.Name{Local: "Checksum" + strings.ToUpper(c.Algorithm)}, c.Value}}
 		r.ChecksumType = c.Type
 	}

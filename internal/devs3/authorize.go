@@ -33,7 +33,7 @@ func (x *exchange) versioned(action string) string {
 	switch action {
 	case "s3:GetObject", "s3:DeleteObject":
 		return action + "Version"
-	case "s3:GetObjectTagging", "s3:PutObjectTagging", "s3:DeleteObjectTagging":
+	case "s3:GetObjectTagging", "s3:PutObjectTagging", "s3:DeleteObjectTagging", "s3:GetObjectAcl", "s3:PutObjectAcl":
 		return strings.Replace(action, "Object", "ObjectVersion", 1)
 	default:
 		return action
@@ -54,7 +54,7 @@ func (x *exchange) authorizeSource() error {
 		return errNoSuchBucket
 	}
 	action := "s3:GetObject"
-	if source.versioned {
+	if source.version != "" {
 		action = "s3:GetObjectVersion"
 	}
 	return x.permit(action, source.bucket, source.key)
@@ -76,17 +76,22 @@ func (x *exchange) permit(action, bucket, key string) error {
 		x.server.log.Error("refusing requests to bucket", "bucket", bucket, "err", err)
 		return errAccessDenied
 	}
-	decision := doc.Evaluate(policy.Request{
+	request := policy.Request{
 		Action:    action,
 		Resource:  resource(bucket, key),
 		Principal: x.caller.principal(),
 		Context:   x.context(),
-	})
+	}
+	decision := doc.Evaluate(request)
 	switch {
+	case user != nil && user.Policy != nil && user.Policy.Evaluate(request).Effect != policy.Allow:
+		return x.denied(action, bucket, key, "because no identity-based policy allows the "+action+" action")
 	case decision.Effect == policy.Deny:
 		return x.denied(action, bucket, key, "with an explicit deny in a resource-based policy")
 	case user == nil && decision.Effect != policy.Allow:
 		return errAccessDenied
+	case user == nil:
+		return x.restricted(bucket, doc)
 	}
 	return nil
 }
@@ -94,7 +99,13 @@ func (x *exchange) permit(action, bucket, key string) error {
 // adminActions are those that no bucket policy can give to others.
 var adminActions = []string{
 	"s3:CreateBucket", "s3:DeleteBucket",
-	"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy",
+	"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:GetBucketPolicyStatus",
+	"s3:GetBucketPublicAccessBlock", "s3:PutBucketPublicAccessBlock",
+	"s3:GetBucketOwnershipControls", "s3:PutBucketOwnershipControls",
+	"s3:GetEncryptionConfiguration", "s3:PutEncryptionConfiguration",
+	"s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration",
+	"s3:GetBucketLogging", "s3:PutBucketLogging", "s3:PutBucketVersioning",
+	"s3:GetBucketAcl", "s3:PutBucketAcl",
 }
 
 func (x *exchange) denied(action, bucket, key, why string) error {

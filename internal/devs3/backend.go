@@ -70,7 +70,7 @@ func (b *backend) HeadObject(ctx context.Context, bucket, key string) (*gofakes3
 	if x.reads(bucket, key) {
 		return describe(x.read.Object)
 	}
-	o, err := b.store.Stat(bucket, key)
+	o, err := b.store.Stat(bucket, key, "")
 	if errors.Is(err, disk.ErrNoKey) {
 		return nil, gofakes3.KeyNotFound(key) // gofakes3 asks for this one
 	}
@@ -137,12 +137,12 @@ func (b *backend) PutObject(ctx context.Context, bucket, key string, meta map[st
 		return gofakes3.PutObjectResult{}, x.w.because(err)
 	}
 	defer d.Discard()
-	o := disk.Object{Key: key, MD5: sum, Header: kept(meta), Checksum: x.checksum}
-	stored, err := b.store.Put(bucket, o, d, x.condition.check)
+	o := disk.Object{Key: key, MD5: sum, Header: kept(meta), Checksum: x.checksum, Encryption: x.encryption}
+	x.stored, err = b.store.Put(bucket, o, d, x.condition.check)
 	if err != nil {
 		return gofakes3.PutObjectResult{}, x.w.because(err)
 	}
-	return gofakes3.PutObjectResult{ETag: stored.ETag()}, nil
+	return gofakes3.PutObjectResult{ETag: x.stored.ETag()}, nil
 }
 
 // receive takes the request's body into a draft and returns its MD5 in hex. It
@@ -192,10 +192,11 @@ func kept(meta map[string]string) map[string]string {
 
 func (b *backend) CopyObject(ctx context.Context, _, _, bucket, key string, meta map[string]string) (gofakes3.CopyObjectResult, error) {
 	x := exchangeOf(ctx)
-	o, err := b.copy(x, bucket, disk.Object{Key: key, MD5: x.read.MD5, Header: kept(meta)})
+	o, err := b.copy(x, bucket, disk.Object{Key: key, MD5: x.read.MD5, Header: kept(meta), Encryption: x.encryption})
 	if err != nil {
 		return gofakes3.CopyObjectResult{}, x.w.because(err)
 	}
+	x.stored = o
 	return gofakes3.CopyObjectResult{ETag: o.ETag(), LastModified: gofakes3.NewContentTime(o.Modified)}, nil
 }
 
@@ -220,9 +221,9 @@ func (b *backend) copy(x *exchange, bucket string, o disk.Object) (*disk.Object,
 	return b.store.Put(bucket, o, d, x.condition.check)
 }
 
-func (b *backend) DeleteObject(ctx context.Context, bucket, key string) (gofakes3.ObjectDeleteResult, error) {
-	x := exchangeOf(ctx)
-	return gofakes3.ObjectDeleteResult{}, x.w.because(b.store.Delete(bucket, key, x.condition.check))
+// DeleteObject is never called: deleteObject answers.
+func (b *backend) DeleteObject(context.Context, string, string) (gofakes3.ObjectDeleteResult, error) {
+	return gofakes3.ObjectDeleteResult{}, gofakes3.ErrNotImplemented
 }
 
 // DeleteMulti is never called: deleteObjects answers DeleteObjects.
@@ -231,5 +232,6 @@ func (b *backend) DeleteMulti(context.Context, string, ...string) (gofakes3.Mult
 }
 
 func (b *backend) SetObjectTagging(ctx context.Context, bucket, key, tagging string) error {
-	return exchangeOf(ctx).w.because(b.store.SetHeader(bucket, key, gofakes3.TaggingMetadataKey, tagging))
+	x := exchangeOf(ctx)
+	return x.w.because(b.store.SetHeader(bucket, key, x.read.Version(), gofakes3.TaggingMetadataKey, tagging))
 }

@@ -10,7 +10,7 @@ import (
 // prepareBucket is for CreateBucket. Gofakes3 does not look at where the bucket
 // is wanted, nor for whom.
 func (x *exchange) prepareBucket() error {
-	if err := checkACL(x.out.Header); err != nil {
+	if err := x.checkACL(x.out.Header); err != nil {
 		return err
 	}
 	text, err := x.readAll(64 << 10)

@@ -12,13 +12,13 @@ const copySourceHeader = "X-Amz-Copy-Source"
 // copySource is the object that a copy reads.
 type copySource struct {
 	bucket, key string
-	versioned   bool
+	version     string // empty: the current one
 }
 
 // parseCopySource reads x-amz-copy-source: a URL-encoded path, with or without
 // a leading slash ("CopyObject", Amazon S3 API Reference).
 func parseCopySource(header string) (copySource, error) {
-	path, query, versioned := strings.Cut(header, "?versionId=")
+	path, version, versioned := strings.Cut(header, "?versionId=")
 	path, err := url.QueryUnescape(path)
 	if err == nil && !utf8.ValidString(path) {
 		err = errors.New("not UTF-8")
@@ -27,10 +27,10 @@ func parseCopySource(header string) (copySource, error) {
 	if err != nil || !ok || bucket == "" || key == "" {
 		return copySource{}, invalidArgument("x-amz-copy-source", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
 	}
-	if versioned && query != "null" {
-		return copySource{}, invalidArgument("x-amz-copy-source", "Invalid version id specified")
+	if versioned && version == "" {
+		return copySource{}, invalidArgument("x-amz-copy-source", "Version id cannot be the empty string")
 	}
-	return copySource{bucket, key, versioned}, checkKey(key)
+	return copySource{bucket, key, version}, checkKey(key)
 }
 
 // prepareCopy opens the source, if the request names one, and settles the
@@ -44,7 +44,10 @@ func (x *exchange) prepareCopy() (isCopy bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := x.open(source.bucket, source.key, true); err != nil {
+	if err := x.open(source.bucket, source.key, source.version, true); err != nil {
+		if errors.Is(err, errMethodNotAllowed) {
+			err = invalidRequest("The source of a copy request may not specifically refer to a delete marker by version id.")
+		}
 		return false, err
 	}
 	err = copyConditions.check(h, x.read.Object)
@@ -56,5 +59,9 @@ func (x *exchange) prepareCopy() (isCopy bool, err error) {
 	}
 	// One spelling, in the form that gofakes3 reads without loss.
 	h.Set(copySourceHeader, "/"+source.bucket+"/"+url.QueryEscape(source.key))
+	if source.version != "" && h.Get("X-Amz-Metadata-Directive") != "REPLACE" {
+		// Or gofakes3 takes the restoring of a version for a copy onto itself.
+		h.Set("X-Amz-Storage-Class", "STANDARD")
+	}
 	return true, err
 }

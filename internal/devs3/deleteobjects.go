@@ -2,11 +2,8 @@ package devs3
 
 import (
 	"encoding/xml"
-	"errors"
 	"net/http"
 	"unicode/utf8"
-
-	"s3gate/internal/devs3/disk"
 )
 
 const (
@@ -30,16 +27,26 @@ type deletionResult struct {
 	Error   []keptKey
 }
 
-type deletedKey struct{ Key string }
+type deletedKey struct {
+	Key                   string
+	VersionID             string `xml:"VersionId,omitempty"`
+	DeleteMarker          bool   `xml:",omitempty"`
+	DeleteMarkerVersionID string `xml:"DeleteMarkerVersionId,omitempty"`
+}
 
-type keptKey struct{ Key, Code, Message string }
+type keptKey struct {
+	Key       string
+	VersionID string `xml:"VersionId,omitempty"`
+	Code      string
+	Message   string
+}
 
 // deleteObjects answers DeleteObjects. Every key is a decision of its own: one
 // that is denied, or does not meet its condition, is reported and does not keep
 // the others.
 func (x *exchange) deleteObjects() error {
 	if !x.hasDigest() {
-		return invalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+		return errMissingDigest
 	}
 	text, err := x.readAll(maxDeleteXML)
 	if err != nil {
@@ -51,12 +58,13 @@ func (x *exchange) deleteObjects() error {
 	}
 	var out deletionResult
 	for _, o := range in.Objects {
-		err := x.deleteOne(o.Key, o.VersionID, o.ETag)
+		removed, err := x.deleteOne(o.Key, o.VersionID, o.ETag)
+		x.batch = append(x.batch, batchDeletion{o.Key, o.VersionID, err})
 		if err != nil {
 			e := x.server.apiErrorOf(err)
-			out.Error = append(out.Error, keptKey{o.Key, e.code, e.message})
+			out.Error = append(out.Error, keptKey{o.Key, o.VersionID, e.code, e.message})
 		} else if !in.Quiet {
-			out.Deleted = append(out.Deleted, deletedKey{o.Key})
+			out.Deleted = append(out.Deleted, deleted(o.Key, o.VersionID, removed))
 		}
 	}
 	x.w.xml(http.StatusOK, out)
@@ -69,26 +77,28 @@ func (x *exchange) hasDigest() bool {
 	return x.r.Header.Get("Content-Md5") != "" || x.checksum.Algorithm != ""
 }
 
-func (x *exchange) deleteOne(key, version, etag string) error {
+// deleted tells of a marker that was made, or that was the version named.
+func deleted(key, version string, r removal) deletedKey {
+	d := deletedKey{Key: key, VersionID: version, DeleteMarker: r.marker}
+	if r.marker {
+		d.DeleteMarkerVersionID = r.version
+	}
+	return d
+}
+
+func (x *exchange) deleteOne(key, version, etag string) (removal, error) {
 	if key == "" || !utf8.ValidString(key) {
-		return &apiError{code: "UserKeyMustBeSpecified", message: "The bucket POST must contain the specified field name. If it is specified, check the order of the fields."}
+		return removal{}, &apiError{code: "UserKeyMustBeSpecified", message: "The bucket POST must contain the specified field name. If it is specified, check the order of the fields."}
 	}
 	if err := checkKey(key); err != nil {
-		return err
+		return removal{}, err
 	}
 	action := "s3:DeleteObject"
 	if version != "" {
 		action = "s3:DeleteObjectVersion"
 	}
 	if err := x.permit(action, x.bucket, key); err != nil {
-		return err
+		return removal{}, err
 	}
-	if version != "" && version != "null" {
-		return &apiError{code: "NoSuchVersion", message: "The specified version does not exist."}
-	}
-	err := x.server.store.Delete(x.bucket, key, writeCondition{ifMatch: etag}.check)
-	if errors.Is(err, disk.ErrNoKey) {
-		return nil
-	}
-	return err
+	return x.remove(key, version, writeCondition{ifMatch: etag}.check)
 }

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 func TestConformance(t *testing.T) {
 	conformance.Run(t, s3gatetest.DevS3(t), conformance.Capabilities{
 		Policies: true, PathKeys: true, NotImplemented: true, TagWrites: true,
-		Precedence: true, RangeDetails: true, LastChunk: true, SignedHeaders: true,
+		Precedence: true, RangeDetails: true, LastChunk: true, SignedHeaders: true, VersionDetails: true, SettingErrors: true,
 	})
 }
 

@@ -51,7 +51,9 @@ var (
 	errMalformedXML     = &apiError{code: "MalformedXML", message: "The XML you provided was not well-formed or did not validate against our published schema"}
 	errMessageTooLong   = &apiError{code: "MaxMessageLengthExceeded", message: "Your request was too big."}
 	errMethodNotAllowed = &apiError{code: "MethodNotAllowed", message: "The specified method is not allowed against this resource."}
+	errMissingDigest    = invalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 	errMissingLength    = &apiError{code: "MissingContentLength", message: "You must provide the Content-Length HTTP header."}
+	errNoPolicy         = &apiError{code: "NoSuchBucketPolicy", message: "The bucket policy does not exist"}
 	errNoSuchBucket     = &apiError{code: "NoSuchBucket", message: "The specified bucket does not exist"}
 	errNoSuchKey        = &apiError{code: "NoSuchKey", message: "The specified key does not exist."}
 	errNoSuchUpload     = &apiError{code: "NoSuchUpload", message: "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."}
@@ -71,24 +73,31 @@ func invalidRequest(message string) *apiError {
 // statuses has the codes that gofakes3 does not know, or gives a status that S3
 // does not.
 var statuses = map[string]int{
-	"AccessControlListNotSupported":      http.StatusBadRequest,
-	"AccessDenied":                       http.StatusForbidden,
-	"AccessForbidden":                    http.StatusForbidden,
-	"AuthorizationHeaderMalformed":       http.StatusBadRequest,
-	"AuthorizationQueryParametersError":  http.StatusBadRequest,
-	"BucketAlreadyOwnedByYou":            http.StatusConflict,
-	"EntityTooSmall":                     http.StatusBadRequest,
-	"InvalidAccessKeyId":                 http.StatusForbidden,
-	"IllegalLocationConstraintException": http.StatusBadRequest,
-	"InvalidPartNumber":                  http.StatusRequestedRangeNotSatisfiable,
-	"InvalidPolicyDocument":              http.StatusBadRequest,
-	"MalformedPolicy":                    http.StatusBadRequest,
-	"MalformedTrailerError":              http.StatusBadRequest,
-	"MaxPostPreDataLengthExceededError":  http.StatusBadRequest,
-	"MethodNotAllowed":                   http.StatusMethodNotAllowed,
-	"ServiceUnavailable":                 http.StatusServiceUnavailable,
-	"SignatureDoesNotMatch":              http.StatusForbidden,
-	"XAmzContentSHA256Mismatch":          http.StatusBadRequest,
+	"AccessControlListNotSupported":                  http.StatusBadRequest,
+	"AccessDenied":                                   http.StatusForbidden,
+	"AccessForbidden":                                http.StatusForbidden,
+	"AuthorizationHeaderMalformed":                   http.StatusBadRequest,
+	"AuthorizationQueryParametersError":              http.StatusBadRequest,
+	"BucketAlreadyOwnedByYou":                        http.StatusConflict,
+	"EntityTooSmall":                                 http.StatusBadRequest,
+	"IllegalVersioningConfigurationException":        http.StatusBadRequest,
+	"InvalidAccessKeyId":                             http.StatusForbidden,
+	"IllegalLocationConstraintException":             http.StatusBadRequest,
+	"InvalidPartNumber":                              http.StatusRequestedRangeNotSatisfiable,
+	"InvalidPolicyDocument":                          http.StatusBadRequest,
+	"InvalidTargetBucketForLogging":                  http.StatusBadRequest,
+	"MalformedPolicy":                                http.StatusBadRequest,
+	"MalformedTrailerError":                          http.StatusBadRequest,
+	"MaxPostPreDataLengthExceededError":              http.StatusBadRequest,
+	"MethodNotAllowed":                               http.StatusMethodNotAllowed,
+	"NoSuchBucketPolicy":                             http.StatusNotFound,
+	"NoSuchLifecycleConfiguration":                   http.StatusNotFound,
+	"NoSuchPublicAccessBlockConfiguration":           http.StatusNotFound,
+	"OwnershipControlsNotFoundError":                 http.StatusNotFound,
+	"ServerSideEncryptionConfigurationNotFoundError": http.StatusNotFound,
+	"ServiceUnavailable":                             http.StatusServiceUnavailable,
+	"SignatureDoesNotMatch":                          http.StatusForbidden,
+	"XAmzContentSHA256Mismatch":                      http.StatusBadRequest,
 }
 
 func (e *apiError) status() int {
@@ -119,6 +128,8 @@ var answers = map[error]*apiError{
 	disk.ErrBucketExists:   {code: "BucketAlreadyOwnedByYou", message: "Your previous request to create the named bucket succeeded and you already own it."},
 	disk.ErrBucketNotEmpty: {code: "BucketNotEmpty", message: "The bucket you tried to delete is not empty"},
 	disk.ErrNoKey:          errNoSuchKey,
+	disk.ErrNoVersion:      {code: "NoSuchVersion", message: "The specified version does not exist."},
+	disk.ErrBadVersion:     invalidArgument("versionId", "Invalid version id specified"),
 	disk.ErrNoUpload:       errNoSuchUpload,
 	disk.ErrNoPart:         errInvalidPart,
 	disk.ErrPartOrder:      errInvalidPartOrder,

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"time"
 
 	"s3gate/internal/devs3/disk"
 	"s3gate/policy"
@@ -19,8 +20,10 @@ type exchange struct {
 	w      *response
 	r      *http.Request // as it came
 	id     string
+	began  time.Time
 
 	bucket, key string
+	version     string // of the object, where the request names one
 	query       url.Values
 	op          *operation
 	caller      caller
@@ -32,9 +35,12 @@ type exchange struct {
 	condition writeCondition
 	checksum  disk.Checksum // which the object written will carry
 
+	encryption disk.Encrypted // likewise
+
 	completion completion   // the parts to assemble
-	assembled  *disk.Object // what they became
+	stored     *disk.Object // what was written
 	uploadID   string       // of the multipart upload that was begun
+	batch      []batchDeletion
 }
 
 // snapshot is an object as it was when the request began.
@@ -45,7 +51,7 @@ type snapshot struct {
 }
 
 func newExchange(s *Server, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{server: s, r: r, id: rand.Text()[:16]}
+	x := &exchange{server: s, r: r, id: rand.Text()[:16], began: time.Now()}
 	x.w = newResponse(w, x)
 	return x
 }
@@ -94,6 +100,7 @@ func (x *exchange) prepare() error {
 
 // forward lets gofakes3 answer.
 func (x *exchange) forward() {
+	x.query.Del("versionId") // it knows none; what it reads has been opened
 	x.out.URL.RawQuery = x.query.Encode()
 	x.server.protocol.ServeHTTP(x.w, x.out)
 }

@@ -13,7 +13,7 @@ import (
 
 func (b *backend) CreateMultipartUpload(ctx context.Context, bucket, key string, meta map[string]string) (gofakes3.UploadID, error) {
 	x := exchangeOf(ctx)
-	u, err := b.store.Begin(disk.Upload{Bucket: bucket, Key: key, Header: kept(meta), Checksum: x.checksum})
+	u, err := b.store.Begin(disk.Upload{Bucket: bucket, Key: key, Header: kept(meta), Checksum: x.checksum, Encryption: x.encryption})
 	if err != nil {
 		return "", x.w.because(err)
 	}
@@ -44,7 +44,7 @@ func (b *backend) CompleteMultipartUpload(ctx context.Context, bucket, key strin
 	if err != nil {
 		return "", "", x.w.because(err)
 	}
-	x.assembled = o
+	x.stored = o
 	return "", o.ETag(), nil
 }
 

@@ -12,7 +12,7 @@ type operation struct {
 	// action is what the caller needs permission for, on the bucket or
 	// object named by the path; empty when serve asks by itself.
 	action string
-	// versions: the request may name the version "null".
+	// versions: the request may name a version.
 	versions bool
 	// describes: x-amz-checksum-* headers speak of the object, not of the
 	// request's body.
@@ -50,7 +50,7 @@ var (
 	uploadPart      = operation{name: "UploadPart", action: "s3:PutObject", prepare: (*exchange).preparePart}
 	completeUpload  = operation{name: "CompleteMultipartUpload", action: "s3:PutObject", describes: true, prepare: (*exchange).prepareComplete}
 	listObjects     = operation{name: "ListObjects", action: "s3:ListBucket", prepare: (*exchange).prepareList}
-	deleteObject    = operation{name: "DeleteObject", action: "s3:DeleteObject", versions: true, prepare: (*exchange).prepareDelete}
+	deleteObject    = operation{name: "DeleteObject", action: "s3:DeleteObject", versions: true, serve: (*exchange).deleteObject}
 	getBucketPolicy = operation{name: "GetBucketPolicy", action: "s3:GetBucketPolicy", serve: (*exchange).getPolicy}
 	putBucketPolicy = operation{name: "PutBucketPolicy", action: "s3:PutBucketPolicy", serve: (*exchange).putPolicy}
 	delBucketPolicy = operation{name: "DeleteBucketPolicy", action: "s3:DeleteBucketPolicy", serve: (*exchange).deletePolicy}
@@ -59,26 +59,48 @@ var (
 var routes = map[route]*operation{
 	{service, "GET", ""}: {name: "ListBuckets", action: "s3:ListAllMyBuckets"},
 
-	{bucket, "PUT", ""}:           {name: opCreateBucket, action: "s3:CreateBucket", prepare: (*exchange).prepareBucket},
-	{bucket, "DELETE", ""}:        {name: "DeleteBucket", action: "s3:DeleteBucket"},
-	{bucket, "HEAD", ""}:          {name: "HeadBucket", action: "s3:ListBucket", prepare: (*exchange).nameRegion},
-	{bucket, "GET", ""}:           &listObjects,
-	{bucket, "POST", ""}:          {name: "PostObject", serve: (*exchange).postObject},
-	{bucket, "POST", "delete"}:    {name: "DeleteObjects", serve: (*exchange).deleteObjects},
-	{bucket, "GET", "location"}:   {name: "GetBucketLocation", action: "s3:GetBucketLocation", serve: (*exchange).bucketLocation},
-	{bucket, "GET", "policy"}:     &getBucketPolicy,
-	{bucket, "PUT", "policy"}:     &putBucketPolicy,
-	{bucket, "DELETE", "policy"}:  &delBucketPolicy,
-	{bucket, "GET", "uploads"}:    {name: "ListMultipartUploads", action: "s3:ListBucketMultipartUploads", serve: (*exchange).listUploads},
-	{bucket, "GET", "versioning"}: {name: "GetBucketVersioning", action: "s3:GetBucketVersioning"},
+	{bucket, "PUT", ""}:             {name: opCreateBucket, action: "s3:CreateBucket", prepare: (*exchange).prepareBucket},
+	{bucket, "DELETE", ""}:          {name: "DeleteBucket", action: "s3:DeleteBucket"},
+	{bucket, "HEAD", ""}:            {name: "HeadBucket", action: "s3:ListBucket", prepare: (*exchange).nameRegion},
+	{bucket, "GET", ""}:             &listObjects,
+	{bucket, "POST", ""}:            {name: "PostObject", serve: (*exchange).postObject},
+	{bucket, "POST", "delete"}:      {name: "DeleteObjects", serve: (*exchange).deleteObjects},
+	{bucket, "GET", "location"}:     {name: "GetBucketLocation", action: "s3:GetBucketLocation", serve: (*exchange).bucketLocation},
+	{bucket, "GET", "policy"}:       &getBucketPolicy,
+	{bucket, "PUT", "policy"}:       &putBucketPolicy,
+	{bucket, "DELETE", "policy"}:    &delBucketPolicy,
+	{bucket, "GET", "uploads"}:      {name: "ListMultipartUploads", action: "s3:ListBucketMultipartUploads", serve: (*exchange).listUploads},
+	{bucket, "GET", "versioning"}:   {name: "GetBucketVersioning", action: "s3:GetBucketVersioning", serve: (*exchange).getVersioning},
+	{bucket, "GET", "versions"}:     {name: "ListObjectVersions", action: "s3:ListBucketVersions", serve: (*exchange).listVersions},
+	{bucket, "PUT", "versioning"}:   {name: "PutBucketVersioning", action: "s3:PutBucketVersioning", serve: (*exchange).putVersioning},
+	{bucket, "GET", "acl"}:          {name: "GetBucketAcl", action: "s3:GetBucketAcl", serve: (*exchange).bucketACL},
+	{bucket, "PUT", "acl"}:          {name: "PutBucketAcl", action: "s3:PutBucketAcl", serve: (*exchange).refuseACL},
+	{bucket, "GET", "policyStatus"}: {name: "GetBucketPolicyStatus", action: "s3:GetBucketPolicyStatus", serve: (*exchange).policyStatus},
+
+	{bucket, "GET", "publicAccessBlock"}:    {name: "GetPublicAccessBlock", action: "s3:GetBucketPublicAccessBlock", serve: publicAccessBlock.get},
+	{bucket, "PUT", "publicAccessBlock"}:    {name: "PutPublicAccessBlock", action: "s3:PutBucketPublicAccessBlock", serve: publicAccessBlock.put},
+	{bucket, "DELETE", "publicAccessBlock"}: {name: "DeletePublicAccessBlock", action: "s3:PutBucketPublicAccessBlock", serve: publicAccessBlock.delete},
+	{bucket, "GET", "ownershipControls"}:    {name: "GetBucketOwnershipControls", action: "s3:GetBucketOwnershipControls", serve: ownershipControls.get},
+	{bucket, "PUT", "ownershipControls"}:    {name: "PutBucketOwnershipControls", action: "s3:PutBucketOwnershipControls", serve: ownershipControls.put},
+	{bucket, "DELETE", "ownershipControls"}: {name: "DeleteBucketOwnershipControls", action: "s3:PutBucketOwnershipControls", serve: ownershipControls.delete},
+	{bucket, "GET", "encryption"}:           {name: "GetBucketEncryption", action: "s3:GetEncryptionConfiguration", serve: bucketEncryption.get},
+	{bucket, "PUT", "encryption"}:           {name: "PutBucketEncryption", action: "s3:PutEncryptionConfiguration", serve: bucketEncryption.put},
+	{bucket, "DELETE", "encryption"}:        {name: "DeleteBucketEncryption", action: "s3:PutEncryptionConfiguration", serve: bucketEncryption.delete},
+	{bucket, "GET", "lifecycle"}:            {name: "GetBucketLifecycleConfiguration", action: "s3:GetLifecycleConfiguration", serve: bucketLifecycle.get},
+	{bucket, "PUT", "lifecycle"}:            {name: "PutBucketLifecycleConfiguration", action: "s3:PutLifecycleConfiguration", serve: bucketLifecycle.put},
+	{bucket, "DELETE", "lifecycle"}:         {name: "DeleteBucketLifecycle", action: "s3:PutLifecycleConfiguration", serve: bucketLifecycle.delete},
+	{bucket, "GET", "logging"}:              {name: "GetBucketLogging", action: "s3:GetBucketLogging", serve: bucketLogging.get},
+	{bucket, "PUT", "logging"}:              {name: "PutBucketLogging", action: "s3:PutBucketLogging", serve: bucketLogging.put},
 
 	{object, "GET", ""}:            &getObject,
 	{object, "HEAD", ""}:           &headObject,
 	{object, "PUT", ""}:            &putObject,
 	{object, "DELETE", ""}:         &deleteObject,
-	{object, "GET", "tagging"}:     {name: "GetObjectTagging", action: "s3:GetObjectTagging", versions: true},
-	{object, "PUT", "tagging"}:     {name: "PutObjectTagging", action: "s3:PutObjectTagging", versions: true},
-	{object, "DELETE", "tagging"}:  {name: "DeleteObjectTagging", action: "s3:DeleteObjectTagging", versions: true},
+	{object, "GET", "acl"}:         {name: "GetObjectAcl", action: "s3:GetObjectAcl", versions: true, serve: (*exchange).objectACL},
+	{object, "PUT", "acl"}:         {name: "PutObjectAcl", action: "s3:PutObjectAcl", versions: true, serve: (*exchange).refuseACL},
+	{object, "GET", "tagging"}:     {name: "GetObjectTagging", action: "s3:GetObjectTagging", versions: true, prepare: (*exchange).prepareTagging},
+	{object, "PUT", "tagging"}:     {name: "PutObjectTagging", action: "s3:PutObjectTagging", versions: true, prepare: (*exchange).prepareTagging},
+	{object, "DELETE", "tagging"}:  {name: "DeleteObjectTagging", action: "s3:DeleteObjectTagging", versions: true, prepare: (*exchange).prepareTagging},
 	{object, "POST", "uploads"}:    &createUpload,
 	{object, "PUT", "uploadId"}:    &uploadPart,
 	{object, "POST", "uploadId"}:   &completeUpload,
@@ -101,17 +123,17 @@ func (x *exchange) route() error {
 	return x.checkVersion()
 }
 
-// checkVersion refuses to name a version: these buckets have had none but
-// "null", which is the object itself.
+// checkVersion takes the version that the request names.
 func (x *exchange) checkVersion() error {
 	switch {
 	case !x.query.Has("versionId"):
 		return nil
 	case !x.op.versions:
 		return invalidArgument("versionId", "This operation does not accept a version-id.")
-	case x.query.Get("versionId") != "null":
-		return invalidArgument("versionId", "Invalid version id specified")
+	case x.query.Get("versionId") == "":
+		return invalidArgument("versionId", "Version id cannot be the empty string")
 	}
+	x.version = x.query.Get("versionId")
 	return nil
 }
 

@@ -29,7 +29,7 @@ type parsedPolicy struct {
 // of returns the policy of a bucket, nil if it has none. An error means that
 // there is one that cannot be understood: nothing may be allowed then.
 func (p *policies) of(bucket string) (*policy.Document, error) {
-	text, err := p.store.Policy(bucket)
+	text, err := p.store.Setting(bucket, disk.Policy)
 	if errors.Is(err, disk.ErrNoBucket) || err == nil && text == nil {
 		return nil, nil
 	}
@@ -55,12 +55,12 @@ func (p *policies) of(bucket string) (*policy.Document, error) {
 // getPolicy, putPolicy and deletePolicy are the bucket's ?policy.
 
 func (x *exchange) getPolicy() error {
-	text, err := x.server.store.Policy(x.bucket)
+	text, err := x.server.store.Setting(x.bucket, disk.Policy)
 	if err != nil {
 		return err
 	}
 	if text == nil {
-		return &apiError{code: "NoSuchBucketPolicy", message: "The bucket policy does not exist"}
+		return errNoPolicy
 	}
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.Write(text)
@@ -79,7 +79,10 @@ func (x *exchange) putPolicy() error {
 	if err != nil {
 		return &apiError{code: "MalformedPolicy", message: err.Error()}
 	}
-	if err := x.server.store.SetPolicy(x.bucket, text); err != nil {
+	if err := x.blockPublicPolicy(doc); err != nil {
+		return err
+	}
+	if err := x.server.store.Set(x.bucket, disk.Policy, text); err != nil {
 		return err
 	}
 	x.w.WriteHeader(http.StatusNoContent)
@@ -87,7 +90,7 @@ func (x *exchange) putPolicy() error {
 }
 
 func (x *exchange) deletePolicy() error {
-	if err := x.server.store.SetPolicy(x.bucket, nil); err != nil {
+	if err := x.server.store.Set(x.bucket, disk.Policy, nil); err != nil {
 		return err
 	}
 	x.w.WriteHeader(http.StatusNoContent)

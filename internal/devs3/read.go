@@ -21,7 +21,7 @@ func (x *exchange) prepareRead() error {
 	if x.caller.user == nil && overridesHeaders(x.query) {
 		return invalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
 	}
-	if err := x.open(x.bucket, x.key, x.r.Method == http.MethodGet); err != nil {
+	if err := x.open(x.bucket, x.key, x.version, x.r.Method == http.MethodGet); err != nil {
 		return err
 	}
 	if err := readConditions.check(h, x.read.Object); err != nil {
@@ -40,6 +40,8 @@ func (x *exchange) prepareRead() error {
 	whole := !ranged && !x.query.Has("partNumber")
 	x.w.success = func(h http.Header, status int) (int, []byte) {
 		h.Set("ETag", x.read.ETag())
+		setEncryption(h, x.read.Encryption)
+		x.setVersion(h, versionHeader, x.bucket, x.read.Object)
 		if whole && strings.EqualFold(x.r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
 			setChecksum(h, x.read.Checksum)
 		}
@@ -53,21 +55,28 @@ func (x *exchange) prepareRead() error {
 	return nil
 }
 
-// open takes the snapshot that the rest of the request reads.
-func (x *exchange) open(bucket, key string, withData bool) error {
+// open takes the snapshot that the rest of the request reads: of the version
+// named, or of the current one.
+func (x *exchange) open(bucket, key, version string, withData bool) error {
 	s := &snapshot{bucket: bucket}
 	var err error
 	if withData {
-		s.Object, s.file, err = x.server.store.Open(bucket, key)
+		s.Object, s.file, err = x.server.store.Open(bucket, key, version)
 	} else {
-		s.Object, err = x.server.store.Stat(bucket, key)
+		s.Object, err = x.server.store.Stat(bucket, key, version)
 	}
-	if errors.Is(err, disk.ErrNoKey) {
+	if errors.Is(err, disk.ErrNoKey) || errors.Is(err, disk.ErrNoVersion) {
 		// Who may not list must not learn what is there ("GetObject", Amazon
 		// S3 API Reference).
 		if x.permit("s3:ListBucket", bucket, "") != nil {
 			return errAccessDenied
 		}
+	}
+	var hidden *disk.MarkerError
+	if errors.As(err, &hidden) {
+		return x.gone(hidden.Marker, version != "")
+	}
+	if errors.Is(err, disk.ErrNoKey) {
 		return errNoSuchKey.with("Key", key)
 	}
 	if err != nil {

@@ -2,6 +2,8 @@ package devs3_test
 
 import (
 	"bytes"
+	"crypto/md5"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -16,7 +18,7 @@ import (
 )
 
 // signed makes a request of one user, signed in the header.
-func signed(t *testing.T, accessKey, method, url, body string, header map[string]string) *http.Request {
+func signed(t testing.TB, accessKey, method, url, body string, header map[string]string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -31,6 +33,12 @@ func signed(t *testing.T, accessKey, method, url, body string, header map[string
 		t.Fatal(err)
 	}
 	return req
+}
+
+// md5Header is the digest that some requests must have.
+func md5Header(body string) map[string]string {
+	sum := md5.Sum([]byte(body))
+	return map[string]string{"Content-MD5": base64.StdEncoding.EncodeToString(sum[:])}
 }
 
 // wantRefused fails unless the request is refused with that status and code.

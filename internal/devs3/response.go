@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/rclone/gofakes3"
 )
@@ -20,10 +21,15 @@ type response struct {
 	// success, if not nil, has the last word on an answer that is no error:
 	// its headers, its status, and its body if that is not nil.
 	success func(h http.Header, status int) (int, []byte)
+	// marker: a delete marker was found, made or removed.
+	marker bool
 	// cause is the first error that we, not gofakes3, have to explain.
 	cause error
 
 	status  int           // 0: nothing written yet
+	code    string        // of the error answered, if any
+	first   time.Time     // when the answer began
+	sent    int64         // bytes of the body
 	muted   bool          // the body was written, whatever else comes
 	refused *bytes.Buffer // gofakes3's error document; nil when there is none
 }
@@ -64,19 +70,29 @@ func (w *response) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 	if body != nil {
 		w.muted = true
-		w.ResponseWriter.Write(body)
+		w.write(body)
 	}
+}
+
+func (w *response) write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.measured(int64(n))
+	return n, err
 }
 
 // correct sets what every answer has, and removes what S3 does not send.
 func (w *response) correct(h http.Header) {
+	w.first = time.Now()
 	h.Set("Server", "devs3")
 	h.Set("X-Amz-Request-Id", w.x.id)
 	h.Set("X-Amz-Id-2", "devs3")
 	for _, name := range []string{"Allow-Origin", "Allow-Methods", "Allow-Headers", "Expose-Headers"} {
 		h.Del("Access-Control-" + name)
 	}
-	h.Del("X-Amz-Delete-Marker")
+	h.Del(markerHeader)
+	if w.marker {
+		h.Set(markerHeader, "true")
+	}
 	// gofakes3 sets the type of XML after the first byte of it, too late.
 	document := w.x.r.Method != http.MethodPut || w.x.read != nil // a copy answers with one
 	if h.Get("Content-Type") == "" && w.status == http.StatusOK && document {
@@ -93,7 +109,7 @@ func (w *response) Write(p []byte) (int, error) {
 	case w.muted:
 		return len(p), nil
 	default:
-		return w.ResponseWriter.Write(p)
+		return w.write(p)
 	}
 }
 
@@ -103,7 +119,9 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	if w.refused != nil || w.muted {
 		return io.Copy(struct{ io.Writer }{w}, r)
 	}
-	return io.Copy(w.ResponseWriter, r)
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.measured(n)
+	return n, err
 }
 
 // fail answers with an error, if nothing else has been answered yet.
@@ -113,7 +131,7 @@ func (w *response) fail(err error) {
 	}
 	e := w.x.server.apiErrorOf(err)
 	h := w.Header()
-	w.status, w.refused = e.status(), nil
+	w.status, w.code, w.refused = e.status(), e.code, nil
 	w.correct(h)
 	if w.status == http.StatusNotModified {
 		h.Del("Content-Type")
@@ -129,7 +147,7 @@ func (w *response) fail(err error) {
 	}
 	w.ResponseWriter.WriteHeader(w.status)
 	w.muted = true
-	w.ResponseWriter.Write(body)
+	w.write(body)
 }
 
 // finish ends the answer: with the error that gofakes3 has found, or with an

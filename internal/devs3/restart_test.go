@@ -19,6 +19,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"s3gate/internal/devs3"
 	"s3gate/internal/devs3/disk"
@@ -131,6 +132,14 @@ func serveIfChild() {
 // and again. What it had acknowledged must be there, whole; of the rest there
 // may be all or nothing, and no litter.
 func TestKilledServerLosesNothing(t *testing.T) {
+	for name, state := range map[string]types.BucketVersioningStatus{
+		"unversioned": "", "versioned": types.BucketVersioningStatusEnabled, "suspended": types.BucketVersioningStatusSuspended,
+	} {
+		t.Run(name, func(t *testing.T) { testKills(t, state) })
+	}
+}
+
+func testKills(t *testing.T, state types.BucketVersioningStatus) {
 	dir := t.TempDir()
 	acknowledged := map[string]int{} // key → version
 	for round := range 5 {
@@ -138,6 +147,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 		c := client(t, url, "ADMINKEY")
 		if round == 0 {
 			createBucket(t, c)
+			setVersioning(t, c, state)
 		}
 		writeUntil(t, c, round, time.Duration(20+30*round)*time.Millisecond, kill, acknowledged)
 
@@ -153,14 +163,42 @@ func TestKilledServerLosesNothing(t *testing.T) {
 		for _, o := range list.Contents {
 			checkVersion(t, c, *o.Key, acknowledged[*o.Key])
 		}
+		versions, err := c.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: aws.String(bucket)})
+		if err != nil || aws.ToBool(versions.IsTruncated) {
+			t.Fatalf("ListObjectVersions: %d versions, %v", len(versions.Versions), err)
+		}
 		s.Close()
 		files, err := os.ReadDir(filepath.Join(dir, "data"))
-		if err != nil || len(files) != len(list.Contents) {
-			t.Errorf("round %d: %d objects, %d files of data, %v", round, len(list.Contents), len(files), err)
+		if err != nil || len(files) != len(versions.Versions) {
+			t.Errorf("round %d: %d versions, %d files of data, %v", round, len(versions.Versions), len(files), err)
+		}
+		if total := total(acknowledged, round); state == types.BucketVersioningStatusEnabled && len(files) < total {
+			t.Errorf("round %d: %d files of data, %d versions were acknowledged", round, len(files), total)
 		}
 	}
 	if len(acknowledged) == 0 {
 		t.Error("no write was acknowledged: nothing was tested")
+	}
+}
+
+// total is how many writes of a round were acknowledged: versions count from one.
+func total(acknowledged map[string]int, round int) (n int) {
+	for _, version := range acknowledged {
+		if version > round*1_000_000 {
+			n += version - round*1_000_000
+		}
+	}
+	return n
+}
+
+func setVersioning(t *testing.T, c *s3.Client, state types.BucketVersioningStatus) {
+	t.Helper()
+	if state == "" {
+		return
+	}
+	_, err := c.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: aws.String(bucket), VersioningConfiguration: &types.VersioningConfiguration{Status: state}})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -8,16 +8,16 @@ import (
 
 // subresources are the query parameters that name another operation.
 var subresources = []string{
-	"delete", "location", "policy", "tagging", "uploadId", "uploads", "versioning",
+	"acl", "delete", "encryption", "lifecycle", "location", "logging", "ownershipControls", "policy", "policyStatus",
+	"publicAccessBlock", "tagging", "uploadId", "uploads", "versioning", "versions",
 }
 
 // foreignSubresources name operations of S3 that are not supported here.
 var foreignSubresources = []string{
-	"accelerate", "acl", "analytics", "append", "attributes", "cors", "encryption", "intelligent-tiering", "inventory",
-	"legal-hold", "lifecycle", "logging", "metadataConfiguration", "metadataInventoryTable",
-	"metadataJournalTable", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls",
-	"policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment", "restore",
-	"retention", "select", "session", "torrent", "versions", "website", "writeOffsetBytes",
+	"accelerate", "analytics", "append", "attributes", "cors", "intelligent-tiering", "inventory",
+	"legal-hold", "metadataConfiguration", "metadataInventoryTable",
+	"metadataJournalTable", "metadataTable", "metrics", "notification", "object-lock", "renameObject", "replication", "requestPayment", "restore",
+	"retention", "select", "session", "torrent", "website", "writeOffsetBytes",
 }
 
 // parameters may stand in a query without a value and name nothing.

@@ -39,14 +39,17 @@ func (x *exchange) prepareWrite() error {
 	if err := x.prepareMetadata(); err != nil {
 		return err
 	}
+	if err := x.prepareEncryption(); err != nil {
+		return err
+	}
 	var err error
 	if x.condition, err = takeWriteCondition(x.out.Header); err != nil {
 		return err
 	}
-	x.announceChecksum()
+	x.announce()
 	// Asked here to spare the client the upload, and again in the commit,
 	// where it counts.
-	current, err := x.server.store.Stat(x.bucket, x.key)
+	current, err := x.server.store.Stat(x.bucket, x.key, "")
 	if err != nil {
 		current = nil
 	}
@@ -78,7 +81,8 @@ func (x *exchange) preparePart() error {
 	if want := upload.Checksum.Algorithm; want != "" && x.checksum.Algorithm != want {
 		return invalidRequest("Checksum Type mismatch occurred, expected checksum Type: " + want + ", actual checksum Type: " + orNull(x.checksum.Algorithm))
 	}
-	x.announceChecksum()
+	x.encryption = upload.Encryption
+	x.announce()
 	return nil
 }
 
@@ -104,7 +108,11 @@ func (x *exchange) prepareUpload() error {
 			h.Set("X-Amz-Checksum-Algorithm", strings.ToUpper(x.checksum.Algorithm))
 			h.Set("X-Amz-Checksum-Type", x.checksum.Type)
 		}
+		setEncryption(h, x.encryption)
 		return status, document(x.uploadResult())
+	}
+	if err := x.prepareEncryption(); err != nil {
+		return err
 	}
 	return x.prepareMetadata()
 }
@@ -119,11 +127,18 @@ func (x *exchange) uploadResult() any {
 	}{Bucket: x.bucket, Key: x.key, UploadID: x.uploadID}
 }
 
-// announceChecksum repeats the checksum in the answer. A trailer's is only
-// known by then.
-func (x *exchange) announceChecksum() {
+// announce says in the answer what becomes of the data. A trailer's checksum is
+// only known by then.
+func (x *exchange) announce() {
 	x.w.success = func(h http.Header, status int) (int, []byte) {
 		setChecksum(h, x.checksum)
+		setEncryption(h, x.encryption)
+		if x.stored != nil {
+			x.setVersion(h, versionHeader, x.bucket, x.stored)
+		}
+		if x.read != nil {
+			x.setVersion(h, sourceVersionHeader, x.read.bucket, x.read.Object)
+		}
 		return status, nil
 	}
 }
@@ -161,28 +176,5 @@ func (x *exchange) prepareMetadata() error {
 	if size > maxUserMetadata {
 		return &apiError{code: "MetadataTooLarge", message: "Your metadata headers exceed the maximum allowed metadata size"}
 	}
-	return checkACL(h)
-}
-
-// checkACL lets only those be asked for that everything here has anyway.
-func checkACL(h http.Header) error {
-	for name := range h {
-		if strings.HasPrefix(name, "X-Amz-Grant-") {
-			return errNoACLs
-		}
-	}
-	switch h.Get("X-Amz-Acl") {
-	case "", "private", "bucket-owner-full-control":
-		return nil
-	default:
-		return errNoACLs
-	}
-}
-
-var errNoACLs = &apiError{code: "AccessControlListNotSupported", message: "The bucket does not allow ACLs"}
-
-// prepareDelete is for DELETE of an object.
-func (x *exchange) prepareDelete() error {
-	x.condition.ifMatch = take(x.out.Header, "If-Match")
-	return nil
+	return x.checkACL(h)
 }

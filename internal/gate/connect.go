@@ -119,22 +119,34 @@ func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
 }
 
 // OpenBucket opens a bucket with its own credentials, or with those of the
-// AWS SDK's default chain.
+// AWS SDK's default chain; or with those of the role that they assume.
 func OpenBucket(ctx context.Context, b config.Bucket, up config.Upstream, agent string, logger *slog.Logger) (*s3client.Bucket, error) {
+	transport := s3client.NewTransport(s3client.TransportConfig{
+		DialTimeout: up.DialTimeout, ResponseTimeout: up.ResponseTimeout, MaxIdle: up.MaxIdle,
+	})
 	cfg := s3client.Config{
 		Name: b.Name, Region: b.Region, Endpoint: b.Endpoint, PathStyle: b.PathStyle,
-		UserAgent: agent, Logger: logger,
-		Transport: s3client.NewTransport(s3client.TransportConfig{
-			DialTimeout: up.DialTimeout, ResponseTimeout: up.ResponseTimeout, MaxIdle: up.MaxIdle,
-		}),
+		Signing: s3client.Signing(b.Signing), UserAgent: agent, Logger: logger, Transport: transport,
 	}
 	if b.AccessKeyID != "" {
 		cfg.Credentials = credentials.NewStaticCredentialsProvider(b.AccessKeyID, b.SecretAccessKey, "")
-		return s3client.Open(ctx, cfg)
+	} else if err := ofChain(ctx, b.Profile, &cfg); err != nil {
+		return nil, err
 	}
-	sdk, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithSharedConfigProfile(b.Profile))
+	if b.AssumeRole.Wanted() {
+		var err error
+		if cfg.Credentials, err = assumeRole(b, cfg.Region, cfg.Credentials, transport); err != nil {
+			return nil, err
+		}
+	}
+	return s3client.Open(ctx, cfg)
+}
+
+// ofChain fills in what the AWS SDK's default chain knows.
+func ofChain(ctx context.Context, profile string, cfg *s3client.Config) error {
+	sdk, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithSharedConfigProfile(profile))
 	if err != nil {
-		return nil, fmt.Errorf("loading the AWS SDK's configuration: %w", err)
+		return fmt.Errorf("loading the AWS SDK's configuration: %w", err)
 	}
 	cfg.Credentials = sdk.Credentials
 	cfg.Region = cmp.Or(cfg.Region, sdk.Region)
@@ -142,5 +154,5 @@ func OpenBucket(ctx context.Context, b config.Bucket, up config.Upstream, agent 
 	if base := s3.NewFromConfig(sdk).Options().BaseEndpoint; base != nil && cfg.Endpoint == "" {
 		cfg.Endpoint = *base
 	}
-	return s3client.Open(ctx, cfg)
+	return nil
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"s3gate/api"
+	"s3gate/guard/rounds"
 	"s3gate/internal/config"
 	"s3gate/proxy"
 	"s3gate/revocation"
@@ -73,6 +74,7 @@ type Gate struct {
 	transfers *revocation.Transfers
 	member    *revocation.Member
 	telling   telling
+	rounds    *rounds.Rounds
 	metrics   *prometheus.Registry
 	draining  atomic.Bool
 
@@ -115,6 +117,9 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
 	g.metrics = prometheus.NewRegistry()
 	if err := g.openEvents(ctx, g.metrics, cmp.Or(opts.Version, "dev")); err != nil {
+		return err
+	}
+	if g.rounds, err = g.newRounds(g.metrics); err != nil {
 		return err
 	}
 	g.store = g.newStore()
@@ -282,7 +287,7 @@ func (g *Gate) apiHandler(metrics http.Handler, limited func(limit string)) *api
 		Verifier: &g.live, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, MaxBatch: g.cfg.API.MaxBatch, MaxBatchBody: g.cfg.API.MaxBatchBody,
 		Limits: mintLimits(g.cfg), Limited: limited,
-		Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
+		Guard: g.rounds, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
 	g.apiEvents(&cfg)
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
@@ -334,11 +339,15 @@ func gateName() string {
 	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
 
-// Ready reports why the gate cannot serve: it is shutting down, or Redis has
-// not confirmed lately that it knows everything that was revoked.
+// Ready reports why the gate cannot serve: it is shutting down, Redis has not
+// confirmed lately that it knows everything that was revoked, or a bucket is not
+// known to be locked and the settings say that this counts.
 func (g *Gate) Ready(context.Context) error {
 	if g.draining.Load() {
 		return api.ErrDraining
+	}
+	if err := g.guarded(); err != nil {
+		return err
 	}
 	return g.member.Lease()
 }
@@ -357,6 +366,7 @@ func (g *Gate) Start() {
 	g.stopSweep = stop
 	g.serving.Go(func() { g.sweep(ctx) })
 	g.serving.Go(func() { g.telling.hooks.Run(ctx) })
+	g.serving.Go(func() { g.guards(ctx) })
 	for _, l := range g.listeners() {
 		g.serving.Add(1)
 		go func() {

@@ -44,7 +44,7 @@ func (s *Store) Complete(bucket, key, id string, a Assembly) (*Object, error) {
 		return nil, err
 	}
 	defer d.Discard()
-	o := Object{Key: u.Key, Header: u.Header}
+	o := Object{Key: u.Key, Header: u.Header, Encryption: u.Encryption}
 	used, err := u.join(d, &o, parts, a.Hash)
 	if err != nil {
 		return nil, err

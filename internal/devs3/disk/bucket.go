@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,22 +11,24 @@ import (
 
 // Bucket names a bucket and says since when it exists.
 type Bucket struct {
-	Name    string    `json:"name"`
-	Created time.Time `json:"created"`
+	Name       string     `json:"name"`
+	Created    time.Time  `json:"created"`
+	Versioning Versioning `json:"versioning,omitempty"`
 }
 
 type bucket struct {
 	Bucket
-	dir     string
-	policy  []byte // nil: none
-	objects map[string]*record
-	keys    []string // of objects, sorted
+	dir      string
+	settings map[Setting][]byte
+	objects  map[string]chain
+	keys     []string // of objects, sorted; those with nothing but delete markers, too
 }
 
-const (
-	bucketFile = "bucket.json"
-	policyFile = "policy.json"
-)
+const bucketFile = "bucket.json"
+
+func newBucket(dir string) *bucket {
+	return &bucket{dir: dir, settings: map[Setting][]byte{}, objects: map[string]chain{}}
+}
 
 // bucketDir is where a bucket's documents are. The prefix keeps names that
 // Windows reserves, such as "con", from being file names.
@@ -41,23 +42,19 @@ func (s *Store) CreateBucket(name string) error {
 	if s.buckets[name] != nil {
 		return ErrBucketExists
 	}
-	b := &bucket{Bucket: Bucket{name, time.Now().UTC()}, dir: s.bucketDir(name), objects: map[string]*record{}}
+	b := newBucket(s.bucketDir(name))
 	if err := os.MkdirAll(filepath.Join(b.dir, objectsDir), 0o700); err != nil {
 		return fmt.Errorf("creating bucket: %w", err)
 	}
-	doc, err := json.Marshal(b.Bucket)
-	if err != nil {
-		return fmt.Errorf("creating bucket: %w", err)
-	}
 	// The document comes last: a directory without it is no bucket.
-	if err := replace(filepath.Join(b.dir, bucketFile), doc); err != nil {
+	if err := b.describe(Bucket{Name: name, Created: time.Now().UTC()}); err != nil {
 		return fmt.Errorf("creating bucket: %w", err)
 	}
 	s.buckets[name] = b
 	return nil
 }
 
-// DeleteBucket removes a bucket without objects, its policy and its uploads in
+// DeleteBucket removes a bucket without objects and versions, its settings and its uploads in
 // progress. It fails with [ErrNoBucket] or [ErrBucketNotEmpty].
 func (s *Store) DeleteBucket(name string) error {
 	if err := s.removeBucket(name); err != nil {
@@ -74,7 +71,7 @@ func (s *Store) removeBucket(name string) error {
 	if err != nil {
 		return err
 	}
-	if len(b.objects) > 0 {
+	if len(b.keys) > 0 {
 		return ErrBucketNotEmpty
 	}
 	if err := os.Remove(filepath.Join(b.dir, bucketFile)); err != nil {
@@ -106,43 +103,6 @@ func (s *Store) HasBucket(name string) bool {
 	return s.buckets[name] != nil
 }
 
-// Policy returns the document that [Store.SetPolicy] stored, byte for byte, or
-// nil. It must not be changed.
-func (s *Store) Policy(name string) ([]byte, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	b, err := s.bucket(name)
-	if err != nil {
-		return nil, err
-	}
-	return b.policy, nil
-}
-
-// SetPolicy stores a policy document with a bucket; nil removes it. The store
-// does not look into it.
-func (s *Store) SetPolicy(name string, doc []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b, err := s.bucket(name)
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(b.dir, policyFile)
-	if doc == nil {
-		err = os.Remove(path)
-		if os.IsNotExist(err) {
-			err = nil
-		}
-	} else {
-		err = replace(path, doc)
-	}
-	if err != nil {
-		return fmt.Errorf("storing policy: %w", err)
-	}
-	b.policy = doc
-	return nil
-}
-
 // bucket needs s.mu.
 func (s *Store) bucket(name string) (*bucket, error) {
 	if b := s.buckets[name]; b != nil {
@@ -153,16 +113,22 @@ func (s *Store) bucket(name string) (*bucket, error) {
 
 // add and drop keep keys in step with objects.
 func (b *bucket) add(r *record) {
-	if b.objects[r.Key] == nil {
+	c, known := b.objects[r.Key]
+	if !known {
 		i, _ := slices.BinarySearch(b.keys, r.Key)
 		b.keys = slices.Insert(b.keys, i, r.Key)
 	}
-	b.objects[r.Key] = r
+	b.objects[r.Key] = c.with(r)
 }
 
-func (b *bucket) drop(key string) {
-	delete(b.objects, key)
-	if i, ok := slices.BinarySearch(b.keys, key); ok {
+func (b *bucket) drop(r *record) {
+	c := slices.DeleteFunc(slices.Clone(b.objects[r.Key]), func(o *record) bool { return o == r })
+	if len(c) > 0 {
+		b.objects[r.Key] = c
+		return
+	}
+	delete(b.objects, r.Key)
+	if i, ok := slices.BinarySearch(b.keys, r.Key); ok {
 		b.keys = slices.Delete(b.keys, i, i+1)
 	}
 }

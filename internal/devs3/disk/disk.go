@@ -11,6 +11,10 @@
 // object; [Open] removes the litter. Nothing is fsynced: the promise holds for
 // a killed process, not for a power cut.
 //
+// A bucket can keep versions. Each version and each delete marker has a document
+// of its own, so nothing that is kept is ever rewritten; documents from before
+// there were versions are null versions.
+//
 // Multipart uploads live in memory with their parts in data/; those in
 // progress are dropped when the process ends.
 //
@@ -60,9 +64,10 @@ type Store struct {
 	lock  *os.File
 	grave graveyard
 
-	mu      sync.RWMutex // guards what follows
-	buckets map[string]*bucket
-	uploads map[string]*upload
+	mu       sync.RWMutex // guards what follows
+	buckets  map[string]*bucket
+	uploads  map[string]*upload
+	sequence int64 // of the last record
 }
 
 // Open takes the directory, creating it if need be, removes what interrupted

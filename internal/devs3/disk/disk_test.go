@@ -56,7 +56,7 @@ func put(t *testing.T, s *disk.Store, key, data string) {
 
 func read(t *testing.T, s *disk.Store, key string) string {
 	t.Helper()
-	o, f, err := s.Open("b", key)
+	o, f, err := s.Open("b", key, "")
 	if err != nil {
 		t.Fatalf("opening %q: %v", key, err)
 	}
@@ -115,7 +115,7 @@ func TestReplacedDataIsRemoved(t *testing.T) {
 			t.Errorf("%d files of data, want 1", n)
 		}
 	}
-	if err := s.Delete("b", "k", nil); err != nil {
+	if _, err := s.Delete("b", "k", nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := dataFiles(t, dir); n != 0 {
@@ -232,7 +232,8 @@ func TestDamageCostsOneObject(t *testing.T) {
 			os.WriteFile(path, doc[:10], 0o600)
 		case strings.Contains(string(doc), `"gone"`):
 			_, file, _ := strings.Cut(string(doc), `"file":"`)
-			os.Remove(filepath.Join(dir, "data", strings.TrimRight(file, `"}`)))
+			file, _, _ = strings.Cut(file, `"`)
+			os.Remove(filepath.Join(dir, "data", file))
 		}
 	}
 	s = open(t, dir)
@@ -240,7 +241,7 @@ func TestDamageCostsOneObject(t *testing.T) {
 		t.Errorf("the object is %q", got)
 	}
 	for _, key := range []string{"unreadable", "gone"} {
-		if _, err := s.Stat("b", key); !errors.Is(err, disk.ErrNoKey) {
+		if _, err := s.Stat("b", key, ""); !errors.Is(err, disk.ErrNoKey) {
 			t.Errorf("%s: got %v, want %v", key, err, disk.ErrNoKey)
 		}
 	}
@@ -255,17 +256,17 @@ func TestBuckets(t *testing.T) {
 	if err := s.DeleteBucket("b"); !errors.Is(err, disk.ErrBucketNotEmpty) {
 		t.Errorf("deleting it full: %v", err)
 	}
-	if err := s.SetPolicy("b", []byte("text")); err != nil {
+	if err := s.Set("b", disk.Policy, []byte("text")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Policy("b"); err != nil || string(got) != "text" {
+	if got, err := s.Setting("b", disk.Policy); err != nil || string(got) != "text" {
 		t.Errorf("Policy: %q %v", got, err)
 	}
 	u, err := s.Begin(disk.Upload{Bucket: "b", Key: "up"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Delete("b", "k", nil); err != nil {
+	if _, err := s.Delete("b", "k", nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.DeleteBucket("b"); err != nil {
@@ -277,7 +278,7 @@ func TestBuckets(t *testing.T) {
 	if err := s.CreateBucket("b"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Policy("b"); err != nil || got != nil {
+	if got, err := s.Setting("b", disk.Policy); err != nil || got != nil {
 		t.Errorf("a new bucket has the policy of the old: %q %v", got, err)
 	}
 }
@@ -410,15 +411,15 @@ func TestAssembly(t *testing.T) {
 func TestSetHeader(t *testing.T) {
 	s := withBucket(t)
 	put(t, s, "k", "data")
-	before, err := s.Stat("b", "k")
+	before, err := s.Stat("b", "k", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, value := range []string{"v", "", ""} {
-		if err := s.SetHeader("b", "k", "X", value); err != nil {
+		if err := s.SetHeader("b", "k", "", "X", value); err != nil {
 			t.Fatal(err)
 		}
-		if o, err := s.Stat("b", "k"); err != nil || o.Header["X"] != value {
+		if o, err := s.Stat("b", "k", ""); err != nil || o.Header["X"] != value {
 			t.Errorf("X is %q, want %q, %v", o.Header["X"], value, err)
 		}
 	}

@@ -28,11 +28,16 @@ func (s *Store) List(bucket, prefix, delimiter, after string, limit int) (Page, 
 	var page Page
 	last := ""
 	for i := b.first(prefix, delimiter, after); i < len(b.keys) && strings.HasPrefix(b.keys[i], prefix); {
+		key := b.keys[i]
+		current := b.objects[key].current()
+		if current == nil {
+			i++ // deleted
+			continue
+		}
 		if len(page.Objects)+len(page.Prefixes) == limit {
 			page.Next = last
 			break
 		}
-		key := b.keys[i]
 		if group := RollUp(key, prefix, delimiter); group != "" {
 			last = group
 			page.Prefixes = append(page.Prefixes, group)
@@ -40,7 +45,7 @@ func (s *Store) List(bucket, prefix, delimiter, after string, limit int) (Page, 
 			continue
 		}
 		last = key
-		page.Objects = append(page.Objects, &b.objects[key].Object)
+		page.Objects = append(page.Objects, &current.Object)
 		i++
 	}
 	return page, nil

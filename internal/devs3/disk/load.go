@@ -26,7 +26,7 @@ func (s *Store) load() error {
 }
 
 func (s *Store) loadBucket(dir string) error {
-	b := &bucket{dir: dir, objects: map[string]*record{}}
+	b := newBucket(dir)
 	doc, err := os.ReadFile(filepath.Join(dir, bucketFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		// Killed while creating or deleting the bucket.
@@ -38,13 +38,9 @@ func (s *Store) loadBucket(dir string) error {
 	if err != nil {
 		return err
 	}
-	if b.policy, err = os.ReadFile(filepath.Join(dir, policyFile)); errors.Is(err, fs.ErrNotExist) {
-		b.policy, err = nil, nil
-	}
-	if err != nil {
+	if err := b.loadSettings(); err != nil {
 		return err
 	}
-	os.Remove(filepath.Join(dir, policyFile+".tmp"))
 	os.Remove(filepath.Join(dir, bucketFile+".tmp"))
 	if err := s.loadObjects(b); err != nil {
 		return err
@@ -71,8 +67,12 @@ func (s *Store) loadObjects(b *bucket) error {
 			s.log.Error("skipping unreadable object", "file", path, "err", err)
 			continue
 		}
-		b.objects[r.Key] = r
-		b.keys = append(b.keys, r.Key)
+		c, known := b.objects[r.Key]
+		if !known {
+			b.keys = append(b.keys, r.Key)
+		}
+		b.objects[r.Key] = c.with(r)
+		s.sequence = max(s.sequence, r.Sequence)
 	}
 	slices.Sort(b.keys)
 	return nil
@@ -87,7 +87,7 @@ func (s *Store) readRecord(path string) (*record, error) {
 	if err := json.Unmarshal(doc, r); err != nil {
 		return nil, err
 	}
-	if r.File == "" || r.File != filepath.Base(r.File) {
+	if !r.Marker && r.File == "" || r.File != "" && r.File != filepath.Base(r.File) {
 		return nil, errors.New("no data file named")
 	}
 	return r, nil
@@ -106,13 +106,15 @@ func (s *Store) sweep() error {
 		litter[f.Name()] = true
 	}
 	for _, b := range s.buckets {
-		for key, r := range b.objects {
-			if !litter[r.File] {
-				s.log.Error("forgetting object without data", "bucket", b.Name, "file", r.File)
-				b.drop(key)
-				continue
+		for _, c := range b.objects {
+			for _, r := range slices.Clone(c) {
+				if !r.Marker && !litter[r.File] {
+					s.log.Error("forgetting object without data", "bucket", b.Name, "file", r.File)
+					b.drop(r)
+					continue
+				}
+				delete(litter, r.File)
 			}
-			delete(litter, r.File)
 		}
 	}
 	for name := range litter {

@@ -21,7 +21,8 @@ type Upload struct {
 	Started time.Time
 	// Checksum says by its Algorithm and Type which digest the object will
 	// carry; it has no Value.
-	Checksum Checksum
+	Checksum   Checksum
+	Encryption Encrypted // the object's
 }
 
 // Part is one uploaded part.

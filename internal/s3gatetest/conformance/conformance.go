@@ -46,6 +46,14 @@ type Capabilities struct {
 	// LastChunk: an aws-chunked body without its last chunk is refused. MinIO
 	// stores it once it has the declared length.
 	LastChunk bool
+	// VersionDetails: answers name the version "null", to read which needs
+	// permission for versions; a PUT cannot name a version; and a key that never
+	// was gets a delete marker. MinIO tells of no null version, and a PUT to a
+	// version replaces that version.
+	VersionDetails bool
+	// SettingErrors: a setting that cannot be understood is MalformedXML. MinIO
+	// has other codes, and an internal error for what is no XML.
+	SettingErrors bool
 	// SignedHeaders: an x-amz-* header that is not signed is refused.
 	SignedHeaders bool
 }
@@ -84,6 +92,16 @@ func Run(t *testing.T, e *s3gatetest.Endpoint, caps Capabilities) {
 		{"ListPaging", s.listPaging},
 		{"DeleteObjects", s.deleteObjects},
 		{"Tagging", s.tagging},
+		{"VersioningState", s.versioningState},
+		{"Versions", s.versions},
+		{"VersionWriters", s.versionWriters},
+		{"VersionTags", s.versionTags},
+		{"VersionListing", s.versionListing},
+		{"DeleteVersions", s.deleteVersions},
+		{"Suspended", s.suspended},
+		{"Lifecycle", s.lifecycle},
+		{"PublicPolicy", s.publicPolicy},
+		{"PlainSettings", s.plainSettings},
 		{"HeaderSignatures", s.headerSignatures},
 		{"PresignedURLs", s.presignedURLs},
 		{"PresignedPost", s.presignedPost},

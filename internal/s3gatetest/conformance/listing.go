@@ -247,10 +247,10 @@ func (s *suite) tagging(t *testing.T) {
 func (s *suite) unsupported(t *testing.T) {
 	s.put(t, "plain", "x")
 	for _, r := range []request{
-		{query: "cors="}, {query: "acl="}, {query: "lifecycle="}, {query: "publicAccessBlock="}, {query: "no-such-thing"}, {query: "versions="},
-		{key: "plain", query: "acl="}, {key: "plain", query: "torrent"}, {key: "plain", query: "no-such-thing="}, {key: "plain", query: "attributes"},
-		{method: "PUT", key: "plain", query: "acl="}, {method: "PUT", key: "plain", query: "retention="},
-		{method: "PUT", query: "encryption="}, {method: "DELETE", query: "cors="}, {method: "DELETE", key: "plain", query: "policy"},
+		{query: "cors="}, {query: "website="}, {query: "no-such-thing"},
+		{key: "plain", query: "torrent"}, {key: "plain", query: "no-such-thing="}, {key: "plain", query: "attributes"},
+		{method: "PUT", key: "plain", query: "retention="},
+		{method: "DELETE", query: "cors="}, {method: "DELETE", key: "plain", query: "policy"},
 		{method: "PUT", key: "plain", query: "append="}, {method: "POST", key: "plain", query: "select=&select-type=2"},
 	} {
 		want(t, r.method+" "+r.key+"?"+r.query, s.do(t, r), 501, "NotImplemented")
@@ -261,6 +261,5 @@ func (s *suite) unsupported(t *testing.T) {
 	want(t, "the null version", s.do(t, request{key: "plain", query: "versionId=null"}), 200)
 	want(t, "an unknown parameter with a value", s.do(t, request{key: "plain", query: "x-id=GetObject&utm=1"}), 200)
 	want(t, "a public ACL", s.do(t, request{method: "PUT", key: "plain", body: strings.NewReader("y"), header: map[string]string{"X-Amz-Acl": "public-read"}}), 400, "AccessControlListNotSupported")
-	want(t, "KMS", s.do(t, request{method: "PUT", key: "plain", body: strings.NewReader("y"), header: map[string]string{"X-Amz-Server-Side-Encryption": "aws:kms"}}), 501, "NotImplemented")
 	s.wantData(t, "plain", "x")
 }

@@ -1,0 +1,84 @@
+package rounds
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"s3gate/internal/script"
+)
+
+//go:embed lua/*.lua
+var sources embed.FS
+
+var (
+	claimScript = script.Load(sources, "claim")
+	noteScript  = script.Load(sources, "note")
+)
+
+// findingLife is how long a finding is kept that no round has confirmed.
+const findingLife = 60 * 24 * time.Hour
+
+// ErrBoard is a Redis that could not be asked. What was to be noted may have
+// been.
+var ErrBoard = errors.New("findings cannot be reached")
+
+// redisBoard is a [Board] in Redis.
+type redisBoard struct {
+	rdb    redis.UniversalClient
+	runner *script.Runner
+}
+
+// NewBoard returns a board in Redis, for all gates that share it. What is lost
+// with a primary is found again by the next round, so no replica is waited for.
+func NewBoard(rdb redis.UniversalClient) Board {
+	return &redisBoard{rdb, script.NewRunner(rdb, script.Acks{})}
+}
+
+func findingKey(bucket string) string { return "s3g:guard:{" + bucket + "}:finding" }
+func claimKey(bucket string) string   { return "s3g:guard:{" + bucket + "}:claim" }
+
+func (b *redisBoard) Claim(ctx context.Context, bucket string, life time.Duration) (bool, error) {
+	status, _, err := b.runner.Read(ctx, claimScript, "claim", []string{claimKey(bucket)}, life.Milliseconds())
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrBoard, err)
+	}
+	return status == "ok", nil
+}
+
+func (b *redisBoard) Note(ctx context.Context, f Finding, again time.Duration) (State, error) {
+	document, err := json.Marshal(f)
+	if err != nil {
+		return "", fmt.Errorf("writing a finding: %w", err)
+	}
+	next := any("")
+	if again > 0 {
+		next = again.Milliseconds()
+	}
+	_, rest, err := b.runner.Read(ctx, noteScript, "note", []string{findingKey(f.Bucket), claimKey(f.Bucket)},
+		string(f.State), document, findingLife.Milliseconds(), next)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBoard, err)
+	}
+	return State(rest.Text(0)), nil
+}
+
+func (b *redisBoard) Read(ctx context.Context, bucket string) (Finding, error) {
+	text, err := b.rdb.HGet(ctx, findingKey(bucket), "document").Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return Finding{Bucket: bucket, State: Unknown}, nil
+	case err != nil:
+		return Finding{}, fmt.Errorf("%w: %w", ErrBoard, err)
+	}
+	var f Finding
+	if err := json.Unmarshal([]byte(text), &f); err != nil {
+		return Finding{}, fmt.Errorf("%w: reading a finding: %w", ErrBoard, err)
+	}
+	return f, nil
+}

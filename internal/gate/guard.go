@@ -1,0 +1,90 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"s3gate/api"
+	"s3gate/events"
+	"s3gate/guard"
+	"s3gate/guard/rounds"
+	"s3gate/internal/config"
+	"s3gate/policy"
+)
+
+// newRounds says how the gate's buckets are verified, which [Gate.Start] begins
+// with.
+func (g *Gate) newRounds(reg prometheus.Registerer) (*rounds.Rounds, error) {
+	r := &rounds.Rounds{
+		Board: rounds.NewBoard(g.rdb), Interval: g.cfg.Guard.VerifyInterval, Gate: g.name, Told: g.foundBucket, Logger: g.logger,
+	}
+	var watched []string
+	for _, alias := range slices.Sorted(maps.Keys(g.buckets)) {
+		c, b := g.cfg.Buckets[alias], g.buckets[alias]
+		one := rounds.Bucket{Alias: alias, Signing: b.Signing()}
+		if c.Verify {
+			opts, err := VerifyOptions(c)
+			if err != nil {
+				return nil, fmt.Errorf("buckets.%s.%w", alias, err)
+			}
+			one.Verify = func(ctx context.Context) (guard.Report, error) { return guard.VerifyWith(ctx, b, opts) }
+			watched = append(watched, alias)
+		}
+		r.Buckets = append(r.Buckets, one)
+	}
+	r.Metrics = rounds.NewMetrics(reg, watched...)
+	return r, nil
+}
+
+// VerifyOptions are those that a bucket's settings say. Errors begin with the
+// setting.
+func VerifyOptions(c config.Bucket) (guard.VerifyOptions, error) {
+	o := guard.VerifyOptions{Prefix: c.VerifyPrefix, Key: c.VerifyKey}
+	if c.Principal == "" {
+		return o, nil
+	}
+	who, err := policy.ParsePrincipal(c.Principal)
+	if err != nil {
+		return o, fmt.Errorf("principal: %w", err)
+	}
+	o.Principal = who
+	return o, nil
+}
+
+// guards makes the rounds until ctx is done, if there are any.
+func (g *Gate) guards(ctx context.Context) {
+	if g.cfg.Guard.VerifyInterval > 0 {
+		g.rounds.Run(ctx)
+	}
+}
+
+// guarded reports why a gate that waits for its buckets to be locked cannot
+// serve.
+func (g *Gate) guarded() error {
+	if g.cfg.Guard.Ready && len(g.rounds.Unsafe()) > 0 {
+		return api.ErrUnlocked
+	}
+	return nil
+}
+
+// foundBucket tells what a round has found that was not so before.
+func (g *Gate) foundBucket(before rounds.State, f rounds.Finding) {
+	kind := events.BucketLocked
+	data := events.Locked{
+		Bucket: f.Bucket, Verified: f.Error == "", State: string(f.State), Before: string(before), Error: f.Error, VerifiedAt: f.VerifiedAt,
+	}
+	switch f.State {
+	case rounds.Unknown:
+		kind = events.BucketUnverified
+	case rounds.Unlocked:
+		kind = events.BucketUnlocked
+		for _, c := range f.Report.Failed() {
+			data.Failed = append(data.Failed, events.Failed{Name: c.Name, Got: c.Got, Cause: c.Cause})
+		}
+	}
+	g.telling.bus.Emit(kind, "", data)
+}
