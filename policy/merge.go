@@ -32,7 +32,7 @@ func tooLargeWith(merged []byte) error {
 	if err != nil {
 		return tooLarge(len(merged))
 	}
-	return fmt.Errorf("%w, %d too many; %d of them are the lock's", tooLarge(len(merged)), len(merged)-MaxSize, len(merged)-len(others))
+	return fmt.Errorf("%w, %d too many; the lock takes %d", tooLarge(len(merged)), len(merged)-MaxSize, len(merged)-len(others))
 }
 
 // Remove takes every statement we own ([Owned]) out of a policy. It undoes [Merge] exactly: a policy that
