@@ -9,12 +9,13 @@ import (
 )
 
 // SessionPolicy is a policy under which credentials may do everything in a bucket
-// but with presigned URLs, POST forms and Signature Version 2: what to hand to STS
+// but with presigned URLs and POST forms: what to hand to STS
 // AssumeRole, which grants what both this and the role allow, or to attach to the
 // user itself where a store applies bucket policies to anonymous callers only. It
-// names no principal, and is as short as it can be: AWS takes 2,048 characters.
+// names no principal, has no NotAction, which MinIO cannot store, and is as short as
+// it can be: AWS takes 2,048 characters.
 func SessionPolicy(bucket string) ([]byte, error) {
-	deny, err := policy.LockStatements(policy.LockOptions{Bucket: bucket, DenyOldSignatures: true})
+	deny, err := policy.LockStatements(policy.LockOptions{Bucket: bucket})
 	if err != nil {
 		return nil, err
 	}
