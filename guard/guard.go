@@ -42,11 +42,7 @@ func Lock(ctx context.Context, s Settings, opts policy.LockOptions) (Plan, error
 	if err != nil {
 		return Plan{}, err
 	}
-	after, err := policy.Merge(before, ours)
-	if err != nil {
-		return Plan{}, fmt.Errorf("merging into the bucket's policy: %w", err)
-	}
-	return Plan{before, after}, nil
+	return merge(before, ours)
 }
 
 // Unlock plans to take every statement of ours out.
@@ -62,15 +58,71 @@ func Unlock(ctx context.Context, s Settings) (Plan, error) {
 	return Plan{before, after}, nil
 }
 
+// Tighten is [Lock] for an emergency: statements of ours that are there and that
+// opts does not ask for stay, so that nothing becomes weaker by them.
+func Tighten(ctx context.Context, s Settings, opts policy.LockOptions) (Plan, error) {
+	ours, err := policy.LockStatements(opts)
+	if err != nil {
+		return Plan{}, err
+	}
+	before, err := s.Policy(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	// What cannot be read is replaced.
+	if there, err := policy.Ours(before); err == nil {
+		ours = policy.Keep(there, ours)
+	}
+	return merge(before, ours)
+}
+
+// Restore plans to put a whole policy back, nil for none, whatever is there now.
+func Restore(ctx context.Context, s Settings, document []byte) (Plan, error) {
+	before, err := s.Policy(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	if samePolicy(before, document) {
+		return Plan{before, before}, nil
+	}
+	return Plan{before, document}, nil
+}
+
+func merge(before []byte, ours []policy.Statement) (Plan, error) {
+	after, err := policy.Merge(before, ours)
+	if err != nil {
+		return Plan{}, fmt.Errorf("merging into the bucket's policy: %w", err)
+	}
+	return Plan{before, after}, nil
+}
+
 // Changes reports whether there is anything to do.
 func (p *Plan) Changes() bool { return !bytes.Equal(p.Before, p.After) }
 
 // Diff shows a person what would change.
 func (p *Plan) Diff() string { return policy.Diff(p.Before, p.After) }
 
+// Weaker says, a line each, what statements of ours would refuse no longer, or
+// refuse to fewer; see [policy.Weaker].
+func (p *Plan) Weaker() []string {
+	was, err := policy.Ours(p.Before)
+	if err != nil {
+		return []string{"what is there of ours cannot be read, so it may become weaker: " + err.Error()}
+	}
+	will, err := policy.Ours(p.After)
+	if err != nil {
+		return []string{"what would be there of ours cannot be read: " + err.Error()}
+	}
+	return policy.Weaker(was, will)
+}
+
 // ErrChanged is returned by [Plan.Apply] when somebody has changed the policy
 // since the plan was made, which would undo what they did.
 var ErrChanged = errors.New("the bucket policy has changed meanwhile")
+
+// ErrNotKept is returned when the policy was changed as planned and could not be
+// saved then: that it was so for a while will not be in the [History].
+var ErrNotKept = errors.New("the policy was changed as planned, and was not saved")
 
 // Apply makes the change, if the policy is still the one that was planned on.
 // S3 has no conditional write of a policy, so a change by somebody else within
@@ -89,4 +141,23 @@ func (p *Plan) Apply(ctx context.Context, s Settings) error {
 		return s.DeletePolicy(ctx)
 	}
 	return s.PutPolicy(ctx, p.After)
+}
+
+// ApplyKept is [Plan.Apply], and saves the policy that is there before, without
+// which nothing is changed, and the new one when it is there. Errors also:
+// [ErrNotKept].
+func (p *Plan) ApplyKept(ctx context.Context, s Settings, h History) error {
+	if !p.Changes() {
+		return nil
+	}
+	if err := h.Save(p.Before); err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	if err := p.Apply(ctx, s); err != nil {
+		return err
+	}
+	if err := h.Save(p.After); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotKept, err)
+	}
+	return nil
 }

@@ -52,7 +52,12 @@ func coversBucketPolicy(action string) bool {
 }
 
 func covers(action string, names ...string) bool {
-	glyphs := []rune(action)
+	return slices.ContainsFunc(names, func(name string) bool { return includes(action, name, true) })
+}
+
+// includes reports whether text matches a pattern of characters and the wildcards * and ?.
+func includes(pattern, text string, fold bool) bool {
+	glyphs := []rune(pattern)
 	for i, r := range glyphs {
 		switch r {
 		case '*':
@@ -61,5 +66,5 @@ func covers(action string, names ...string) bool {
 			glyphs[i] = anyOne
 		}
 	}
-	return slices.ContainsFunc(names, func(name string) bool { return like(glyphs, name, true) })
+	return like(glyphs, text, fold)
 }

@@ -1,12 +1,9 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -35,6 +32,20 @@ type LockOptions struct {
 	// The part after the account may hold wildcards. A caller that either list exempts is exempt.
 	ExemptRoles []string
 
+	// ExemptEndpoints are the IDs of VPC endpoints (aws:SourceVpce) through which presigned requests of
+	// everybody may come. A request that comes another way has no such key and stays refused.
+	ExemptEndpoints []string
+
+	// ExemptNetworks are IPv4 and IPv6 networks (aws:SourceIp), such as "192.0.2.0/24", from which presigned
+	// requests of everybody may come. What comes through a VPC endpoint has no source address in the eyes
+	// of S3 and stays refused, whatever the network it comes from.
+	ExemptNetworks []string
+
+	// QuerySigner is the ARN of the role or user with which the gate signs in the query string, where it
+	// has to; empty for a gate that signs in headers. It is exempt, but for forms, and for URLs that are
+	// older than [QuerySignerAge].
+	QuerySigner string
+
 	// MaxURLAge refuses presigned requests, those of the exempt included, this long after they were
 	// signed; 0 sets no limit, and less than a millisecond is an error.
 	MaxURLAge time.Duration
@@ -45,9 +56,12 @@ type LockOptions struct {
 	// DenyOldSignatures refuses Signature Version 2.
 	DenyOldSignatures bool
 
-	// Accounts are the only accounts (twelve digits) whose principals may reach the bucket; others, and
-	// anonymous callers, are refused, AWS services acting for themselves are not. Nil admits all accounts.
-	Accounts []string
+	// OnlyPrincipals, OnlyEndpoints and Accounts say who is no outsider: ARNs of roles and users, which
+	// may hold wildcards after the account, and of accounts' root users (aws:PrincipalArn); IDs of VPC
+	// endpoints (aws:SourceVpce), whoever comes through them; and accounts of twelve digits, with all
+	// their principals (aws:PrincipalAccount). One of the three is enough. All others are refused, anonymous
+	// callers included, but not AWS services acting for themselves. All three empty refuses nobody.
+	OnlyPrincipals, OnlyEndpoints, Accounts []string
 }
 
 // The Sids of the statements that LockStatements makes.
@@ -55,10 +69,16 @@ const (
 	SidPresigned     = "S3GateDenyPresigned"         // URL-signed and form-signed requests for objects
 	SidPresignedList = "S3GateDenyPresignedListing"  // URL-signed requests for the bucket, such as listings
 	SidStaleURL      = "S3GateDenyStaleURL"          // URL-signed requests older than MaxURLAge
+	SidGateForm      = "S3GateDenyGateForm"          // form-signed requests of QuerySigner
+	SidGateStaleURL  = "S3GateDenyGateStaleURL"      // URL-signed requests of QuerySigner older than QuerySignerAge
 	SidPlainHTTP     = "S3GateDenyInsecureTransport" // plain HTTP
 	SidOldSignature  = "S3GateDenyOldSignature"      // Signature Version 2
-	SidOutsider      = "S3GateDenyOutsider"          // other accounts and anonymous callers
+	SidOutsider      = "S3GateDenyOutsider"          // who is none of OnlyPrincipals, OnlyEndpoints and Accounts
 )
+
+// QuerySignerAge is how long after it was signed a request of [LockOptions.QuerySigner] is refused. It
+// only has to get from the gate to the store.
+const QuerySignerAge = time.Minute
 
 // DefaultActions returns the actions a lock refuses unless told otherwise: all that act on objects, those
 // S3 may add later included, and the three listings, which would give away the keys. Of "s3:*" only
@@ -97,8 +117,11 @@ func LockStatements(o LockOptions) ([]Statement, error) {
 	if o.MaxURLAge > 0 {
 		list = append(list, o.denyAll(SidStaleURL, Conditions{
 			"StringEquals":       {"s3:authType": {"REST-QUERY-STRING"}},
-			"NumericGreaterThan": {"s3:signatureAge": {strconv.FormatInt(o.MaxURLAge.Milliseconds(), 10)}},
+			"NumericGreaterThan": {"s3:signatureAge": milliseconds(o.MaxURLAge)},
 		}))
+	}
+	if o.QuerySigner != "" {
+		list = append(list, o.boundQuerySigner()...)
 	}
 	if o.RequireTLS {
 		list = append(list, o.denyAll(SidPlainHTTP, Conditions{"Bool": {"aws:SecureTransport": {"false"}}}))
@@ -106,11 +129,8 @@ func LockStatements(o LockOptions) ([]Statement, error) {
 	if o.DenyOldSignatures {
 		list = append(list, o.denyAll(SidOldSignature, Conditions{"StringEquals": {"s3:signatureversion": {"AWS"}}}))
 	}
-	if len(o.Accounts) > 0 {
-		list = append(list, o.denyAll(SidOutsider, Conditions{
-			"StringNotEquals": {"aws:PrincipalAccount": slices.Clone(o.Accounts)},
-			"BoolIfExists":    {"aws:PrincipalIsAWSService": {"false"}},
-		}))
+	if outsiders := o.outsiders(); outsiders != nil {
+		list = append(list, o.denyAll(SidOutsider, outsiders))
 	}
 	return list, nil
 }
@@ -138,17 +158,60 @@ func (o *LockOptions) denyAll(sid string, c Conditions) Statement {
 }
 
 // presigned matches requests signed in the URL or in a form. Its conditions all have to hold, so a caller
-// whom one list exempts escapes; a caller without the key escapes neither.
+// whom one list exempts escapes. A negated condition holds for a request without the key: neither a role,
+// which has no user name, nor what comes past every VPC endpoint, nor what has no source address escapes by
+// that.
 func (o *LockOptions) presigned() Conditions {
 	c := Conditions{"StringEquals": {"s3:authType": {"REST-QUERY-STRING", "POST"}}}
-	if len(o.ExemptUsers) > 0 {
-		c["StringNotEquals"] = map[string]Values{"aws:username": slices.Clone(o.ExemptUsers)}
+	c.exclude("StringNotEquals", "aws:username", o.ExemptUsers)
+	c.exclude("StringNotEquals", "aws:SourceVpce", o.ExemptEndpoints)
+	c.exclude("NotIpAddress", "aws:SourceIp", o.ExemptNetworks)
+	principals := slices.Clone(o.ExemptRoles)
+	if o.QuerySigner != "" && !slices.Contains(principals, o.QuerySigner) {
+		principals = append(principals, o.QuerySigner)
 	}
-	if len(o.ExemptRoles) > 0 {
-		c["ArnNotLike"] = map[string]Values{"aws:PrincipalArn": slices.Clone(o.ExemptRoles)}
-	}
+	c.exclude("ArnNotLike", "aws:PrincipalArn", principals)
 	return c
 }
+
+// outsiders matches callers who are in none of the three lists; nil if all are empty. Anonymous callers carry no
+// aws:PrincipalIsAWSService, hence IfExists: without it they would escape.
+func (o *LockOptions) outsiders() Conditions {
+	if len(o.OnlyPrincipals)+len(o.OnlyEndpoints)+len(o.Accounts) == 0 {
+		return nil
+	}
+	c := Conditions{"BoolIfExists": {"aws:PrincipalIsAWSService": {"false"}}}
+	c.exclude("ArnNotLike", "aws:PrincipalArn", o.OnlyPrincipals)
+	c.exclude("StringNotEquals", "aws:SourceVpce", o.OnlyEndpoints)
+	c.exclude("StringNotEquals", "aws:PrincipalAccount", o.Accounts)
+	return c
+}
+
+// boundQuerySigner refuses what the gate has no need of where it is exempt.
+func (o *LockOptions) boundQuerySigner() []Statement {
+	of := func(authType string) Conditions {
+		return Conditions{
+			"StringEquals": {"s3:authType": {authType}},
+			"ArnEquals":    {"aws:PrincipalArn": {o.QuerySigner}},
+		}
+	}
+	stale := of("REST-QUERY-STRING")
+	stale["NumericGreaterThan"] = map[string]Values{"s3:signatureAge": milliseconds(QuerySignerAge)}
+	return []Statement{o.denyAll(SidGateForm, of("POST")), o.denyAll(SidGateStaleURL, stale)}
+}
+
+// exclude adds a negated operator on a key, if there are values.
+func (c Conditions) exclude(operator, key string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	if c[operator] == nil {
+		c[operator] = map[string]Values{}
+	}
+	c[operator][key] = slices.Clone(values)
+}
+
+func milliseconds(d time.Duration) Values { return Values{strconv.FormatInt(d.Milliseconds(), 10)} }
 
 func (o *LockOptions) arn() string {
 	partition := o.Partition
@@ -181,45 +244,4 @@ func (o *LockOptions) actions() (onObjects, onBucket Values, err error) {
 		}
 	}
 	return onObjects, onBucket, nil
-}
-
-var (
-	bucketName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
-	partitionName = regexp.MustCompile(`^(aws(-[a-z]+)*)?$`)
-	userName      = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
-	exemptARN     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/*?-]+$`)
-)
-
-// check refuses options that would make a statement mean something else than they say.
-func (o *LockOptions) check() error {
-	switch {
-	case !bucketName.MatchString(o.Bucket):
-		return errors.New("not a bucket name")
-	case !partitionName.MatchString(o.Partition):
-		return fmt.Errorf("partition: %q is none", o.Partition)
-	case strings.ContainsAny(o.Prefix, "*?") || strings.Contains(o.Prefix, "${"):
-		return fmt.Errorf("prefix: %q holds a wildcard or a variable", o.Prefix)
-	case len(o.Prefix) > 1024:
-		return errors.New("prefix: longer than a key can be")
-	case o.Actions != nil && len(o.Actions) == 0:
-		return errors.New("actions: empty list")
-	case o.MaxURLAge != 0 && o.MaxURLAge < time.Millisecond:
-		return fmt.Errorf("maximum URL age: %v is less than a millisecond", o.MaxURLAge)
-	}
-	for _, list := range []struct {
-		name   string
-		values []string
-		valid  *regexp.Regexp
-	}{
-		{"exempt users", o.ExemptUsers, userName},
-		{"exempt roles", o.ExemptRoles, exemptARN},
-		{"accounts", o.Accounts, accountID},
-	} {
-		for _, s := range list.values {
-			if !list.valid.MatchString(s) {
-				return fmt.Errorf("%s: %q is not of the form %s", list.name, s, list.valid)
-			}
-		}
-	}
-	return nil
 }

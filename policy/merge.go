@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -20,9 +21,18 @@ func Merge(existing []byte, ours []Statement) ([]byte, error) {
 	}
 	result, err := merge(existing, ours)
 	if err == nil && len(result) > MaxSize {
-		return nil, tooLarge(len(result))
+		return nil, tooLargeWith(result)
 	}
 	return result, err
+}
+
+// tooLargeWith is tooLarge for a policy with our statements, and says how many of its bytes are ours.
+func tooLargeWith(merged []byte) error {
+	others, err := merge(merged, nil)
+	if err != nil {
+		return tooLarge(len(merged))
+	}
+	return fmt.Errorf("%w, %d too many; %d of them are the lock's", tooLarge(len(merged)), len(merged)-MaxSize, len(merged)-len(others))
 }
 
 // Remove takes every statement we own ([Owned]) out of a policy. It undoes [Merge] exactly: a policy that

@@ -93,7 +93,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"statements twice", `{"Statement":[],"Statement":[]}`, a, policy.ErrMalformed, "Statement: named twice"},
 		{"a string for statements", `{"Statement":"x"}`, a, policy.ErrMalformed, "Statement: must be"},
 		{"a number among statements", `{"Statement":[{},1]}`, a, policy.ErrMalformed, "Statement[1]: must be an object"},
-		{"too large", big, a, policy.ErrTooLarge, "20484 bytes"},
+		{"too large", big, a, policy.ErrTooLarge, "20484 bytes, S3 stores at most 20480, 4 too many; 78 of them are"},
 		{"a Sid we would not find again", `{"Statement":[]}`, []policy.Statement{own("Deny", "x")}, nil, `Statement[0] (Sid "Deny")`},
 		{"a Sid twice", `{"Statement":[]}`, append(a, a...), nil, `Statement[1] (Sid "S3GateA")`},
 		{"no effect", `{"Statement":[]}`, []policy.Statement{{Sid: "S3GateA"}}, nil, "neither Allow nor Deny"},

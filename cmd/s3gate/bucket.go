@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 
@@ -12,7 +13,7 @@ import (
 )
 
 func newBucket() *cobra.Command {
-	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newVerify())
+	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newRollback(), newVerify())
 }
 
 // bucketFlags adds the flags that say how to reach a bucket.
@@ -25,19 +26,33 @@ func bucketFlags(cmd *cobra.Command) {
 	f.String("profile", "", "a profile of the AWS SDK's shared configuration")
 }
 
-// openBucket opens the bucket of the command line, with the AWS SDK's default
-// credentials unless the configuration has some.
-func openBucket(cmd *cobra.Command, name string) (*s3client.Bucket, config.Bucket, error) {
+// configuredBuckets are those of the configuration that the command line names;
+// nil if it names none.
+func configuredBuckets(cmd *cobra.Command) (map[string]config.Bucket, error) {
+	path, _ := cmd.Flags().GetString("config")
+	if path == "" {
+		return nil, nil
+	}
+	cfg, err := config.Load(path, os.Environ(), nil)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cfg.Buckets, nil
+}
+
+// bucketSettings are those of the bucket of the command line. It asks nobody.
+func bucketSettings(cmd *cobra.Command, name string) (config.Bucket, error) {
 	f := cmd.Flags()
 	b := config.Bucket{Name: name}
-	if path, _ := f.GetString("config"); path != "" {
-		cfg, err := config.Load(path, os.Environ(), nil)
-		if err != nil {
-			return nil, b, usageError{err}
-		}
+	configured, err := configuredBuckets(cmd)
+	if err != nil {
+		return b, err
+	}
+	if configured != nil {
 		var ok bool
-		if b, ok = cfg.Buckets[name]; !ok {
-			return nil, b, usagef("%s has no bucket with the alias %q", path, name)
+		if b, ok = configured[name]; !ok {
+			path, _ := f.GetString("config")
+			return b, usagef("%s has no bucket with the alias %q", path, name)
 		}
 	}
 	for flag, field := range map[string]*string{"endpoint": &b.Endpoint, "region": &b.Region, "profile": &b.Profile} {
@@ -48,6 +63,20 @@ func openBucket(cmd *cobra.Command, name string) (*s3client.Bucket, config.Bucke
 	if f.Changed("path-style") {
 		b.PathStyle, _ = f.GetBool("path-style")
 	}
-	bucket, err := gate.OpenBucket(cmd.Context(), b, config.Default().Upstream, "s3gate/"+versionString(), slog.New(slog.DiscardHandler))
+	return b, nil
+}
+
+// openBucket opens the bucket of the command line, with the AWS SDK's default
+// credentials unless the configuration has some.
+func openBucket(cmd *cobra.Command, name string) (*s3client.Bucket, config.Bucket, error) {
+	b, err := bucketSettings(cmd, name)
+	if err != nil {
+		return nil, b, err
+	}
+	bucket, err := openSettings(cmd.Context(), b)
 	return bucket, b, err
+}
+
+func openSettings(ctx context.Context, b config.Bucket) (*s3client.Bucket, error) {
+	return gate.OpenBucket(ctx, b, config.Default().Upstream, "s3gate/"+versionString(), slog.New(slog.DiscardHandler))
 }

@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"s3gate/guard"
-	"s3gate/s3client"
 )
 
 func newVerify() *cobra.Command {
@@ -59,28 +57,4 @@ func printReport(cmd *cobra.Command, report guard.Report) error {
 		err = errNo
 	}
 	return err
-}
-
-// verifySoon verifies a lock that was applied just now. A policy may take
-// some seconds to hold everywhere.
-func verifySoon(cmd *cobra.Command, bucket *s3client.Bucket, prefix string) error {
-	ctx := cmd.Context()
-	var report guard.Report
-	for pause := 250 * time.Millisecond; ; pause *= 2 {
-		var err error
-		if report, err = guard.VerifyPrefix(ctx, bucket, prefix, nil); err != nil {
-			return fmt.Errorf("verifying: %w", err)
-		}
-		if report.Locked || pause > 4*time.Second || ctx.Err() != nil {
-			break
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
-	if !report.Locked {
-		newPrinter(cmd).say("The policy was stored, but the store does not apply it to these credentials, or they are exempt.")
-	}
-	return printReport(cmd, report)
 }

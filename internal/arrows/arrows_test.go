@@ -25,9 +25,11 @@ var allowed = map[string][]string{
 	"proxy":        {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit"},
 	"web":          nil,
 	"api":          {"auth", "tokens", "revocation", "events", "guard/rounds", "internal/duration", "internal/ratelimit", "internal/spelling"},
-	"guard":        {"s3client", "policy"},
+	"guard":        {"s3client", "policy", "guard/accesslog"},
 	"guard/rounds": {"guard", "s3client", "internal/script"},
 	"client":       nil, // speaks public HTTP only
+
+	"guard/accesslog": nil,
 
 	"internal/script":      {"internal/fault"},
 	"internal/duration":    nil,

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"s3gate/guard"
+	"s3gate/internal/config"
+	"s3gate/policy"
+	"s3gate/s3client"
+)
+
+// prove verifies a policy that was applied just now. It may take some seconds to
+// hold everywhere. Where the gate signs in the query string the credentials at
+// hand may be its own, or an administrator's, whose requests have to be signed in
+// their headers: either is tried.
+func prove(ctx context.Context, bucket *s3client.Bucket, b config.Bucket, prefix string) (guard.Report, error) {
+	tried := []*s3client.Bucket{bucket}
+	if bucket.Signing() == s3client.SignQuery {
+		b.Signing = string(s3client.SignHeader)
+		byHeader, err := openSettings(ctx, b)
+		if err != nil {
+			return guard.Report{}, err
+		}
+		defer byHeader.Close()
+		tried = append(tried, byHeader)
+	}
+	for pause := 250 * time.Millisecond; ; pause *= 2 {
+		var report guard.Report
+		for _, t := range tried {
+			var err error
+			if report, err = guard.VerifyPrefix(ctx, t, prefix, nil); err != nil {
+				return report, fmt.Errorf("verifying: %w", err)
+			}
+			if report.OK() {
+				return report, nil
+			}
+		}
+		if pause > 4*time.Second || ctx.Err() != nil {
+			return report, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// proof is what real requests showed of a lock, and for whom it does not hold.
+type proof struct {
+	guard.Report
+	// Exempt are those for whom presigned URLs go on working.
+	Exempt []policy.Exemption `json:"exempt,omitempty"`
+	// Bounds is what is not locked at all.
+	Bounds string `json:"bounds,omitempty"`
+	// Weaker are statements of ours that refuse less than they did.
+	Weaker []string `json:"weaker,omitempty"`
+	// Restored is the file of a policy that was put back.
+	Restored string `json:"restored,omitempty"`
+}
+
+func newProof(o policy.LockOptions, report guard.Report) proof {
+	return proof{Report: report, Exempt: o.Exemptions(), Bounds: o.Bounds()}
+}
+
+// except are the exempt in short.
+func (p proof) except() (list []string) {
+	for _, e := range p.Exempt {
+		list = append(list, e.Who)
+	}
+	return list
+}
+
+// verdict is the last line: a lock with exemptions is never called by the name of
+// one without.
+func (p proof) verdict() string {
+	if !p.OK() {
+		return "NOT locked"
+	}
+	text := "locked"
+	if len(p.Exempt) > 0 {
+		text += " for everybody but " + strings.Join(p.except(), ", ")
+	}
+	if p.Bounds != "" {
+		text += ", " + p.Bounds
+	}
+	if len(p.Exempt) > 0 {
+		return text + ": presigned URLs of others open nothing"
+	}
+	return text + ": presigned URLs open nothing"
+}
+
+// printProof prints what real requests showed. It fails when the bucket is not
+// locked.
+func printProof(cmd *cobra.Command, proven proof) error {
+	err := newPrinter(cmd).print(proven, func(p *printer) {
+		printChecks(p, proven.Report)
+		if !proven.OK() && len(proven.Exempt) > 0 {
+			p.say("The policy was stored. If these credentials are exempt, verify it with others.")
+		}
+		if !proven.OK() && proven.Bounds != "" {
+			p.say("What the lock leaves open counts as not locked: it is %s.", plain(proven.Bounds))
+		}
+		fmt.Fprintln(p.out, plain(proven.verdict()))
+	})
+	if err == nil && !proven.OK() {
+		err = errNo
+	}
+	return err
+}
+
+func printChecks(p *printer, report guard.Report) {
+	t := p.table()
+	for _, c := range report.Checks {
+		mark := "ok"
+		if !c.OK {
+			mark = "NOT OK"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", mark, c.Name, c.Got, plain(c.Cause))
+	}
+	t.Flush()
+	for _, key := range report.Left {
+		p.say("could not remove the canary %s", key)
+	}
+}
+
+// refusesStill names the presigned requests that are refused although no
+// statement of ours is there.
+func refusesStill(report guard.Report) (names []string) {
+	for _, c := range report.Checks {
+		if c.OK && c.Want == "refused" && strings.HasPrefix(c.Name, "presigned") {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
