@@ -45,17 +45,29 @@ whether their presigned URLs are refused, or work although the bucket is locked.
 	f.StringSliceVar(&v.others, "as-profile", nil, "a profile of the AWS SDK whose presigned URLs must be refused too; may be repeated")
 	f.StringSliceVar(&v.exempt, "exempt-profile", nil, "a profile that is exempt, whose presigned URLs must work; may be repeated")
 	f.BoolVar(&v.gate, "gate", false, "have a gate do it, through its API; BUCKET is then an alias there")
-	cmd.MarkFlagsMutuallyExclusive("prefix", "key")
-	for _, name := range []string{"prefix", "key", "as-profile", "exempt-profile", "config", "endpoint"} {
-		cmd.MarkFlagsMutuallyExclusive("gate", name)
-	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := v.check(cmd); err != nil {
+			return err
+		}
 		if v.gate {
 			return verifyByGate(cmd, args[0])
 		}
 		return v.verify(cmd, args[0])
 	}
 	return cmd
+}
+
+// check refuses command lines that contradict themselves.
+func (v *verifyFlags) check(cmd *cobra.Command) error {
+	if v.prefix != "" && v.key != "" {
+		return usagef("--prefix and --key exclude each other: with an object that is there nothing is stored")
+	}
+	for _, name := range []string{"prefix", "key", "as-profile", "exempt-profile", "config", "endpoint", "region", "path-style", "profile"} {
+		if v.gate && cmd.Flags().Changed(name) {
+			return usagef("--gate and --%s exclude each other: the gate knows its bucket", name)
+		}
+	}
+	return nil
 }
 
 func (v *verifyFlags) verify(cmd *cobra.Command, name string) error {
