@@ -47,17 +47,19 @@ func TestGeneratedRequestsGetDocumentedAnswers(t *testing.T) {
 	})
 	// What never gets through tests nothing.
 	for method, wants := range map[string][]string{
-		"POST /v1/tokens":             {"201", "400", "401", "403", "413"},
-		"GET /v1/tokens":              {"200", "400", "401"},
-		"GET /v1/tokens/{id}":         {"200", "404"},
-		"DELETE /v1/tokens/{id}":      {"200", "400", "404"},
-		"POST /v1/revocations":        {"200", "400"},
-		"GET /v1/revocations":         {"200", "400"},
-		"GET /v1/revocations/{id}":    {"200", "404"},
-		"DELETE /v1/revocations/{id}": {"200", "404"},
-		"GET /v1/gates":               {"200"},
-		"GET /v1/transfers":           {"200"},
-		"DELETE /v1/transfers/{id}":   {"200", "404"},
+		"POST /v1/tokens":              {"201", "400", "401", "403", "413"},
+		"GET /v1/tokens":               {"200", "400", "401"},
+		"GET /v1/tokens/{id}":          {"200", "404"},
+		"DELETE /v1/tokens/{id}":       {"200", "400", "404"},
+		"POST /v1/revocations":         {"200", "400"},
+		"GET /v1/revocations":          {"200", "400"},
+		"GET /v1/revocations/{id}":     {"200", "404"},
+		"DELETE /v1/revocations/{id}":  {"200", "404"},
+		"GET /v1/buckets":              {"200"},
+		"POST /v1/buckets/{id}:verify": {"200", "404", "409"},
+		"GET /v1/gates":                {"200"},
+		"GET /v1/transfers":            {"200"},
+		"DELETE /v1/transfers/{id}":    {"200", "404"},
 	} {
 		for _, want := range wants {
 			if name := method + " " + want; seen[name] == 0 {
@@ -98,7 +100,7 @@ const hiddenToken = "s3g_0123456789abcdefghijABCDEFG"
 // idle answers at once for what waits for other gates, of which there are none.
 func idle(c *api.Config) {
 	c.Member = loneMember{c.Member}
-	c.Fleet = loneFleet{}
+	c.Fleet, c.Guard = loneFleet{}, &watch{}
 }
 
 type loneMember struct{ api.Member }
@@ -138,7 +140,7 @@ func newGenerator(g *gate, seed uint64) *generator {
 	return &generator{
 		Rand: rand.New(rand.NewPCG(seed, 4711)), contract: theContract(), admin: g.admin,
 		reader: bearer(g, auth.Caller{Issuer: "https://id.example", Subject: "nobody"}),
-		known:  map[string][]string{"/v1/transfers/{id}": {runningID}},
+		known:  map[string][]string{"/v1/transfers/{id}": {runningID}, "/v1/buckets/{id}:verify": {"docs", "inbox"}},
 	}
 }
 

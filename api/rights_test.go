@@ -47,7 +47,7 @@ func roleRules() []auth.Rule {
 }
 
 // newIssuers starts a gate with two identity providers.
-func newIssuers(t testing.TB) *gate {
+func newIssuers(t testing.TB, changes ...func(*api.Config)) *gate {
 	t.Helper()
 	issuer := func(name string, secret []byte) auth.Issuer {
 		return auth.Issuer{Issuer: name, Secret: string(secret), Audience: auth.Texts{"s3gate"}, Rules: roleRules()}
@@ -59,7 +59,7 @@ func newIssuers(t testing.TB) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newGate(t, func(c *api.Config) { c.Verifier = v })
+	return newGate(t, append(changes, func(c *api.Config) { c.Verifier = v })...)
 }
 
 // as is the Authorization header of somebody with roles, such as "ada@acme".

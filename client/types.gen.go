@@ -30,7 +30,7 @@ type BucketCheck struct {
 	Got string `json:"got"`
 
 	// Whether that is the same.
-	Ok bool `json:"ok"`
+	OK bool `json:"ok"`
 
 	// Why not, as far as the bucket's policy tells.
 	Cause string `json:"cause,omitempty"`

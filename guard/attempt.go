@@ -228,7 +228,7 @@ func (v *verification) follow(ctx context.Context, p *s3client.Presigned, body [
 // cleanUp removes what may have been stored and returns what is left of it.
 // What is not there is no error.
 func (v *verification) cleanUp(ctx context.Context) (left []string) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	for _, key := range slices.Sorted(maps.Keys(v.stored)) {
 		// Where there are versions, deleting the key alone would keep this one.

@@ -128,7 +128,7 @@ func (a *attempt) mayBeExempt(doc *policy.Document, index int) bool {
 		return false
 	}
 	s := doc.Statements()[index]
-	if !s.Principal.Everyone {
+	if !s.Principal.Everyone && !slices.Contains(s.Principal.AWS, "*") { // MinIO writes it so
 		return true
 	}
 	for _, keys := range s.Condition {

@@ -10,25 +10,41 @@ import (
 
 // SessionPolicy is a policy under which credentials may do everything in a bucket
 // but with presigned URLs, POST forms and Signature Version 2: what to hand to STS
-// AssumeRole, which grants what both this and the role allow, or to attach to the
-// user itself where a store applies bucket policies to anonymous callers only. It
-// names no principal, and is as short as it can be: AWS takes 2,048 characters.
+// AssumeRole, which grants what both this and the role allow. It is as short as it
+// can be: AWS takes 2,048 characters.
 func SessionPolicy(bucket string) ([]byte, error) {
-	deny, err := policy.LockStatements(policy.LockOptions{Bucket: bucket, DenyOldSignatures: true})
+	arn := "arn:aws:s3:::" + bucket
+	return identityForm(policy.LockOptions{Bucket: bucket, DenyOldSignatures: true}, policy.Statement{
+		Sid: "S3GateAllowBucket", Effect: policy.Allow, Action: policy.Values{"s3:*"}, Resource: policy.Values{arn, arn + "/*"},
+	})
+}
+
+// IdentityLock is a lock as a policy to attach to a user, for stores that apply
+// bucket policies to anonymous callers only, as MinIO does. It only denies: what
+// the user may do stands in another policy.
+func IdentityLock(o policy.LockOptions) ([]byte, error) { return identityForm(o) }
+
+// identityForm puts the statements of a lock after others. They name no principal,
+// and no action that they leave out, which MinIO cannot store: an identity that is
+// locked has no business with the bucket's policy.
+func identityForm(o policy.LockOptions, list ...policy.Statement) ([]byte, error) {
+	lock, err := policy.LockStatements(o)
 	if err != nil {
 		return nil, err
 	}
-	arn := "arn:aws:s3:::" + bucket
-	all := append([]policy.Statement{{
-		Sid: "S3GateAllowBucket", Effect: policy.Allow, Action: policy.Values{"s3:*"}, Resource: policy.Values{arn, arn + "/*"},
-	}}, deny...)
-	text, err := policy.IdentityPolicy(all)
+	for _, s := range lock {
+		if s.NotAction != nil {
+			s.NotAction, s.Action = nil, policy.Values{"s3:*"}
+		}
+		list = append(list, s)
+	}
+	text, err := policy.IdentityPolicy(list)
 	if err != nil {
-		return nil, fmt.Errorf("writing a session policy: %w", err)
+		return nil, fmt.Errorf("writing a policy without principals: %w", err)
 	}
 	var short bytes.Buffer
 	if err := json.Compact(&short, text); err != nil {
-		return nil, fmt.Errorf("writing a session policy: %w", err)
+		return nil, fmt.Errorf("writing a policy without principals: %w", err)
 	}
 	return short.Bytes(), nil
 }

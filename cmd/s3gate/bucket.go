@@ -12,7 +12,7 @@ import (
 )
 
 func newBucket() *cobra.Command {
-	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newRollback(), newVerify(), newHarden(), newAudit(), newIAM(), newBucketExplain())
+	return group("bucket", "Lock a bucket against presigned URLs, and prove it", newLock(), newUnlock(), newRollback(), newVerify(), newListBuckets(), newHarden(), newAudit(), newIAM(), newBucketExplain())
 }
 
 // bucketFlags adds the flags that say how to reach a bucket.

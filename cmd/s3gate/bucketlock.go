@@ -52,8 +52,8 @@ refuses beyond that stays refused.`,
 	l.change.add(cmd)
 	l.addOptions(cmd)
 	f := cmd.Flags()
-	f.StringVar(&l.print, "print", "", "only print the statements, for infrastructure code: json, terraform or cloudformation; asks nobody")
-	choices(cmd, "print", "json", "terraform", "cloudformation")
+	f.StringVar(&l.print, "print", "", "only print the statements, for infrastructure code: json, terraform or cloudformation, or iam for a user's policy; asks nobody")
+	choices(cmd, "print", "json", "terraform", "cloudformation", "iam")
 	f.StringVar(&l.logs, "logs", "", "with --dry-run: S3 server access logs in which to look who would have been refused, s3://BUCKET/PREFIX, a file or a folder")
 	f.StringVar(&l.since, "since", "7d", "with --logs: how far to look back")
 	f.BoolVar(&l.now, "now", false, "an emergency: lock in full, ask nobody; takes several buckets")
@@ -101,8 +101,8 @@ func (l *lockFlags) check(cmd *cobra.Command, args []string) error {
 		return usagef("usage: %s", cmd.UseLine())
 	case l.logs != "" && !l.change.dryRun:
 		return usagef("--logs goes with --dry-run")
-	case !slices.Contains([]string{"", "json", "terraform", "cloudformation"}, l.print):
-		return usagef("--print is json, terraform or cloudformation, not %q", l.print)
+	case !slices.Contains([]string{"", "json", "terraform", "cloudformation", "iam"}, l.print):
+		return usagef("--print is json, terraform, cloudformation or iam, not %q", l.print)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -115,16 +116,24 @@ func printProof(cmd *cobra.Command, proven proof) error {
 func printChecks(p *printer, report guard.Report) {
 	t := p.table()
 	for _, c := range report.Checks {
-		mark := "ok"
-		if !c.OK {
-			mark = "NOT OK"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", mark, c.Name, c.Got, plain(c.Cause))
+		printCheck(t, c.Name, c.Got, c.Cause, c.OK)
 	}
 	t.Flush()
 	for _, key := range report.Left {
 		p.say("could not remove the canary %s", key)
 	}
+}
+
+func printCheck(w io.Writer, name, got, cause string, ok bool) {
+	mark := "ok"
+	if !ok {
+		mark = "NOT OK"
+	}
+	line := mark + "\t" + name + "\t" + got
+	if cause != "" {
+		line += "\t" + plain(cause)
+	}
+	fmt.Fprintln(w, line)
 }
 
 // refusesStill names the presigned requests that are refused although no

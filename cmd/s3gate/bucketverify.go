@@ -2,59 +2,147 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"s3gate/guard"
+	"s3gate/internal/config"
+	"s3gate/internal/gate"
+	"s3gate/s3client"
 )
 
+// verifyFlags are what "bucket verify" was told.
+type verifyFlags struct {
+	prefix, key    string
+	others, exempt []string
+	gate           bool
+}
+
 func newVerify() *cobra.Command {
+	v := &verifyFlags{}
 	cmd := &cobra.Command{
 		Use:   "verify BUCKET",
 		Short: "Try real presigned requests and say whether the bucket refuses them (exit code 3 if not)",
-		Args:  exactly(1),
+		Long: `Store a small object as the gate does, read it, try what a locked bucket refuses
+(presigned GET, HEAD and PUT, a POST form, GET and PUT without a signature), and
+remove it. What went otherwise is told with the statement of the bucket's policy
+that is to blame, or with what the store does not heed.
+
+With --as-profile and --exempt-profile the credentials of others are tried too:
+whether their presigned URLs are refused, or work although the bucket is locked.`,
+		Example: `  s3gate bucket verify docs --config s3gate.yaml
+  s3gate bucket verify my-bucket --as-profile alice --exempt-profile legacy
+  s3gate bucket verify my-bucket --key reports/2030.pdf
+  s3gate bucket verify docs --gate`,
+		Args: exactly(1),
 	}
 	bucketFlags(cmd)
-	prefix := cmd.Flags().String("prefix", "", "the keys that are locked, if not all")
+	apiFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&v.prefix, "prefix", "", "the keys that are locked, if not all (default: the bucket's verify_prefix)")
+	f.StringVar(&v.key, "key", "", "an object that is there: it is only read, and of writing nothing is proven (default: the bucket's verify_key)")
+	f.StringSliceVar(&v.others, "as-profile", nil, "a profile of the AWS SDK whose presigned URLs must be refused too; may be repeated")
+	f.StringSliceVar(&v.exempt, "exempt-profile", nil, "a profile that is exempt, whose presigned URLs must work; may be repeated")
+	f.BoolVar(&v.gate, "gate", false, "have a gate do it, through its API; BUCKET is then an alias there")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		bucket, _, err := openBucket(cmd, args[0])
-		if err != nil {
+		if err := v.check(cmd); err != nil {
 			return err
 		}
-		defer bucket.Close()
-		report, err := guard.VerifyPrefix(cmd.Context(), bucket, *prefix, nil)
-		if err != nil {
-			return fmt.Errorf("verifying: %w", err)
+		if v.gate {
+			return verifyByGate(cmd, args[0])
 		}
-		return printReport(cmd, report)
+		return v.verify(cmd, args[0])
 	}
 	return cmd
 }
 
-// printReport prints what real requests showed. It fails when the bucket is
-// not locked.
-func printReport(cmd *cobra.Command, report guard.Report) error {
+// check refuses command lines that contradict themselves.
+func (v *verifyFlags) check(cmd *cobra.Command) error {
+	if v.prefix != "" && v.key != "" {
+		return usagef("--prefix and --key exclude each other: with an object that is there nothing is stored")
+	}
+	for _, name := range []string{"prefix", "key", "as-profile", "exempt-profile", "config", "endpoint", "region", "path-style", "profile"} {
+		if v.gate && cmd.Flags().Changed(name) {
+			return usagef("--gate and --%s exclude each other: the gate knows its bucket", name)
+		}
+	}
+	return nil
+}
+
+func (v *verifyFlags) verify(cmd *cobra.Command, name string) error {
+	bucket, settings, err := openBucket(cmd, name)
+	if err != nil {
+		return err
+	}
+	defer bucket.Close()
+	opts, err := gate.VerifyOptions(settings)
+	if err != nil {
+		return usageError{err}
+	}
+	if v.prefix != "" || v.key != "" {
+		opts.Prefix, opts.Key = v.prefix, v.key
+	}
+	for _, profile := range append(v.others, v.exempt...) {
+		other, err := openAs(cmd, settings, profile)
+		if err != nil {
+			return fmt.Errorf("profile %s: %w", profile, err)
+		}
+		defer other.Close()
+		opts.Others = append(opts.Others, guard.Other{Name: profile, Store: other})
+	}
+	for i := range v.exempt {
+		opts.Others[len(v.others)+i].Exempt = true
+	}
+	report, err := guard.VerifyWith(cmd.Context(), bucket, opts)
+	if err != nil {
+		return fmt.Errorf("verifying: %w", err)
+	}
+	return v.printReport(cmd, report)
+}
+
+// openAs opens a bucket with the credentials of another profile, which nothing
+// but a header signs.
+func openAs(cmd *cobra.Command, b config.Bucket, profile string) (*s3client.Bucket, error) {
+	b.AccessKeyID, b.SecretAccessKey, b.AssumeRole, b.Signing = "", "", config.AssumeRole{}, ""
+	b.Profile = profile
+	return openSettings(cmd, b)
+}
+
+// printReport prints what real requests showed. It fails when the bucket is not
+// as locked as it can be.
+func (v *verifyFlags) printReport(cmd *cobra.Command, report guard.Report) error {
 	err := newPrinter(cmd).print(report, func(p *printer) {
-		t := p.table()
-		for _, c := range report.Checks {
-			mark := "ok"
-			if !c.OK {
-				mark = "NOT OK"
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\n", mark, c.Name, c.Got)
+		printChecks(p, report)
+		if report.PolicyIgnored {
+			p.say("This store does not apply bucket policies to signed requests. Put the deny into the policy of the gate's user (s3gate bucket lock --print iam), or let the gate assume a role under it (assume_role).")
 		}
-		t.Flush()
-		for _, key := range report.Left {
-			p.say("could not remove the canary %s", key)
-		}
-		if report.Locked {
-			fmt.Fprintln(p.out, "locked: presigned URLs open nothing")
-			return
-		}
-		fmt.Fprintln(p.out, "NOT locked")
+		fmt.Fprintln(p.out, plain(v.verdict(report)))
 	})
-	if err == nil && !report.Locked {
+	if err == nil && !report.OK() {
 		err = errNo
 	}
 	return err
+}
+
+// verdict is the last line. A bucket whose gate signs in the query string is
+// never called locked.
+func (v *verifyFlags) verdict(r guard.Report) string {
+	but := ""
+	if len(v.exempt) > 0 {
+		but = " for everybody but " + strings.Join(v.exempt, ", ")
+	}
+	switch {
+	case r.Locked && r.ReadsOnly:
+		return "locked for reading" + but + ": presigned URLs read nothing; writing was not tried"
+	case r.Locked:
+		return "locked" + but + ": presigned URLs open nothing"
+	case r.Limited && len(v.others) == 0:
+		return "limited: a URL that the gate has signed opens the bucket for a minute; those of others were not tried, --as-profile does"
+	case r.Limited:
+		return "limited" + but + ": a URL that the gate has signed opens the bucket for a minute, those of others open nothing"
+	case r.Open():
+		return "NOT locked"
+	}
+	return "NOT proven to be locked: something else failed"
 }

@@ -78,7 +78,7 @@ const (
 	// Interval is less.
 	retry = time.Minute
 	// patience bounds one round.
-	patience = 2 * time.Minute
+	patience = 25 * time.Second
 )
 
 // ErrBucket is an alias of no bucket that is verified.
