@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"s3gate/guard"
+	"s3gate/policy"
 )
 
 const (
@@ -108,4 +109,38 @@ func TestFromHTTPTakesTheBucketOfTheRequest(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, d, err)
 		}
 	}
+}
+
+// Whatever is pasted, nothing panics, and what is understood is well-formed.
+func FuzzReadHTTP(f *testing.F) {
+	f.Add("https://docs.s3.amazonaws.com/a%20b?X-Amz-Algorithm=x&X-Amz-Date=20260102T030405Z&X-Amz-Expires=9&X-Amz-Signature=s")
+	f.Add("> PUT /docs/k?partNumber=1&uploadId=u HTTP/2\n> Host: s3.amazonaws.com\n> X-Amz-Copy-Source: a/b\n>\n")
+	f.Add("POST https://docs.s3.amazonaws.com/\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n")
+	f.Add("GET //docs///k%2F?versionId&acl&prefix=%zz HTTP/1.1")
+	f.Add("GET http://[::1]:9000/docs\n a: b\n:")
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := guard.ReadHTTP(text)
+		if err != nil {
+			return
+		}
+		d, _, err := guard.FromHTTP(r, "", time.Unix(1_800_000_000, 0))
+		if err != nil {
+			return
+		}
+		if d.Auth != guard.AuthNone {
+			d.Principal = policy.Principal{ARN: "arn:aws:iam::111122223333:user/admin"}
+		}
+		if d.Bucket == "" || d.Action == "" || d.Age < 0 {
+			t.Errorf("%q is understood as %+v", text, d)
+		}
+		request, err := d.Request()
+		if err != nil {
+			return // a form, whose key is not known
+		}
+		for key, values := range request.Context {
+			if key != strings.ToLower(key) || len(values) == 0 || !policy.KnownKey(key) {
+				t.Errorf("%q: key %q %q", text, key, values)
+			}
+		}
+	})
 }
