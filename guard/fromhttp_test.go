@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"s3gate/guard"
 	"s3gate/policy"
+	"s3gate/s3client"
 )
 
 const (
@@ -143,4 +145,49 @@ func FuzzReadHTTP(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What is said of a presigned URL is what a store does with it.
+func TestWhatIsSaidOfAURLIsWhatAStoreDoes(t *testing.T) {
+	for _, text := range []string{"", lockedText(t), deny("s3:PutObject", ifInQuery)} {
+		_, gate := newBucket(t, text)
+		var doc *policy.Document
+		if text != "" {
+			doc = document(t, []byte(text))
+		}
+		store(t, gate, "a b//c", "x")
+		for _, sign := range []func(context.Context, string, time.Duration) (*s3client.Presigned, error){gate.PresignGet, gate.PresignPut} {
+			signed, err := sign(t.Context(), "a b//c", time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := guard.ReadHTTP(signed.Method + " " + signed.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, notes, err := guard.FromHTTP(r, bucketName, time.Now())
+			if err != nil || len(notes) > 0 || d.Auth != guard.AuthPresigned || d.Key != "a b//c" || d.Age > time.Minute {
+				t.Fatalf("%+v, %q, %v", d, notes, err)
+			}
+			d.Principal = principal(t, "arn:aws:iam::000000000000:user/gate")
+			request, err := d.Request()
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := guard.Judge(doc, "000000000000", request)
+			sent, err := http.NewRequestWithContext(t.Context(), signed.Method, signed.URL, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(sent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if said.Allowed != (resp.StatusCode == http.StatusOK) {
+				t.Errorf("%s under %s: %s, and the store answers %d", d.Action, text, said.Reason, resp.StatusCode)
+			}
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
