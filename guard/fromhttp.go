@@ -1,9 +1,11 @@
 package guard
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"regexp"
 	"slices"
@@ -13,6 +15,33 @@ import (
 
 	"s3gate/policy"
 )
+
+// ReadHTTP reads a URL, "METHOD URL", or a request with headers as it is sent or as curl -v shows it. Errors
+// hold nothing of it, since it may be signed.
+func ReadHTTP(text string) (*http.Request, error) {
+	lines := strings.Split(strings.ReplaceAll(text, "\r", ""), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(strings.TrimPrefix(lines[i], ">")) // curl -v
+	}
+	words := strings.Fields(lines[0])
+	if len(words) == 1 {
+		words = []string{http.MethodGet, words[0]}
+	}
+	if len(words) < 2 || len(words) > 3 {
+		return nil, errors.New("the first line is no URL and no METHOD URL")
+	}
+	u, err := url.Parse(words[1])
+	if err != nil {
+		return nil, errors.New("the URL cannot be read")
+	}
+	head := append(lines[1:], "", "")
+	head = head[:slices.Index(head, "")+2]
+	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(strings.Join(head, "\r\n")))).ReadMIMEHeader()
+	if err != nil {
+		return nil, errors.New("the headers cannot be read")
+	}
+	return &http.Request{Method: words[0], URL: u, Host: header.Get("Host"), Header: http.Header(header)}, nil
+}
 
 // FromHTTP describes an HTTP request to S3, presigned or not, as it was sent: a URL without a scheme is
 // taken to be of HTTPS. Bucket is the one it should be for; empty takes what the request says. Who signed

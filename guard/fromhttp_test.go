@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"s3gate/guard"
+	"s3gate/policy"
+	"s3gate/s3client"
 )
 
 const (
@@ -108,4 +111,83 @@ func TestFromHTTPTakesTheBucketOfTheRequest(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, d, err)
 		}
 	}
+}
+
+// Whatever is pasted, nothing panics, and what is understood is well-formed.
+func FuzzReadHTTP(f *testing.F) {
+	f.Add("https://docs.s3.amazonaws.com/a%20b?X-Amz-Algorithm=x&X-Amz-Date=20260102T030405Z&X-Amz-Expires=9&X-Amz-Signature=s")
+	f.Add("> PUT /docs/k?partNumber=1&uploadId=u HTTP/2\n> Host: s3.amazonaws.com\n> X-Amz-Copy-Source: a/b\n>\n")
+	f.Add("POST https://docs.s3.amazonaws.com/\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n")
+	f.Add("GET //docs///k%2F?versionId&acl&prefix=%zz HTTP/1.1")
+	f.Add("GET http://[::1]:9000/docs\n a: b\n:")
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := guard.ReadHTTP(text)
+		if err != nil {
+			return
+		}
+		d, _, err := guard.FromHTTP(r, "", time.Unix(1_800_000_000, 0))
+		if err != nil {
+			return
+		}
+		if d.Auth != guard.AuthNone {
+			d.Principal = policy.Principal{ARN: "arn:aws:iam::111122223333:user/admin"}
+		}
+		if d.Bucket == "" || d.Action == "" || d.Age < 0 {
+			t.Errorf("%q is understood as %+v", text, d)
+		}
+		request, err := d.Request()
+		if err != nil {
+			return // a form, whose key is not known
+		}
+		for key, values := range request.Context {
+			if key != strings.ToLower(key) || len(values) == 0 || !policy.KnownKey(key) {
+				t.Errorf("%q: key %q %q", text, key, values)
+			}
+		}
+	})
+}
+
+// What is said of a presigned URL is what a store does with it.
+func TestWhatIsSaidOfAURLIsWhatAStoreDoes(t *testing.T) {
+	for _, text := range []string{"", lockedText(t), deny("s3:PutObject", ifInQuery)} {
+		_, gate := newBucket(t, text)
+		var doc *policy.Document
+		if text != "" {
+			doc = document(t, []byte(text))
+		}
+		store(t, gate, "a b//c", "x")
+		for _, sign := range []func(context.Context, string, time.Duration) (*s3client.Presigned, error){gate.PresignGet, gate.PresignPut} {
+			signed, err := sign(t.Context(), "a b//c", time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := guard.ReadHTTP(signed.Method + " " + signed.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, notes, err := guard.FromHTTP(r, bucketName, time.Now())
+			if err != nil || len(notes) > 0 || d.Auth != guard.AuthPresigned || d.Key != "a b//c" || d.Age > time.Minute {
+				t.Fatalf("%+v, %q, %v", d, notes, err)
+			}
+			d.Principal = principal(t, "arn:aws:iam::000000000000:user/gate")
+			request, err := d.Request()
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := guard.Judge(doc, "000000000000", request)
+			sent, err := http.NewRequestWithContext(t.Context(), signed.Method, signed.URL, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(sent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if said.Allowed != (resp.StatusCode == http.StatusOK) {
+				t.Errorf("%s under %s: %s, and the store answers %d", d.Action, text, said.Reason, resp.StatusCode)
+			}
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
 }

@@ -1,15 +1,16 @@
 // Package policy reads, evaluates and edits IAM policy documents as S3 buckets carry them.
 //
 // [Parse] reads a document as strictly as PutBucketPolicy does, [Document.Evaluate] answers what it says
-// of one request, [LockStatements] writes the statements that shut presigned URLs out of a bucket, and
-// [Merge] and [Remove] put them into a policy somebody else wrote and take them out again, leaving every
-// byte that is not ours as it was. [Diff] shows a person what would change.
+// of one request and [Document.Explain] why, [LockStatements] writes the statements that shut presigned
+// URLs out of a bucket, and [Merge] and [Remove] put them into a policy somebody else wrote and take them
+// out again, leaving every byte that is not ours as it was. [Diff] shows a person what would change.
 //
 // The invariant: no statement made here ever denies reading, writing or deleting the bucket policy, so
 // nobody locks themselves out.
 //
 // The package talks to nothing and evaluates bucket policies alone: identity policies, permission
 // boundaries, access control lists, and what a caller may do without any of them, are the store's business.
+// What it cannot evaluate it refuses by name, or lists in [Document.Warnings].
 package policy
 
 import (

@@ -91,3 +91,30 @@ func Example() {
 	// REST-QUERY-STRING Deny S3GateDenyPresigned
 	// restored: true
 }
+
+// Ask why a request is refused.
+func ExampleDocument_Explain() {
+	doc, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":[
+		{"Sid":"Readers","Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"s3:Get*","Resource":"arn:aws:s3:::media/*"},
+		{"Sid":"TLS","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::media/*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	who, err := policy.ParsePrincipal("arn:aws:iam::111122223333:role/backup")
+	if err != nil {
+		log.Fatal(err)
+	}
+	request := policy.Request{Action: "s3:PutObject", Resource: "arn:aws:s3:::media/a", Principal: who, Context: policy.Context{}}
+	request.Context.Set("aws:SecureTransport", "true")
+	trace := doc.Explain(request)
+	fmt.Println(trace.Effect)
+	for _, s := range trace.Statements {
+		for _, miss := range s.Misses {
+			fmt.Println(s.Sid+":", miss)
+		}
+	}
+	// Output:
+	// None
+	// Readers: Action "s3:Get*": the request has "s3:PutObject"
+	// TLS: Condition Bool aws:SecureTransport "false": the request has "true"
+}

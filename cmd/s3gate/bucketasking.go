@@ -1,15 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/json"
 	"errors"
-	"net/http"
-	"net/textproto"
-	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -122,9 +117,9 @@ func (x *explainer) describe(text string) (d guard.Description, as string, notes
 			return d, as, nil, err
 		}
 	}
-	r, err := readHTTP(text)
+	r, err := guard.ReadHTTP(text)
 	if err != nil {
-		return d, "", nil, usageError{err}
+		return d, "", nil, usagef("the request: %v", err)
 	}
 	if d, notes, err = guard.FromHTTP(r, x.bucket, time.Now()); err != nil {
 		err = usagef("the request: %v", err)
@@ -159,33 +154,6 @@ func ageOf(text string) (time.Duration, error) {
 		return 0, usagef("age: %v", err)
 	}
 	return age, nil
-}
-
-// readHTTP reads a URL, "METHOD URL", or a request with headers as it is sent or as curl -v shows it. Errors
-// hold nothing of it, since it may be signed.
-func readHTTP(text string) (*http.Request, error) {
-	lines := strings.Split(strings.ReplaceAll(text, "\r", ""), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimSpace(strings.TrimPrefix(lines[i], ">")) // curl -v
-	}
-	words := strings.Fields(lines[0])
-	if len(words) == 1 {
-		words = []string{http.MethodGet, words[0]}
-	}
-	if len(words) < 2 || len(words) > 3 {
-		return nil, errors.New("the request: its first line is no URL and no METHOD URL")
-	}
-	u, err := url.Parse(words[1])
-	if err != nil {
-		return nil, errors.New("the request: its URL cannot be read")
-	}
-	head := append(lines[1:], "", "")
-	head = head[:slices.Index(head, "")+2]
-	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(strings.Join(head, "\r\n")))).ReadMIMEHeader()
-	if err != nil {
-		return nil, errors.New("the request: its headers cannot be read")
-	}
-	return &http.Request{Method: words[0], URL: u, Host: header.Get("Host"), Header: http.Header(header)}, nil
 }
 
 // change makes the description say what the flags say.
