@@ -122,24 +122,39 @@ func (d destination) key(region string, now time.Time) string {
 	return d.prefix + path.Join(Account, region, d.source, now.Format("2006/01/02"), name)
 }
 
-// logAccess writes a line about the request, if its bucket is logged.
+// logAccess writes lines about the request, if its bucket is logged: one about
+// itself, and one about each key of a DeleteObjects. A copy has also read another
+// object, which is told to the log of that one's bucket.
 func (x *exchange) logAccess() {
-	if x.bucket == "" {
+	if to, ok := x.server.logsOf(x.bucket); ok {
+		e := x.logEntry()
+		x.server.accessLogs.add(to, e.line())
+		for _, d := range x.batch {
+			x.server.accessLogs.add(to, x.logDeletion(e, d))
+		}
+	}
+	if x.read == nil || x.r.Header.Get(copySourceHeader) == "" {
 		return
 	}
+	if to, ok := x.server.logsOf(x.read.bucket); ok {
+		e := x.logEntry()
+		e.bucket, e.key, e.operation = x.read.bucket, escapeKey(escapeKey(x.read.Key)), e.operation+"_GET"
+		x.server.accessLogs.add(to, e.line())
+	}
+}
+
+// logsOf returns where the log of a bucket goes, if it has one.
+func (s *Server) logsOf(bucket string) (destination, bool) {
 	var l logging
-	found, err := x.server.stored(x.bucket, disk.Logging, &l)
+	found, err := s.stored(bucket, disk.Logging, &l)
 	if err != nil || !found || l.Enabled == nil {
-		return // a bucket that is not there is not logged either
+		return destination{}, false // a bucket that is not there is not logged either
 	}
-	to := destination{source: x.bucket, target: l.Enabled.TargetBucket, prefix: *l.Enabled.TargetPrefix}
 	f := l.Enabled.TargetObjectKeyFormat
-	to.partitioned = f != nil && f.PartitionedPrefix != nil
-	e := x.logEntry()
-	x.server.accessLogs.add(to, e.line())
-	for _, d := range x.batch {
-		x.server.accessLogs.add(to, x.logDeletion(e, d))
-	}
+	return destination{
+		source: bucket, target: l.Enabled.TargetBucket, prefix: *l.Enabled.TargetPrefix,
+		partitioned: f != nil && f.PartitionedPrefix != nil,
+	}, true
 }
 
 // batchDeletion is what became of one key of a DeleteObjects.

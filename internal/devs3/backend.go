@@ -54,7 +54,14 @@ func (b *backend) ListBucket(ctx context.Context, name string, prefix *gofakes3.
 }
 
 func (b *backend) CreateBucket(ctx context.Context, name string) error {
-	return exchangeOf(ctx).w.because(b.store.CreateBucket(name))
+	x := exchangeOf(ctx)
+	if err := b.store.CreateBucket(name); err != nil {
+		return x.w.because(err)
+	}
+	if x.ownership == nil {
+		return nil
+	}
+	return x.w.because(b.store.Set(name, disk.Ownership, ownershipControls.render(x.ownership)))
 }
 
 func (b *backend) BucketExists(_ context.Context, name string) (bool, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // prepareBucket is for CreateBucket. Gofakes3 does not look at where the bucket
@@ -12,6 +13,15 @@ import (
 func (x *exchange) prepareBucket() error {
 	if err := x.checkACL(x.out.Header); err != nil {
 		return err
+	}
+	if strings.EqualFold(x.out.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true") {
+		return errNotImplemented.with("Header", "x-amz-bucket-object-lock-enabled")
+	}
+	if wanted := x.out.Header.Get(ownershipHeader); wanted != "" {
+		x.ownership = newOwnership(wanted)
+		if err := x.ownership.check(x); err != nil {
+			return invalidArgument("x-amz-object-ownership", "Invalid x-amz-object-ownership header: "+wanted)
+		}
 	}
 	text, err := x.readAll(64 << 10)
 	if err != nil {

@@ -36,6 +36,7 @@ type exchange struct {
 	checksum  disk.Checksum // which the object written will carry
 
 	encryption disk.Encrypted // likewise
+	ownership  *ownership     // of the bucket to create; nil: not said
 
 	completion completion   // the parts to assemble
 	stored     *disk.Object // what was written

@@ -10,10 +10,19 @@ import (
 // ownership is a bucket's ?ownershipControls ("Controlling ownership of objects
 // and disabling ACLs for your bucket", Amazon S3 User Guide).
 type ownership struct {
-	Rules []struct{ ObjectOwnership string } `xml:"Rule"`
+	Rules []ownershipRule `xml:"Rule"`
 }
 
-const ownerEnforced = "BucketOwnerEnforced"
+type ownershipRule struct{ ObjectOwnership string }
+
+const (
+	ownerEnforced   = "BucketOwnerEnforced"
+	ownershipHeader = "X-Amz-Object-Ownership" // of CreateBucket
+)
+
+func newOwnership(wanted string) *ownership {
+	return &ownership{Rules: []ownershipRule{{wanted}}}
+}
 
 func (o *ownership) check(*exchange) error {
 	if len(o.Rules) != 1 {

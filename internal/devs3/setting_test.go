@@ -277,6 +277,24 @@ func TestRestrictPublicBuckets(t *testing.T) {
 	}
 }
 
+// TestOwnershipOfNewBuckets: who creates a bucket can say at once that it has no
+// ACLs.
+func TestOwnershipOfNewBuckets(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := client(t, s.URL, "ADMINKEY")
+	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket), ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.GetBucketOwnershipControls(t.Context(), &s3.GetBucketOwnershipControlsInput{Bucket: aws.String(bucket)})
+	if err != nil || out.OwnershipControls.Rules[0].ObjectOwnership != types.ObjectOwnershipBucketOwnerEnforced {
+		t.Errorf("GetBucketOwnershipControls: %+v %v", out, err)
+	}
+	_, err = c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("other"), ObjectOwnership: "Nobody"})
+	wantCode(t, "an unknown ownership", err, "InvalidArgument")
+	_, err = c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("other"), ObjectLockEnabledForBucket: aws.Bool(true)})
+	wantCode(t, "Object Lock", err, "NotImplemented")
+}
+
 func TestACLs(t *testing.T) {
 	s := start(t, t.TempDir())
 	c := client(t, s.URL, "ADMINKEY")
