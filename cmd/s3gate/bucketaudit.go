@@ -26,6 +26,8 @@ the configuration.
 
 What is printed of requests is an evaluation of the policy's text, and no proof:
 "s3gate bucket verify" tries real requests.`,
+		Example: `  s3gate bucket audit docs
+  s3gate bucket audit --config s3gate.yaml --json --fail-on weak`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("usage: %s", cmd.UseLine())
@@ -41,6 +43,7 @@ What is printed of requests is an evaluation of the policy's text, and no proof:
 	f.IntVar(&o.NoncurrentDays, "noncurrent-days", 0, "versions should be deleted so many days after they were replaced (default: not looked at)")
 	f.StringSliceVar(&o.Skip, "skip", nil, "findings not to look at, by name; may be repeated")
 	f.StringVar(&failOn, "fail-on", string(guard.Unknown), "the least that is a finding: unknown, weak or missing")
+	choices(cmd, "fail-on", "unknown", "weak", "missing")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains([]guard.State{guard.Unknown, guard.Weak, guard.Missing}, guard.State(failOn)) {
 			return usagef("--fail-on must be unknown, weak or missing, got %q", failOn)

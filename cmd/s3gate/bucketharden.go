@@ -26,8 +26,11 @@ as strong stays as it is, lifecycle rules of others too. What is not permitted o
 not supported by the store is reported, and the rest goes on; the exit code is 3
 then.
 
-The settings are ` + settingList() + `.
-The last one deletes, and is for those who say --noncurrent-days.`,
+The last of the settings below deletes, and is for those who say --noncurrent-days:
+  ` + strings.Join(settingNames(), "\n  "),
+		Example: `  s3gate bucket harden docs --dry-run
+  s3gate bucket harden docs --log-bucket acme-logs --log-prefix docs/ --yes
+  s3gate bucket harden docs --only encryption --kms-key arn:aws:kms:eu-central-1:111122223333:key/1234abcd`,
 		Args: exactly(1),
 	}
 	bucketFlags(cmd)
@@ -38,6 +41,8 @@ The last one deletes, and is for those who say --noncurrent-days.`,
 	f.IntVar(&o.NoncurrentDays, "noncurrent-days", 0, "delete versions so many days after they were replaced (default: never)")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&dryRun, "dry-run", false, "show what would change and change nothing")
+	choices(cmd, "only", settingNames()...)
+	choices(cmd, "skip", settingNames()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		bucket, settings, err := openBucket(cmd, args[0])
 		if err != nil {
@@ -60,12 +65,11 @@ func wantFlags(cmd *cobra.Command, w *guard.Want) {
 	f.IntVar(&w.AbortDays, "abort-days", 7, "drop the parts of uploads that are not complete after so many days")
 }
 
-func settingList() string {
-	var names []string
+func settingNames() (names []string) {
 	for _, s := range guard.AllSettings() {
 		names = append(names, string(s))
 	}
-	return strings.Join(names, ",\n")
+	return names
 }
 
 func settingsOf(names []string) (list []guard.Setting) {
@@ -147,4 +151,21 @@ func printSteps(out io.Writer, steps []guard.Step) {
 			fmt.Fprintf(out, "%s: %s\n", s.Setting, plain(s.Note))
 		}
 	}
+}
+
+// hardenToo hardens a bucket after "bucket lock" has ended with an error, or nil.
+// A lock that could not be proven is no reason not to.
+func (l *lockFlags) hardenToo(cmd *cobra.Command, name string, locked error) error {
+	if locked != nil && !errors.Is(locked, errNo) {
+		return locked
+	}
+	bucket, settings, err := openBucket(cmd, name)
+	if err != nil {
+		return err
+	}
+	defer bucket.Close()
+	if err := hardenBucket(cmd, bucket, settings, guard.HardenOptions{}, l.change.yes, l.change.dryRun); err != nil {
+		return err
+	}
+	return locked
 }

@@ -36,6 +36,9 @@ configuration. It asks nobody, and changes nothing.
 
 With --key-policy it prints instead the statements that the policies of the KMS keys
 need, by key.`,
+		Example: `  s3gate bucket iam --config s3gate.yaml
+  s3gate bucket iam docs --read-only --prefix reports/ --no-verify
+  s3gate bucket iam docs --config s3gate.yaml --key-policy`,
 		Args: cobra.ArbitraryArgs,
 	}
 	f := cmd.Flags()

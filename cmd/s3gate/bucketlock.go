@@ -21,7 +21,7 @@ type lockFlags struct {
 	plainHTTP, oldSignatures bool
 	change                   changeFlags
 	print, logs, since       string
-	now, all                 bool
+	now, all, harden         bool
 }
 
 func newLock() *cobra.Command {
@@ -56,6 +56,7 @@ refuses beyond that stays refused.`,
 	choices(cmd, "print", "json", "terraform", "cloudformation", "iam")
 	f.StringVar(&l.logs, "logs", "", "with --dry-run: S3 server access logs in which to look who would have been refused, s3://BUCKET/PREFIX, a file or a folder")
 	f.StringVar(&l.since, "since", "7d", "with --logs: how far to look back")
+	f.BoolVar(&l.harden, "harden", false, "then do what \"bucket harden\" does without flags of its own")
 	f.BoolVar(&l.now, "now", false, "an emergency: lock in full, ask nobody; takes several buckets")
 	f.BoolVar(&l.all, "all", false, "with --now: all buckets of the configuration")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -68,7 +69,11 @@ refuses beyond that stays refused.`,
 		if l.print != "" {
 			return l.printStatements(cmd, args[0])
 		}
-		return l.lock(cmd, args[0])
+		err := l.lock(cmd, args[0])
+		if l.harden {
+			err = l.hardenToo(cmd, args[0], err)
+		}
+		return err
 	}
 	return cmd
 }
@@ -97,6 +102,8 @@ func (l *lockFlags) check(cmd *cobra.Command, args []string) error {
 	switch {
 	case l.all:
 		return usagef("--all goes with --now")
+	case l.harden && l.print != "":
+		return usagef("--harden does not go with --print")
 	case len(args) != 1:
 		return usagef("usage: %s", cmd.UseLine())
 	case l.logs != "" && !l.change.dryRun:
