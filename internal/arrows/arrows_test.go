@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"client":     nil, // speaks public HTTP only
 
 	"guard/accesslog": nil,
+	"guard/leakwatch": {"guard", "guard/accesslog", "s3client", "events"},
 
 	"internal/script":      {"internal/fault"},
 	"internal/duration":    nil,
