@@ -92,7 +92,8 @@ func (b *LogBucket) Once(ctx context.Context, w *Watch) (total Summary, err erro
 		for _, o := range page.Objects {
 			after = o.Key
 			if err := l.take(ctx, o); err != nil {
-				return l.total, err
+				// Nobody is to read again what was read, if that can be helped.
+				return l.total, errors.Join(err, l.save(context.WithoutCancel(ctx)))
 			}
 		}
 		more = page.More && len(page.Objects) > 0
