@@ -8,6 +8,7 @@ import (
 
 	"s3gate/auth"
 	"s3gate/events"
+	"s3gate/guard/leakwatch"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
@@ -18,6 +19,7 @@ var (
 	errNoRoute    = errors.New("no such route")
 	errNoStream   = errors.New("no stream of events")
 	errNoWebhooks = errors.New("no webhooks")
+	errNoLeaks    = errors.New("no leak watch")
 	errMethod     = errors.New("method not allowed")
 	errStanding   = errors.New("a standing revocation forbids the grant")
 	errIdent      = errors.New("malformed token ID")
@@ -73,6 +75,7 @@ var causes = []struct {
 	{errNoRoute, http.StatusNotFound, "There is no such route."},
 	{errNoStream, http.StatusNotFound, "This gate keeps no events: events.stream.max_len is 0."},
 	{errNoWebhooks, http.StatusNotFound, "This gate has no webhooks."},
+	{errNoLeaks, http.StatusNotFound, "This gate watches for no leaks."},
 	{errMethod, http.StatusMethodNotAllowed, "This route does not take that method."},
 	{errIdent, http.StatusNotFound, "There is no such token. A token's ID looks like tok_ and 26 characters."},
 	{tokens.ErrUnknown, http.StatusNotFound, "There is no such token."},
@@ -97,6 +100,7 @@ var causes = []struct {
 	{events.ErrNoDead, http.StatusNotFound, "There is no such dead delivery, or its webhook is not configured any more."},
 	{events.ErrFollowers, http.StatusServiceUnavailable, "As many follow the events of this gate as may. Ask again, or another gate."},
 	{events.ErrStream, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
+	{leakwatch.ErrStore, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
 	{events.ErrClosed, http.StatusServiceUnavailable, "This gate is shutting down."},
 	{tokens.ErrUnproven, http.StatusServiceUnavailable, "Redis cannot be reached, or cannot prove what it was told. What was asked may or may not have been done; ask again."},
 	{ErrDraining, http.StatusServiceUnavailable, "This gate is shutting down."},

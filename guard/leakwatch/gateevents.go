@@ -30,6 +30,8 @@ type GateEvents struct {
 	// network: then nothing is found.
 	Networks int
 	Window   time.Duration
+	// NoNetworks looks at canaries only.
+	NoNetworks bool
 	// Tokens is how many links are watched at a time, those that were used last; 0
 	// means 100,000.
 	Tokens int
@@ -155,7 +157,7 @@ func (e *GateEvents) take(ctx context.Context, w *Watch, entry *events.Entry) er
 // shared notes a use, and reports whether it is the first from one network more
 // than there may be. Then f says so.
 func (e *GateEvents) shared(f *Finding) bool {
-	if f.Token == "" || f.Network == "" {
+	if e.NoNetworks || f.Token == "" || f.Network == "" {
 		return false
 	}
 	u := e.of(f.Token)

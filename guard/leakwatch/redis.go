@@ -34,6 +34,9 @@ const (
 	leaderKey    = keyPrefix + "leader"
 )
 
+// ErrStore is an error of reading findings from Redis.
+var ErrStore = errors.New("findings cannot be read")
+
 // Redis is a [Store] that all gates share. It is safe for concurrent use.
 type Redis struct {
 	// RDB is the client. Required.
@@ -115,7 +118,7 @@ func (s *Redis) Findings(ctx context.Context, q Query) ([]Finding, error) {
 			Key: indexKey, Start: "+inf", Stop: from, ByScore: true, Rev: true, Offset: offset, Count: batch,
 		}).Result()
 		if err != nil {
-			return nil, fmt.Errorf("listing findings: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrStore, err)
 		}
 		read := make([]*redis.SliceCmd, len(ids))
 		_, err = s.RDB.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -125,7 +128,7 @@ func (s *Redis) Findings(ctx context.Context, q Query) ([]Finding, error) {
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("listing findings: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrStore, err)
 		}
 		for _, r := range read {
 			if f, ok := listed(r.Val()); ok && q.selects(&f) && len(found) < q.limit() {

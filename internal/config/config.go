@@ -77,6 +77,8 @@ type Config struct {
 	Events Events `koanf:"events"`
 	// Webhooks are endpoints that events are sent to, by name.
 	Webhooks map[string]Webhook `koanf:"webhooks"`
+	// Guard says how gates watch over their buckets.
+	Guard Guard `koanf:"guard"`
 	// SNS are topics for events, and for links, by the alias that callers use.
 	SNS map[string]Topic `koanf:"sns"`
 }
@@ -489,6 +491,7 @@ func Default() *Config {
 		},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
+		Guard:        Guard{Leaks: defaultLeaks()},
 		Log:          Log{Level: "info", Format: "json"},
 		Audit:        Audit{ClientAddress: "full", Fsync: "never"},
 		Events: Events{
@@ -562,6 +565,7 @@ func (c *Config) Validate() error {
 		bad("log.level", "must be debug, info, warn or error, got %q", c.Log.Level)
 	}
 	c.validateEvents(bad)
+	c.Guard.Leaks.validate(bad)
 	if c.Log.Format != "json" && c.Log.Format != "text" {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}

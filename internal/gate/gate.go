@@ -73,6 +73,7 @@ type Gate struct {
 	transfers *revocation.Transfers
 	member    *revocation.Member
 	telling   telling
+	leaks     leaks
 	metrics   *prometheus.Registry
 	draining  atomic.Bool
 
@@ -115,6 +116,9 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
 	g.metrics = prometheus.NewRegistry()
 	if err := g.openEvents(ctx, g.metrics, cmp.Or(opts.Version, "dev")); err != nil {
+		return err
+	}
+	if err := g.openLeaks(ctx, g.metrics, cmp.Or(opts.Version, "dev")); err != nil {
 		return err
 	}
 	g.store = g.newStore()
@@ -285,6 +289,7 @@ func (g *Gate) apiHandler(metrics http.Handler, limited func(limit string)) *api
 		Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
 	g.apiEvents(&cfg)
+	cfg.Leaks = g.leaks.store
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
 		cfg.Metrics = metrics
 	}
@@ -357,6 +362,7 @@ func (g *Gate) Start() {
 	g.stopSweep = stop
 	g.serving.Go(func() { g.sweep(ctx) })
 	g.serving.Go(func() { g.telling.hooks.Run(ctx) })
+	g.serving.Go(func() { g.watchLeaks(ctx) })
 	for _, l := range g.listeners() {
 		g.serving.Add(1)
 		go func() {
@@ -445,6 +451,7 @@ func (g *Gate) closeAll() error {
 		}
 	}
 	errs = append(errs, g.closeEvents())
+	errs = append(errs, g.closeLeaks()...)
 	for _, rdb := range []redis.UniversalClient{g.rdb, g.leaseRDB} {
 		if rdb != nil {
 			errs = append(errs, rdb.Close())
