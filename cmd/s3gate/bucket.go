@@ -40,6 +40,14 @@ func openBucket(cmd *cobra.Command, name string) (*s3client.Bucket, config.Bucke
 			return nil, b, usagef("%s has no bucket with the alias %q", path, name)
 		}
 	}
+	bucketOverrides(cmd, &b)
+	bucket, err := gate.OpenBucket(cmd.Context(), b, config.Default().Upstream, "s3gate/"+versionString(), slog.New(slog.DiscardHandler))
+	return bucket, b, err
+}
+
+// bucketOverrides makes the flags count that were given.
+func bucketOverrides(cmd *cobra.Command, b *config.Bucket) {
+	f := cmd.Flags()
 	for flag, field := range map[string]*string{"endpoint": &b.Endpoint, "region": &b.Region, "profile": &b.Profile} {
 		if f.Changed(flag) {
 			*field, _ = f.GetString(flag)
@@ -48,6 +56,4 @@ func openBucket(cmd *cobra.Command, name string) (*s3client.Bucket, config.Bucke
 	if f.Changed("path-style") {
 		b.PathStyle, _ = f.GetBool("path-style")
 	}
-	bucket, err := gate.OpenBucket(cmd.Context(), b, config.Default().Upstream, "s3gate/"+versionString(), slog.New(slog.DiscardHandler))
-	return bucket, b, err
 }
