@@ -72,9 +72,10 @@ func clip(text string, most int) string {
 }
 
 // probe reports whether it is a request by which somebody has proven that the
-// bucket is locked. One that was let in is no proof, and a finding.
+// bucket, or what is below a prefix, is locked. One that was let in is no proof, and
+// a finding.
 func probe(f *Finding) bool {
-	return f.Outcome == Refused && strings.HasPrefix(f.Key, guard.CanaryPrefix)
+	return f.Outcome == Refused && strings.Contains(f.Key, guard.CanaryPrefix)
 }
 
 // own reports whether a gate that signs in the URL has made the request.

@@ -140,7 +140,9 @@ func TestFindings(t *testing.T) {
 		}, gate, []string{"form refused v/d ×1", "presigned refused v/a ×1" + key, "presigned refused v/b ×1" + key, "presigned refused v/c ×1" + key}},
 		{"a gate that signs in headers has none", []request{with(func(r *request) { r.requester, r.agent = gateIs, "s3gate/1.0" })},
 			map[string]leakwatch.Bucket{"vault": {}}, []string{"presigned refused vault/a ×1" + key}},
-		{"proofs of the lock", []request{with(func(r *request) { r.key = guard.CanaryPrefix + "X" })}, nil, nil},
+		{"proofs of the lock", []request{
+			with(func(r *request) { r.key = guard.CanaryPrefix + "X" }), with(func(r *request) { r.key = "private/" + guard.CanaryPrefix + "X-put" }),
+		}, nil, nil},
 		{"a proof that there is no lock", []request{with(func(r *request) { r.key, r.status = guard.CanaryPrefix+"X", "200" })}, nil,
 			[]string{"presigned allowed vault/" + guard.CanaryPrefix + "X ×1" + key}},
 	}
