@@ -194,7 +194,11 @@ func mint(cmd *cobra.Command, r client.MintRequest, key string) error {
 	}
 	return newPrinter(cmd).print(token, func(p *printer) {
 		fmt.Fprintln(p.out, token.URL)
-		p.say("%s  %s  until %s", token.ID, usesText(token.MaxUses), token.ExpiresAt.Local().Format(time.DateTime))
+		uses := usesText(token.MaxUses)
+		if token.Canary {
+			uses = "a canary, which opens nothing"
+		}
+		p.say("%s  %s  until %s", token.ID, uses, token.ExpiresAt.Local().Format(time.DateTime))
 		if n := token.Notified; n != nil && !*n {
 			p.say("the link was not sent: %s", token.NotNotified)
 		}

@@ -354,7 +354,7 @@ func TestTouchedCanariesAreFound(t *testing.T) {
 // One leads at a time, and when it has died another does.
 func TestOneGateReads(t *testing.T) {
 	rdb := newRedis(t)
-	lead := &leakwatch.Lead{RDB: rdb, For: 300 * time.Millisecond}
+	lead := &leakwatch.Lead{RDB: rdb, For: 1500 * time.Millisecond}
 	var leading, most atomic.Int64
 	seen := make(chan int, 100)
 	run := func(ctx context.Context, i int, done chan<- struct{}) {
@@ -377,7 +377,7 @@ func TestOneGateReads(t *testing.T) {
 	}
 	go run(second, 2, doneSecond)
 	// Somebody else takes the lead away: the first notices, and stops.
-	if err := rdb.Set(t.Context(), "s3g:{leaks}:leader", "other", 400*time.Millisecond).Err(); err != nil {
+	if err := rdb.Set(t.Context(), "s3g:{leaks}:leader", "other", 1600*time.Millisecond).Err(); err != nil {
 		t.Fatal(err)
 	}
 	again := <-seen
