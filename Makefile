@@ -3,6 +3,7 @@
 # make fuzz     every fuzz target for FUZZTIME each
 # make soak     SOAK_OPS operations on gates in trouble, whose histories must fit,
 #               and uploads of sizes that take too long otherwise
+# make leaks    how fast the leak watch reads an access log of 1 GiB, and what it takes
 # make million  what a million tokens take in Redis, and how long
 # make build    the binary, for this machine
 # make man      manual pages, in ./man
@@ -31,7 +32,7 @@ UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 # Programs that the tests run, and the Debian packages that have them.
 PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base
 
-.PHONY: test unit lint cross deps programs build man bench fuzz soak million
+.PHONY: test unit lint cross deps programs build man bench fuzz soak leaks million
 
 test: deps lint cross unit
 
@@ -99,6 +100,9 @@ fuzz:
 soak:
 	S3GATE_SOAK_OPS=$(SOAK_OPS) $(GO) test -v -timeout 0 -run Soak ./internal/consistency
 	S3GATE_TEST_UPLOADS=soak $(GO) test -v -timeout 0 -run Soak ./proxy ./internal/gate
+
+leaks:
+	S3GATE_TEST_LOG_BYTES=1073741824 $(GO) test -v -count 1 -timeout 0 -cpu 1 -run PlantedAttempts ./guard/leakwatch
 
 million:
 	S3GATE_TEST_TOKENS=1000000 $(GO) test -v -count 1 -timeout 0 -run ManyTokens ./tokens

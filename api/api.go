@@ -118,6 +118,8 @@ type Config struct {
 	DeadLetters DeadLetters
 	// Guard knows which of Buckets are locked; nil means that nobody does.
 	Guard Guard
+	// Leaks are the findings of the leak watch; nil means that the route answers 404.
+	Leaks Leaks
 	// Topics are those through which a mint may have its link sent, by alias.
 	Topics map[string]Notifier
 	// Ready reports why the gate cannot serve, or nil.
@@ -198,6 +200,7 @@ func New(cfg Config) *Handler {
 	h.route("GET /v1/transfers", auth.Caller.MayList, h.running)
 	h.route("DELETE /v1/transfers/{id}", auth.Caller.MayRevoke, h.cut)
 	h.routeEvents()
+	h.route("GET /v1/leaks", auth.Caller.MayAdminister, h.leaks)
 	return h
 }
 

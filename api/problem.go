@@ -9,6 +9,7 @@ import (
 	"s3gate/auth"
 	"s3gate/events"
 	"s3gate/guard/rounds"
+	"s3gate/guard/leakwatch"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
@@ -19,6 +20,7 @@ var (
 	errNoRoute    = errors.New("no such route")
 	errNoStream   = errors.New("no stream of events")
 	errNoWebhooks = errors.New("no webhooks")
+	errNoLeaks    = errors.New("no leak watch")
 	errMethod     = errors.New("method not allowed")
 	errStanding   = errors.New("a standing revocation forbids the grant")
 	errIdent      = errors.New("malformed token ID")
@@ -79,6 +81,7 @@ var causes = []struct {
 	{rounds.ErrBucket, http.StatusConflict, "This bucket is not verified: buckets.{alias}.verify is false."},
 	{rounds.ErrBoard, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
 	{ErrUnlocked, http.StatusServiceUnavailable, "A bucket is not known to be locked. GET /v1/buckets says which, and why."},
+	{errNoLeaks, http.StatusNotFound, "This gate watches for no leaks."},
 	{errMethod, http.StatusMethodNotAllowed, "This route does not take that method."},
 	{errIdent, http.StatusNotFound, "There is no such token. A token's ID looks like tok_ and 26 characters."},
 	{tokens.ErrUnknown, http.StatusNotFound, "There is no such token."},
@@ -103,6 +106,7 @@ var causes = []struct {
 	{events.ErrNoDead, http.StatusNotFound, "There is no such dead delivery, or its webhook is not configured any more."},
 	{events.ErrFollowers, http.StatusServiceUnavailable, "As many follow the events of this gate as may. Ask again, or another gate."},
 	{events.ErrStream, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
+	{leakwatch.ErrStore, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
 	{events.ErrClosed, http.StatusServiceUnavailable, "This gate is shutting down."},
 	{tokens.ErrUnproven, http.StatusServiceUnavailable, "Redis cannot be reached, or cannot prove what it was told. What was asked may or may not have been done; ask again."},
 	{ErrDraining, http.StatusServiceUnavailable, "This gate is shutting down."},

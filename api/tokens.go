@@ -28,7 +28,7 @@ func (m *MintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
 		Operation: m.Operation, Bucket: m.Bucket, Key: m.Key, Prefix: m.Prefix, List: m.List, Subject: m.Subject,
 		Labels: m.Labels, Clients: m.Clients, Bandwidth: m.Bandwidth, Response: m.Response, Upload: m.Upload,
 		RequestsPerSecond: m.RequestsPerSecond, MaxConcurrent: m.MaxConcurrent, CutAtExpiry: m.CutAtExpiry,
-		VersionID: m.VersionID, IfMatch: m.IfMatch, Confirm: m.Confirm,
+		VersionID: m.VersionID, IfMatch: m.IfMatch, Confirm: m.Confirm, Canary: m.Canary,
 	}
 	g.FillDropBox()
 	if err := m.resume(&g); err != nil {

@@ -112,6 +112,10 @@ type MintRequest struct {
 	// Whether whoever holds the link may revoke it (`DELETE` on the link). Left out, it is whether it has one use.
 	SelfRevoke *bool `json:"self_revoke,omitempty"`
 
+	// Whether the token permits nothing: whoever uses its link hears that there is no such link,
+	// and `GET /v1/leaks` and an event tell of it. It is to lie where nobody should look.
+	Canary bool `json:"canary,omitempty"`
+
 	// When a browser shows a page first, on which a person starts the download: `auto` (for
 	// tokens with a limit of uses), `always` (downloads only) or `never`.
 	Confirm tokens.Confirm `json:"confirm,omitempty"`

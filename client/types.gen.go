@@ -208,6 +208,9 @@ type Grant struct {
 	// Whether whoever holds the link may revoke it.
 	SelfRevoke bool `json:"self_revoke,omitempty"`
 
+	// Whether the token permits nothing, and was made to be found.
+	Canary bool `json:"canary,omitempty"`
+
 	// Response says how a download is presented. It is for downloads only.
 	Response *Response `json:"response,omitempty"`
 
@@ -226,6 +229,100 @@ type Grant struct {
 	// When it was minted.
 	IssuedAt time.Time `json:"issued_at"`
 }
+
+// Leak is one request that should not have been, or several of one kind within a window of time.
+type Leak struct {
+	// Names the finding.
+	//
+	// Examples: leak_mfrggzdfmztwq2lknnwg23tpob
+	ID string `json:"id"`
+
+	// LeakKind says what a finding is about: a request that was signed in its URL, one signed in a form, a
+	// link that many networks use, a canary token that somebody has tried.
+	Kind LeakKind `json:"kind"`
+
+	// Whether the request got what it asked for.
+	Outcome string `json:"outcome"`
+
+	// The alias of the bucket.
+	Bucket string `json:"bucket,omitempty"`
+
+	// The key of the object, or what it begins with.
+	Key string `json:"key,omitempty"`
+
+	// The ID of the token that it is about; left out for requests that went past the gate.
+	Token string `json:"token,omitempty"`
+
+	// For whom that was made.
+	Subject string `json:"subject,omitempty"`
+
+	// The ID of the access key that has signed.
+	Signer string `json:"signer,omitempty"`
+
+	// Who that is, as the storage has it.
+	Requester string `json:"requester,omitempty"`
+
+	// The address that the first request came from, as far as it is kept.
+	Client string `json:"client,omitempty"`
+
+	// The network that all requests came from.
+	Network string `json:"network,omitempty"`
+
+	// The networks that a link was used from.
+	Networks []string `json:"networks,omitempty"`
+
+	// The method of the first request.
+	Method string `json:"method,omitempty"`
+
+	// What it was answered with.
+	Status int `json:"status,omitempty"`
+
+	// The error that it was answered with.
+	Code string `json:"code,omitempty"`
+
+	// What the storage, or the gate, calls it.
+	Request string `json:"request,omitempty"`
+
+	// What the client called itself.
+	UserAgent string `json:"user_agent,omitempty"`
+
+	// Where it stands.
+	Log string `json:"log,omitempty"`
+
+	// When the first request was made.
+	First time.Time `json:"first"`
+
+	// When the last one was.
+	Last time.Time `json:"last"`
+
+	// How many there were.
+	Count int64 `json:"count"`
+
+	// What was done about it.
+	Taken []LeakAction `json:"taken,omitempty"`
+}
+
+// LeakAction is something that was done about a finding.
+type LeakAction struct {
+	// What was done.
+	Action string `json:"action"`
+
+	// Whether it was only said and not done.
+	DryRun bool `json:"dry_run,omitempty"`
+
+	// The IDs of the tokens that were revoked.
+	Tokens []string `json:"tokens,omitempty"`
+
+	// Why it was not done, or not wholly.
+	Error string `json:"error,omitempty"`
+
+	// When it was done.
+	At time.Time `json:"at"`
+}
+
+// LeakKind says what a finding is about: a request that was signed in its URL, one signed in a form, a
+// link that many networks use, a canary token that somebody has tried.
+type LeakKind = string
 
 // MintRequest says what a new token is to permit. What it leaves out takes the gate's
 // defaults: one hour, any number of downloads or one upload.
@@ -333,6 +430,10 @@ type MintRequest struct {
 
 	// Whether whoever holds the link may revoke it (`DELETE` on the link). Left out, it is whether it has one use.
 	SelfRevoke *bool `json:"self_revoke,omitempty"`
+
+	// Whether the token permits nothing: whoever uses its link hears that there is no such link,
+	// and `GET /v1/leaks` and an event tell of it. It is to lie where nobody should look.
+	Canary bool `json:"canary,omitempty"`
 
 	// When a browser shows a page first, on which a person starts the download: `auto` (for
 	// tokens with a limit of uses), `always` (downloads only) or `never`.

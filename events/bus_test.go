@@ -354,3 +354,25 @@ func (n nowhere) Name() string                                  { return n.name 
 func (n nowhere) Wants(events.Type) bool                        { return true }
 func (n nowhere) Write(context.Context, []*events.Record) error { return nil }
 func (n nowhere) Close() error                                  { return nil }
+
+// Whoever floods a gate with guesses does not hide that somebody tries a canary.
+func TestAFloodHidesNoCanary(t *testing.T) {
+	s := &sink{name: "s"}
+	b := events.NewBus(events.Options{RefusalWindow: time.Hour, RefusalKinds: 3}, s)
+	for i := range 100 {
+		b.Refuse(events.Refused{Reason: "NotFound", Client: fmt.Sprintf("198.51.100.%d", i)})
+	}
+	for i := range 100 {
+		b.Refuse(events.Refused{Reason: "NotFound", Client: fmt.Sprintf("203.0.113.%d", i), Canary: true})
+	}
+	closeBus(t, b)
+	canaries := 0
+	for _, r := range s.got {
+		if r.Data.(events.Refused).Canary {
+			canaries++
+		}
+	}
+	if canaries != 3 || len(s.got) != 7 {
+		t.Errorf("%d events, %d of them of canaries", len(s.got), canaries)
+	}
+}

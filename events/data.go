@@ -99,6 +99,9 @@ type Refused struct {
 	Request string `json:"request,omitempty"`
 	// Client is the client's address, as far as it is kept.
 	Client string `json:"client,omitempty"`
+	// Canary says that the token is one that nobody should have: the client heard
+	// that there is no such link.
+	Canary bool `json:"canary,omitempty"`
 	// Count is how many requests it were, since Since.
 	Count int64     `json:"count"`
 	Since time.Time `json:"since,omitzero"`
@@ -193,6 +196,7 @@ type Failed struct {
 }
 
 // Leak is the data of [LeakSeen]. The address and the time are those in the log.
+// Several requests of one kind are told once.
 type Leak struct {
 	// Bucket is the alias, and Key that of the object.
 	Bucket string `json:"bucket"`
@@ -206,6 +210,41 @@ type Leak struct {
 	At     time.Time `json:"at"`
 	// Rule is that with which tokens were revoked for it, if any were.
 	Rule string `json:"rule,omitempty"`
+	// ID names the finding: who has seen it has seen the finding. Kind is presigned,
+	// form, shared or canary, and Outcome allowed or refused.
+	ID      string `json:"id,omitempty"`
+	Kind    string `json:"kind,omitempty"`
+	Outcome string `json:"outcome,omitempty"`
+	// Token is the ID of the gate's token, and Subject for whom it was made, where it
+	// is about one.
+	Token   string `json:"token,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	// Signer is the ID of the access key that has signed, and Requester who that is.
+	Signer    string `json:"signer,omitempty"`
+	Requester string `json:"requester,omitempty"`
+	// Networks are those that a link was used from.
+	Networks []string `json:"networks,omitempty"`
+	// Request is what the store, or the gate, calls the request, Code the error that
+	// it was answered with, and UserAgent what the client called itself.
+	Request   string `json:"request,omitempty"`
+	Code      string `json:"code,omitempty"`
+	UserAgent string `json:"user_agent,omitempty"`
+	// Count is how many requests there were when it was told.
+	Count int64 `json:"count,omitempty"`
+	// Actions are what was done about it.
+	Actions []LeakAction `json:"actions,omitempty"`
+}
+
+// LeakAction is something that was done about a [Leak].
+type LeakAction struct {
+	// Action is revoke_key, revoke_subject, revoke_token or lock.
+	Action string `json:"action"`
+	// DryRun says that it was only said and not done.
+	DryRun bool `json:"dry_run,omitempty"`
+	// Tokens are those that were revoked.
+	Tokens []string `json:"tokens,omitempty"`
+	// Error says why it was not done, or not wholly.
+	Error string `json:"error,omitempty"`
 }
 
 // Missed is the data of [Gap].

@@ -39,7 +39,7 @@ func (f *refusals) add(r Refused) (Refused, bool) {
 	case known != nil:
 		known.Count++
 		return r, false
-	case len(f.kinds) >= f.most:
+	case len(f.kinds) >= f.most && !(r.Canary && len(f.kinds) < 2*f.most): // a flood hides no canary
 		if f.rest == nil {
 			f.rest = &Refused{Reason: manyReasons}
 		}

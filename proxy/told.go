@@ -34,6 +34,8 @@ type Refusal struct {
 	Method, Request string
 	// Client is the client's address, as far as receipts keep it.
 	Client string
+	// Canary says that the token is one, though the client heard that there is none.
+	Canary bool
 }
 
 // tellRedeemed tells of a use that begins, but not of a request that goes on with
@@ -57,8 +59,14 @@ func (x *exchange) tellRefused(err error, p problem) {
 	if !client.IsValid() {
 		client = x.h.Client.Of(x.r) // it was refused before that was asked
 	}
+	grant := x.grant()
+	var canary *tokens.CanaryError
+	if errors.As(err, &canary) {
+		grant = &canary.Grant
+	}
 	x.h.Refused(Refusal{
-		Grant: x.grant(), Reason: p.code, Status: p.status, Method: knownMethod(x.r.Method), Request: x.id,
+		Canary: canary != nil,
+		Grant:  grant, Reason: p.code, Status: p.status, Method: knownMethod(x.r.Method), Request: x.id,
 		Client: x.h.ReceiptAddress.of(client),
 	})
 }

@@ -24,6 +24,8 @@ type ListQuery struct {
 	// Prefix is what all keys begin with. What follows it up to the next "/"
 	// is one folder.
 	Prefix string
+	// Flat lists every object below the prefix, and no folders.
+	Flat bool
 	// After is the key after which to begin; "" means with the first.
 	After string
 	// Max is the number of keys and folders together; 0 means [MaxListed].
@@ -41,10 +43,13 @@ func NewListRequest(q ListQuery) *Request {
 		max = MaxListed
 	}
 	query := url.Values{
-		"list-type": {"2"}, "prefix": {q.Prefix}, "delimiter": {"/"},
+		"list-type": {"2"}, "prefix": {q.Prefix},
 		"max-keys": {strconv.Itoa(max)},
 		// Keys may hold characters that XML cannot.
 		"encoding-type": {"url"},
+	}
+	if !q.Flat {
+		query.Set("delimiter", "/")
 	}
 	if q.After != "" {
 		query.Set("start-after", q.After)

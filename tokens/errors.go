@@ -65,6 +65,18 @@ func (e *SpentError) Error() string {
 // Is makes a SpentError an ErrUsed.
 func (e *SpentError) Is(target error) bool { return target == ErrUsed }
 
+// CanaryError is an [ErrUnknown] of a token that was made to be found. Whoever
+// asked must not learn that it is any different.
+type CanaryError struct {
+	// Grant is the token's.
+	Grant Grant
+}
+
+func (e *CanaryError) Error() string { return ErrUnknown.Error() }
+
+// Is makes a CanaryError an ErrUnknown.
+func (e *CanaryError) Is(target error) bool { return target == ErrUnknown }
+
 // statusError turns a script's status into an error; one that is not in the
 // table decides nothing.
 func statusError(status string) error {

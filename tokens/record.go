@@ -52,6 +52,7 @@ const (
 	fieldStorageClass
 	fieldKeyTemplate
 	fieldRevealKey
+	fieldCanary
 )
 
 var errRecord = errors.New("unreadable token record")
@@ -115,6 +116,7 @@ func encodeGrant(g *Grant) []byte {
 	text(fieldStorageClass, g.Upload.StorageClass)
 	text(fieldKeyTemplate, g.Upload.KeyTemplate)
 	number(fieldRevealKey, int64(protowire.EncodeBool(g.Upload.RevealKey)))
+	number(fieldCanary, int64(protowire.EncodeBool(g.Canary)))
 	text(fieldIssuer, g.Issuer)
 	text(fieldIssuedBy, g.IssuedBy)
 	if !g.IssuedAt.IsZero() {
@@ -245,6 +247,8 @@ func (g *Grant) setNumber(num protowire.Number, v int64) error {
 		g.RevSeq = v
 	case fieldSelfRevoke:
 		g.SelfRevoke = v != 0
+	case fieldCanary:
+		g.Canary = v != 0
 	case fieldRevealKey:
 		g.Upload.RevealKey = v != 0
 	case fieldIssuedAt:

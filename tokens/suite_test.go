@@ -51,6 +51,7 @@ func testStore(t *testing.T, open func(t *testing.T) *backend) {
 		{"the charged use of a dead gate's upload", testRecoverCharged},
 		{"revoking", testRevoke},
 		{"refusals give the grant", testRefusalsGiveGrant},
+		{"canaries are unknown", testCanary},
 		{"tries at a passcode", testTries},
 		{"racing tries at a passcode", testRacingTries},
 		{"nothing outlives its token", testGrowth},

@@ -95,7 +95,7 @@ func mark(nonce string) string {
 // [ErrUnknown], [ErrExpired], [ErrNotYet], [ErrRevoked], [ErrUsed] (also a
 // [*SpentError]), [ErrInUse], [ErrOperation], [ErrUnproven]. With every error
 // but ErrUnknown and ErrUnproven the grant is returned in a Use that reserves
-// nothing.
+// nothing. A canary is unknown, whatever else it is: a [*CanaryError].
 func (s *Store) Redeem(ctx context.Context, token Token, ask Ask) (*Use, error) {
 	return s.redeem(ctx, token.ID(), ask, cmp.Or(ask.Attempt, newNonce()))
 }
@@ -169,6 +169,12 @@ func (s *Store) tryRedeem(ctx context.Context, id ID, ask Ask, nonce string, pat
 		if g, unreadable = readGrant(id, r); unreadable != nil {
 			err = unreadable
 		}
+	}
+	if g.Canary {
+		if err == nil && nonce != "" {
+			s.settler.later(&settlement{id: id, nonce: nonce, outcome: refund})
+		}
+		return nil, &CanaryError{Grant: g}
 	}
 	if errors.Is(err, ErrUnproven) {
 		if nonce != "" && ask.Attempt == "" {

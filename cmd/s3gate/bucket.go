@@ -54,14 +54,7 @@ func bucketSettings(cmd *cobra.Command, name string) (config.Bucket, error) {
 			return b, usagef("%s has no bucket with the alias %q", path, name)
 		}
 	}
-	for flag, field := range map[string]*string{"endpoint": &b.Endpoint, "region": &b.Region, "profile": &b.Profile} {
-		if f.Changed(flag) {
-			*field, _ = f.GetString(flag)
-		}
-	}
-	if f.Changed("path-style") {
-		b.PathStyle, _ = f.GetBool("path-style")
-	}
+	bucketOverrides(cmd, &b)
 	return b, nil
 }
 
@@ -79,4 +72,17 @@ func openBucket(cmd *cobra.Command, name string) (*s3client.Bucket, config.Bucke
 // openSettings opens the bucket that settings describe.
 func openSettings(cmd *cobra.Command, b config.Bucket) (*s3client.Bucket, error) {
 	return gate.OpenBucket(cmd.Context(), b, config.Default().Upstream, "s3gate/"+versionString(), slog.New(slog.DiscardHandler))
+}
+
+// bucketOverrides makes the flags count that were given.
+func bucketOverrides(cmd *cobra.Command, b *config.Bucket) {
+	f := cmd.Flags()
+	for flag, field := range map[string]*string{"endpoint": &b.Endpoint, "region": &b.Region, "profile": &b.Profile} {
+		if f.Changed(flag) {
+			*field, _ = f.GetString(flag)
+		}
+	}
+	if f.Changed("path-style") {
+		b.PathStyle, _ = f.GetBool("path-style")
+	}
 }

@@ -87,7 +87,7 @@ URL that leaks opens nothing, because the bucket refuses them all.`,
 	root.PersistentFlags().BoolP("quiet", "q", false, "say nothing but results and errors")
 	root.CompletionOptions.DisableDefaultCmd = true // ours says what is wrong with its arguments
 	root.AddCommand(newDev(), newServe(), newToken(), newRevoke(), newRevocations(), newTransfers(), newEvents(), newGates(), newGet(), newPut(),
-		newPresign(), newBucket(), newLoadtest(), newAuth(), newConfig(), newHealth(), newCompletion(), newVersion())
+		newPresign(), newBucket(), newLeaks(), newLeakwatch(), newLoadtest(), newAuth(), newConfig(), newHealth(), newCompletion(), newVersion())
 	root.SetHelpCommand(newHelp())
 	completeSensibly(root)
 	return root

@@ -92,12 +92,13 @@ func (p *printer) table() *tabwriter.Writer { return newTable(p.out) }
 
 func newTable(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 0, 4, 2, ' ', 0) }
 
-// printTable prints rows under a head, whose columns are separated by tabs, or
+// printTable prints rows under a head, whose columns are separated by tabs and which
+// is left out if it is "", or
 // each as one line of JSON.
 func printTable[T any](p *printer, head string, rows []T, line func(io.Writer, T)) error {
 	t := p.rows()
 	defer t.Flush()
-	if !p.json {
+	if !p.json && head != "" {
 		fmt.Fprintln(t, head)
 	}
 	for _, r := range rows {

@@ -72,6 +72,7 @@ repeated: it prints the same links again.`,
 	f.StringVar(&passcodeFile, "passcode-file", "", "a file with the passcode that must be given with the link, - for stdin")
 	f.StringVar(&r.Confirm, "confirm", "", "whether browsers show a page first: auto, always or never (default auto: for limited tokens)")
 	f.BoolVar(&selfRevoke, "self-revoke", false, "let whoever has the link revoke it with DELETE (default: if it has one use)")
+	f.BoolVar(&r.Canary, "canary", false, "make a link that opens nothing, and tell of everybody who tries it")
 	f.BoolVar(&r.List, "list", false, "let whoever has the link list what is below BUCKET/PREFIX/")
 	f.BoolVar(&prefix, "prefix", false, "take BUCKET/PREFIX for everything below it; uploads get keys that the gate makes")
 	f.StringVar(&response.Filename, "filename", "", "the name to save under")
@@ -193,7 +194,11 @@ func mint(cmd *cobra.Command, r client.MintRequest, key string) error {
 	}
 	return newPrinter(cmd).print(token, func(p *printer) {
 		fmt.Fprintln(p.out, token.URL)
-		p.say("%s  %s  until %s", token.ID, usesText(token.MaxUses), token.ExpiresAt.Local().Format(time.DateTime))
+		uses := usesText(token.MaxUses)
+		if token.Canary {
+			uses = "a canary, which opens nothing"
+		}
+		p.say("%s  %s  until %s", token.ID, uses, token.ExpiresAt.Local().Format(time.DateTime))
 		if n := token.Notified; n != nil && !*n {
 			p.say("the link was not sent: %s", token.NotNotified)
 		}

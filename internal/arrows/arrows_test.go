@@ -24,12 +24,13 @@ var allowed = map[string][]string{
 	"uploads":      {"tokens", "s3client", "internal/script"},
 	"proxy":        {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit"},
 	"web":          nil,
-	"api":          {"auth", "tokens", "revocation", "events", "guard/rounds", "internal/duration", "internal/ratelimit", "internal/spelling"},
+	"api":          {"auth", "tokens", "revocation", "events", "guard/rounds", "guard/leakwatch", "internal/duration", "internal/ratelimit", "internal/spelling"},
 	"guard":        {"s3client", "policy", "guard/accesslog"},
 	"guard/rounds": {"guard", "s3client", "internal/script"},
 	"client":       nil, // speaks public HTTP only
 
 	"guard/accesslog": nil,
+	"guard/leakwatch": {"guard", "guard/accesslog", "s3client", "events"},
 	"loadtest":        {"client"},
 
 	"internal/script":      {"internal/fault"},
@@ -37,7 +38,7 @@ var allowed = map[string][]string{
 	"internal/spelling":    nil,
 	"internal/apigen":      nil,
 	"internal/ratelimit":   nil,
-	"internal/config":      {"auth", "events", "internal/duration", "internal/spelling"},
+	"internal/config":      {"auth", "events", "guard/leakwatch", "internal/duration", "internal/spelling"},
 	"internal/devs3":       {"policy", "internal/devs3/disk"},
 	"internal/devs3/disk":  nil,
 	"internal/arrows":      nil,

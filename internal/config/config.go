@@ -503,7 +503,7 @@ func Default() *Config {
 		},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
-		Guard:        Guard{VerifyInterval: time.Hour},
+		Guard:        Guard{VerifyInterval: time.Hour, Leaks: defaultLeaks()},
 		Log:          Log{Level: "info", Format: "json"},
 		Audit:        Audit{ClientAddress: "full", Fsync: "never"},
 		Events: Events{

@@ -16,6 +16,8 @@ type Guard struct {
 	// Ready makes /readyz answer 503 while a bucket that is tried is not known to be
 	// locked. Default false.
 	Ready bool `koanf:"ready"`
+	// Leaks says where logs are that tell of leaks, and what is done about those.
+	Leaks Leaks `koanf:"leaks"`
 }
 
 // minVerifyInterval keeps gates from storing and deleting canaries all the time.
@@ -28,6 +30,7 @@ func (g *Guard) validate(bad func(name, format string, args ...any)) {
 	if g.Ready && g.VerifyInterval == 0 {
 		bad("guard.ready", "needs guard.verify_interval")
 	}
+	g.Leaks.validate(bad)
 }
 
 // AssumeRole exchanges credentials for those of a session, by the AssumeRole call

@@ -168,6 +168,7 @@ func (g *Gate) redeemed(r proxy.Redemption) {
 func (g *Gate) refused(r proxy.Refusal) {
 	g.telling.bus.Refuse(events.Refused{
 		Grant: grantOf(r.Grant), Reason: r.Reason, Status: r.Status, Method: r.Method, Request: r.Request, Client: r.Client,
+		Canary: r.Canary,
 	})
 }
 

@@ -74,6 +74,7 @@ type Gate struct {
 	transfers *revocation.Transfers
 	member    *revocation.Member
 	telling   telling
+	leaks     leaks
 	rounds    *rounds.Rounds
 	metrics   *prometheus.Registry
 	draining  atomic.Bool
@@ -120,6 +121,9 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 		return err
 	}
 	if g.rounds, err = g.newRounds(g.metrics); err != nil {
+		return err
+	}
+	if err := g.openLeaks(ctx, g.metrics, cmp.Or(opts.Version, "dev")); err != nil {
 		return err
 	}
 	g.store = g.newStore()
@@ -290,6 +294,7 @@ func (g *Gate) apiHandler(metrics http.Handler, limited func(limit string)) *api
 		Guard: g.rounds, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
 	g.apiEvents(&cfg)
+	cfg.Leaks = g.leaks.store
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
 		cfg.Metrics = metrics
 	}
@@ -366,6 +371,7 @@ func (g *Gate) Start() {
 	g.stopSweep = stop
 	g.serving.Go(func() { g.sweep(ctx) })
 	g.serving.Go(func() { g.telling.hooks.Run(ctx) })
+	g.serving.Go(func() { g.watchLeaks(ctx) })
 	g.serving.Go(func() { g.guards(ctx) })
 	for _, l := range g.listeners() {
 		g.serving.Add(1)
@@ -455,6 +461,7 @@ func (g *Gate) closeAll() error {
 		}
 	}
 	errs = append(errs, g.closeEvents())
+	errs = append(errs, g.closeLeaks()...)
 	for _, rdb := range []redis.UniversalClient{g.rdb, g.leaseRDB} {
 		if rdb != nil {
 			errs = append(errs, rdb.Close())

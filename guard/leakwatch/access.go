@@ -1,0 +1,126 @@
+package leakwatch
+
+import (
+	"strings"
+	"time"
+
+	"s3gate/guard"
+	"s3gate/guard/accesslog"
+)
+
+// Bucket is one whose requests are looked at.
+type Bucket struct {
+	// Alias is what findings call it; "" is its name.
+	Alias string
+	// Principal is the ARN of the gate's user or role, if the gate signs in the
+	// URL; "" if it signs in headers, and then nobody's signed URL is right.
+	Principal string
+}
+
+// access is a request that a log tells of.
+type access struct {
+	auth                                    accesslog.Auth
+	bucket, key, method                     string
+	signer, requester, client, agent, trace string
+	status                                  int
+	code                                    string
+	at                                      time.Time
+}
+
+// found is what a request comes to; nil if that is nothing.
+func (w *Watch) found(a *access, log string) *Finding {
+	kind := Presigned
+	switch a.auth {
+	case accesslog.Query:
+	case accesslog.Post:
+		kind = Form
+	default:
+		return nil
+	}
+	bucket, watched := w.Buckets[a.bucket]
+	if w.Buckets != nil && !watched || a.at.Before(w.Since) {
+		return nil
+	}
+	f := &Finding{
+		Kind: kind, Outcome: a.outcome(), Bucket: bucket.Alias, Key: clip(a.key, maxKey), Signer: clip(a.signer, maxText),
+		Requester: clip(a.requester, maxText), Client: clip(a.client, maxText), Network: NetworkOf(a.client), Method: clip(a.method, maxText),
+		Status: a.status, Code: clip(a.code, maxText), Request: clip(a.trace, maxText),
+		UserAgent: clip(string(accesslog.Redact([]byte(a.agent))), maxText), Log: log,
+		First: a.at, Last: a.at, Count: 1,
+	}
+	if f.Bucket == "" {
+		f.Bucket = a.bucket
+	}
+	if probe(f) || own(a, bucket.Principal) {
+		return nil
+	}
+	f.name(w.window())
+	return f
+}
+
+// What a finding keeps of what others write, in bytes.
+const (
+	maxKey  = 1024
+	maxText = 256
+)
+
+func clip(text string, most int) string {
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// probe reports whether it is a request by which somebody has proven that the
+// bucket, or what is below a prefix, is locked. One that was let in is no proof, and
+// a finding.
+func probe(f *Finding) bool {
+	return f.Outcome == Refused && strings.Contains(f.Key, guard.CanaryPrefix)
+}
+
+// own reports whether a gate that signs in the URL has made the request.
+func own(a *access, principal string) bool {
+	return principal != "" && a.auth == accesslog.Query && strings.HasPrefix(a.agent, "s3gate/") && is(a.requester, principal)
+}
+
+// is reports whether a requester is a principal: the user, or a session of the
+// role (IAM User Guide, "IAM identifiers").
+func is(requester, principal string) bool {
+	if requester == principal {
+		return true
+	}
+	account, role, ok := strings.Cut(principal, ":role/")
+	if !ok {
+		return false
+	}
+	role = role[strings.LastIndexByte(role, '/')+1:] // a session does not name the path
+	account = strings.Replace(account, ":iam:", ":sts:", 1)
+	return strings.HasPrefix(requester, account+":assumed-role/"+role+"/")
+}
+
+// outcome says whether the store has let the request in, which it also has if it
+// then found no such object. What failed on S3's side got nothing.
+func (a *access) outcome() Outcome {
+	switch {
+	case a.status == 0 && a.code != "" && !letIn[a.code]:
+		return Refused
+	case a.status == 400, a.status == 401, a.status == 403, a.status == 405, a.status >= 500:
+		return Refused
+	}
+	return Allowed
+}
+
+// letIn are errors about the object and not about the request's rights.
+var letIn = map[string]bool{
+	"NoSuchKey": true, "NoSuchVersion": true, "PreconditionFailed": true, "NotModified": true, "InvalidRange": true,
+}
+
+// fromRecord is what a line of an access log tells.
+func fromRecord(r *accesslog.Record, auth accesslog.Auth) *access {
+	return &access{
+		auth: auth, bucket: string(r.Raw(accesslog.Bucket)), key: r.Key(), method: r.Method(),
+		signer: r.AccessKeyID(), requester: string(r.Raw(accesslog.Requester)), client: string(r.Raw(accesslog.RemoteIP)),
+		agent: string(r.Raw(accesslog.UserAgent)), trace: string(r.Raw(accesslog.RequestID)), status: r.Status(),
+		code: string(r.Raw(accesslog.ErrorCode)), at: r.Time(),
+	}
+}

@@ -1,0 +1,46 @@
+package leakwatch
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics count what a [Watch] reads and finds. A nil Metrics counts nothing.
+type Metrics struct {
+	leaks     *prometheus.CounterVec
+	lines     prometheus.Counter
+	malformed prometheus.Counter
+	lag       prometheus.Gauge
+}
+
+// NewMetrics registers them.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		leaks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "s3gate_leaks_total", Help: "Findings of the leak watch."}, []string{"bucket", "kind", "outcome"}),
+		lines: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "s3gate_leak_lines_total", Help: "Lines and events of logs that the leak watch has read."}),
+		malformed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "s3gate_leak_malformed_total", Help: "Lines and events of logs that the leak watch could not read."}),
+		lag: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "s3gate_leak_lag_seconds", Help: "Age of the log that the leak watch has read last, when it was read."}),
+	}
+	reg.MustRegister(m.leaks, m.lines, m.malformed, m.lag)
+	return m
+}
+
+func (m *Metrics) read(s Summary) {
+	if m != nil {
+		m.lines.Add(float64(s.Lines))
+		m.malformed.Add(float64(s.Malformed))
+	}
+}
+
+func (m *Metrics) found(f *Finding) {
+	if m != nil {
+		m.leaks.WithLabelValues(f.Bucket, string(f.Kind), string(f.Outcome)).Inc()
+	}
+}
+
+func (m *Metrics) behind(seconds float64) {
+	if m != nil {
+		m.lag.Set(seconds)
+	}
+}

@@ -1,0 +1,183 @@
+package leakwatch
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/record.lua
+var recordSource string
+
+//go:embed lua/lead.lua
+var leadSource string
+
+var (
+	recordScript = redis.NewScript(recordSource)
+	leadScript   = redis.NewScript(leadSource)
+)
+
+// Keys in Redis, in one Cluster slot.
+const (
+	keyPrefix    = "s3g:{leaks}:"
+	findingKey   = keyPrefix + "f:" // a finding, by ID
+	indexKey     = keyPrefix + "index"
+	positionKey  = keyPrefix + "at:" // by source
+	malformedKey = keyPrefix + "malformed"
+	leaderKey    = keyPrefix + "leader"
+)
+
+// ErrStore is an error of reading findings from Redis.
+var ErrStore = errors.New("findings cannot be read")
+
+// Redis is a [Store] that all gates share. It is safe for concurrent use.
+type Redis struct {
+	// RDB is the client. Required.
+	RDB redis.UniversalClient
+	// Most is how many findings are kept, and MaxAge for how long after their last
+	// request; 0 means 10,000 and 90 days.
+	Most   int
+	MaxAge time.Duration
+}
+
+func (s *Redis) maxAge() time.Duration { return cmp.Or(s.MaxAge, 90*24*time.Hour) }
+
+// maxParts is for how many parts of logs a finding remembers what they said; later
+// ones are all counted.
+const maxParts = 1000
+
+// Record is that of a [Store].
+func (s *Redis) Record(ctx context.Context, f Finding, part string) (Finding, bool, error) {
+	count := f.Count
+	f.Count, f.Taken = 0, nil
+	raw, err := json.Marshal(&f)
+	if err != nil {
+		return f, false, fmt.Errorf("recording a finding: %w", err)
+	}
+	out, err := recordScript.Run(ctx, s.RDB, []string{findingKey + f.ID, indexKey}, f.ID, raw, part, count, f.First.UnixMilli(), f.Last.UnixMilli(),
+		cmp.Or(s.Most, 10_000), s.maxAge().Milliseconds(), findingKey, maxParts).StringSlice()
+	if err != nil || len(out) != 5 {
+		return f, false, fmt.Errorf("recording a finding: %w", cmp.Or(err, errors.New("unexpected answer of Redis")))
+	}
+	whole, err := readFinding(out[0], out[1], out[2], out[3], "")
+	return whole, out[4] == "1", err
+}
+
+// readFinding reads what is kept of a finding.
+func readFinding(raw, count, first, last, taken string) (f Finding, err error) {
+	if err := json.Unmarshal([]byte(raw), &f); err != nil {
+		return f, fmt.Errorf("reading a finding: %w", err)
+	}
+	if taken != "" {
+		if err := json.Unmarshal([]byte(taken), &f.Taken); err != nil {
+			return f, fmt.Errorf("reading a finding: %w", err)
+		}
+	}
+	var errs [3]error
+	var from, to int64
+	f.Count, errs[0] = strconv.ParseInt(count, 10, 64)
+	from, errs[1] = strconv.ParseInt(first, 10, 64)
+	to, errs[2] = strconv.ParseInt(last, 10, 64)
+	f.First, f.Last = time.UnixMilli(from).UTC(), time.UnixMilli(to).UTC()
+	return f, errors.Join(errs[:]...)
+}
+
+// Told is that of a [Store].
+func (s *Redis) Told(ctx context.Context, id string, taken []Taken) error {
+	raw, err := json.Marshal(taken)
+	if err == nil {
+		err = s.RDB.HSet(ctx, findingKey+id, "told", "1", "taken", raw).Err()
+	}
+	if err == nil {
+		// It may have been forgotten meanwhile.
+		err = s.RDB.PExpire(ctx, findingKey+id, s.maxAge()).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("noting that a finding was told: %w", err)
+	}
+	return nil
+}
+
+// Findings is that of a [Store].
+func (s *Redis) Findings(ctx context.Context, q Query) ([]Finding, error) {
+	found := []Finding{}
+	from := "-inf"
+	if !q.Since.IsZero() {
+		from = strconv.FormatInt(q.Since.UnixMilli(), 10)
+	}
+	const batch = 100
+	for offset := int64(0); ; offset += batch {
+		ids, err := s.RDB.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: indexKey, Start: "+inf", Stop: from, ByScore: true, Rev: true, Offset: offset, Count: batch,
+		}).Result()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrStore, err)
+		}
+		read := make([]*redis.SliceCmd, len(ids))
+		_, err = s.RDB.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, id := range ids {
+				read[i] = p.HMGet(ctx, findingKey+id, "json", "count", "first", "last", "taken")
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrStore, err)
+		}
+		for _, r := range read {
+			if f, ok := listed(r.Val()); ok && q.selects(&f) && len(found) < q.limit() {
+				found = append(found, f)
+			}
+		}
+		if len(ids) < batch || len(found) == q.limit() {
+			return found, nil
+		}
+	}
+}
+
+// listed reads one finding of a list; one that is forgotten, or that nobody can
+// read, is left out.
+func listed(values []any) (Finding, bool) {
+	var text [5]string
+	for i, v := range values {
+		text[i], _ = v.(string)
+	}
+	f, err := readFinding(text[0], text[1], text[2], text[3], text[4])
+	return f, err == nil
+}
+
+// Position is that of a [Store].
+func (s *Redis) Position(ctx context.Context, source string) (string, error) {
+	text, err := s.RDB.Get(ctx, positionKey+source).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("reading the position of %s: %w", source, err)
+	}
+	return text, nil
+}
+
+// SavePosition is that of a [Store].
+func (s *Redis) SavePosition(ctx context.Context, source, position string) error {
+	if err := s.RDB.Set(ctx, positionKey+source, position, 0).Err(); err != nil {
+		return fmt.Errorf("saving the position of %s: %w", source, err)
+	}
+	return nil
+}
+
+// Malformed is that of a [Store]. It keeps the last hundred.
+func (s *Redis) Malformed(ctx context.Context, log string, line []byte) error {
+	_, err := s.RDB.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.LPush(ctx, malformedKey, sample(log, line))
+		p.LTrim(ctx, malformedKey, 0, maxMalformed-1)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("keeping a malformed line: %w", err)
+	}
+	return nil
+}

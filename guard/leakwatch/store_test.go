@@ -1,0 +1,165 @@
+package leakwatch_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"s3gate/guard/leakwatch"
+	"s3gate/internal/s3gatetest"
+)
+
+// stores are those that must act alike.
+func stores(t *testing.T) map[string]leakwatch.Store {
+	return map[string]leakwatch.Store{"memory": memory(t), "redis": &leakwatch.Redis{RDB: newRedis(t)}}
+}
+
+func newRedis(t *testing.T) redis.UniversalClient {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: s3gatetest.Redis(t)})
+	t.Cleanup(func() { rdb.Close() })
+	return rdb
+}
+
+func at(minutes int) time.Time {
+	return time.Now().UTC().Truncate(time.Second).Add(time.Duration(minutes-1000) * time.Minute)
+}
+
+func TestStoresListTheLatestFirst(t *testing.T) {
+	for name, store := range stores(t) {
+		for i := range 5 {
+			f := leakwatch.Finding{ID: fmt.Sprint("leak_", i), Kind: leakwatch.Presigned, Bucket: fmt.Sprint("b", i%2), First: at(i), Last: at(i), Count: 1}
+			if i == 4 {
+				f.Kind = leakwatch.Form
+			}
+			if _, told, err := store.Record(t.Context(), f, "log"); err != nil || told {
+				t.Fatal(name, told, err)
+			}
+		}
+		for _, test := range []struct {
+			q    leakwatch.Query
+			want string
+		}{
+			{leakwatch.Query{}, "43210"},
+			{leakwatch.Query{Limit: 2}, "43"},
+			{leakwatch.Query{Bucket: "b1"}, "31"},
+			{leakwatch.Query{Kind: leakwatch.Form}, "4"},
+			{leakwatch.Query{Since: at(3)}, "43"},
+			{leakwatch.Query{Since: at(5)}, ""},
+		} {
+			all, err := store.Findings(t.Context(), test.q)
+			got := ""
+			for _, f := range all {
+				got += f.ID[5:]
+			}
+			if err != nil || got != test.want {
+				t.Errorf("%s: %+v: %q, %v, want %q", name, test.q, got, err, test.want)
+			}
+		}
+	}
+}
+
+func TestStoresMergeParts(t *testing.T) {
+	for name, store := range stores(t) {
+		f := leakwatch.Finding{ID: "leak_x", Key: "a", First: at(5), Last: at(5), Count: 2}
+		earlier, later := f, f
+		earlier.First, earlier.Count = at(1), 3
+		later.Last, later.Count = at(9), 5
+		for _, step := range []struct {
+			f    leakwatch.Finding
+			part string
+			want int64
+		}{{f, "1", 2}, {earlier, "2", 5}, {later, "1", 8}, {later, "1", 8}} {
+			whole, _, err := store.Record(t.Context(), step.f, step.part)
+			if err != nil || whole.Count != step.want {
+				t.Errorf("%s: %+v, %v, want %d", name, whole, err, step.want)
+			}
+		}
+		all, _ := store.Findings(t.Context(), leakwatch.Query{})
+		if len(all) != 1 || !all[0].First.Equal(at(1)) || !all[0].Last.Equal(at(9)) {
+			t.Errorf("%s: %+v", name, all)
+		}
+	}
+}
+
+func TestStoresAreBounded(t *testing.T) {
+	rdb := newRedis(t)
+	m := memory(t)
+	m.Most = 10
+	for name, store := range map[string]leakwatch.Store{"memory": m, "redis": &leakwatch.Redis{RDB: rdb, Most: 10}} {
+		for i := range 30 {
+			f := leakwatch.Finding{ID: fmt.Sprint("leak_", i), First: at(i), Last: at(i), Count: 1}
+			if _, _, err := store.Record(t.Context(), f, "log"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all, err := store.Findings(t.Context(), leakwatch.Query{})
+		if err != nil || len(all) > 10 || len(all) < 8 || all[0].ID != "leak_29" {
+			t.Errorf("%s: %d findings, %v", name, len(all), err)
+		}
+		for range 300 {
+			if err := store.Malformed(t.Context(), "log", []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := len(m.MalformedLines()); n != 100 {
+		t.Errorf("%d malformed lines are kept in memory", n)
+	}
+	keys, err := rdb.Keys(t.Context(), "*").Result()
+	if err != nil || len(keys) != 12 { // ten findings, the index, malformed lines
+		t.Errorf("%q, %v", keys, err)
+	}
+	if n := rdb.LLen(t.Context(), "s3g:{leaks}:malformed").Val(); n != 100 {
+		t.Errorf("%d malformed lines are kept in Redis", n)
+	}
+	for _, key := range keys {
+		if ttl := rdb.PTTL(t.Context(), key).Val(); strings.HasPrefix(key, "s3g:{leaks}:f:") && ttl <= 0 {
+			t.Errorf("%s does not expire", key)
+		}
+	}
+}
+
+func TestOldFindingsAreForgotten(t *testing.T) {
+	store := &leakwatch.Redis{RDB: newRedis(t), MaxAge: 12 * time.Hour}
+	for i, minutes := range []int{0, 990} {
+		f := leakwatch.Finding{ID: fmt.Sprint("leak_", i), First: at(minutes), Last: at(minutes), Count: 1}
+		if _, _, err := store.Record(t.Context(), f, "log"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := findings(t, store); len(all) != 1 || all[0].ID != "leak_1" {
+		t.Errorf("%+v", all)
+	}
+}
+
+func TestPositionsAndFindingsAreKeptInAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	m, err := leakwatch.OpenMemory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, &leakwatch.Watch{Store: m}, "log", lines(request{auth: "QueryString", query: credential}))
+	if err := m.SavePosition(t.Context(), "s3://logs/", "here"); err != nil {
+		t.Fatal(err)
+	}
+	again, err := leakwatch.OpenMemory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	w := &leakwatch.Watch{Store: again, Act: func(_ context.Context, _ leakwatch.Finding) []leakwatch.Taken { told++; return nil }}
+	read(t, w, "log", lines(request{auth: "QueryString", query: credential}))
+	at, err := again.Position(t.Context(), "s3://logs/")
+	if all := findings(t, again); at != "here" || err != nil || told != 0 || len(all) != 1 || all[0].Count != 1 {
+		t.Errorf("%q, %v, told %d times, %+v", at, err, told, all)
+	}
+	if _, err := leakwatch.OpenMemory(t.TempDir()); err == nil {
+		t.Error("a directory is a state")
+	}
+}
