@@ -319,6 +319,10 @@ var examples = []example{
 		{"another", stranger, "GetObject", "x", "", deny},
 		{"anonymous", anonymous, "GetObject", "x", "", deny},
 	}},
+	{"Global condition keys: aws:PrincipalAccount of anonymous requests", permit(anybody + read + objects + on(`"StringEquals":{"aws:PrincipalAccount":"anonymous"}`)), []asked{
+		{"anonymous", anonymous, "GetObject", "x", "", allow},
+		{"signed", alice, "GetObject", "x", "", none},
+	}},
 	{"Global condition keys: aws:PrincipalIsAWSService", refuse(anybody + `"Action":"s3:PutObject",` + objects + on(`"Bool":{"aws:PrincipalIsAWSService":"false"}`)), []asked{
 		{"a service", delivery, "PutObject", "x", "", none},
 		{"a user", alice, "PutObject", "x", "", deny},
