@@ -96,6 +96,13 @@ func (s *store) bucket() rounds.Bucket {
 	return rounds.Bucket{Alias: "docs", Signing: "header", Verify: s.verify}
 }
 
+// at returns when rounds were made.
+func (s *store) at() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
 // told are the changes that were told, over all gates.
 type told struct {
 	mu   sync.Mutex
@@ -106,6 +113,12 @@ func (t *told) hear(before rounds.State, f rounds.Finding) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.list = append(t.list, fmt.Sprintf("%s>%s", before, f.State))
+}
+
+func (t *told) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = nil
 }
 
 func (t *told) String() string {
@@ -151,8 +164,8 @@ func inBubble(t *testing.T, gates int, interval time.Duration, test func(t *test
 // each interval, and all know what it has found.
 func TestGatesShareRounds(t *testing.T) {
 	inBubble(t, 5, time.Hour, func(t *testing.T, s *store, _ *memory, all []*rounds.Rounds, heard *told) {
-		if len(s.asked) != 1 {
-			t.Fatalf("%d rounds at the start, want 1", len(s.asked))
+		if len(s.at()) != 1 {
+			t.Fatalf("%d rounds at the start, want 1", len(s.at()))
 		}
 		time.Sleep(20 * time.Second)
 		for i, r := range all {
@@ -161,11 +174,11 @@ func TestGatesShareRounds(t *testing.T) {
 			}
 		}
 		time.Sleep(24 * time.Hour)
-		if n := len(s.asked); n < 24 || n > 28 {
+		if n := len(s.at()); n < 24 || n > 28 {
 			t.Errorf("%d rounds in a day, want about one in an hour", n)
 		}
-		for i, at := range s.asked[1:] {
-			if gap := at.Sub(s.asked[i]); gap < 54*time.Minute || gap > 61*time.Minute {
+		for i, at := range s.at()[1:] {
+			if gap := at.Sub(s.at()[i]); gap < 54*time.Minute || gap > 61*time.Minute {
 				t.Errorf("%s between two rounds", gap)
 			}
 		}
@@ -196,7 +209,7 @@ func TestChangesAreToldOnce(t *testing.T) {
 			{guard.Report{}, errAway, true, "unlocked>unknown"},
 			{open, nil, true, "unknown>unlocked"},
 		} {
-			heard.list = nil
+			heard.forget()
 			s.set(step.report, step.err)
 			time.Sleep(30 * time.Minute)
 			if heard.String() != step.want && (step.want != ">locked" || heard.String() != "") {
@@ -220,16 +233,16 @@ func TestRoundsThatFailAreMadeAgain(t *testing.T) {
 		if err != nil || f.State != rounds.Unknown || f.Error != "no answer from s3" || f.Report == nil || !f.Report.Locked || f.VerifiedAt.Equal(f.TriedAt) {
 			t.Errorf("%+v, %v: want what was known before, and why nothing is known now", f, err)
 		}
-		before := len(s.asked)
+		before := len(s.at())
 		time.Sleep(10 * time.Minute)
-		if n := len(s.asked) - before; n < 7 || n > 11 {
+		if n := len(s.at()) - before; n < 7 || n > 11 {
 			t.Errorf("%d rounds in ten minutes, want about one in a minute", n)
 		}
 		s.set(locked, nil)
 		time.Sleep(2 * time.Minute)
-		before = len(s.asked)
+		before = len(s.at())
 		time.Sleep(30 * time.Minute)
-		if n := len(s.asked) - before; n != 0 {
+		if n := len(s.at()) - before; n != 0 {
 			t.Errorf("%d rounds after one with a result", n)
 		}
 		if f, _ := b.Read(t.Context(), "docs"); f.State != rounds.Locked || f.Error != "" {
@@ -246,8 +259,8 @@ func TestWithoutABoard(t *testing.T) {
 		b.mu.Unlock()
 		s.set(open, nil)
 		time.Sleep(time.Hour)
-		if len(s.asked) != 1 || all[0].Unsafe() != nil || heard.String() != ">locked" {
-			t.Errorf("%d rounds, unsafe %q, told %s", len(s.asked), all[0].Unsafe(), heard)
+		if len(s.at()) != 1 || all[0].Unsafe() != nil || heard.String() != ">locked" {
+			t.Errorf("%d rounds, unsafe %q, told %s", len(s.at()), all[0].Unsafe(), heard)
 		}
 		if _, err := all[0].Verify(t.Context(), "docs"); !errors.Is(err, rounds.ErrBoard) {
 			t.Errorf("verify: %v, want ErrBoard", err)
