@@ -8,8 +8,8 @@ import (
 
 	"s3gate/auth"
 	"s3gate/events"
-	"s3gate/guard/rounds"
 	"s3gate/guard/leakwatch"
+	"s3gate/guard/rounds"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
