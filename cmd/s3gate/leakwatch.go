@@ -129,15 +129,7 @@ func (l *leakReader) watched() map[string]leakwatch.Bucket {
 	if l.cfg == nil {
 		return nil
 	}
-	watched := map[string]leakwatch.Bucket{}
-	for alias, b := range l.cfg.Buckets {
-		w := leakwatch.Bucket{Alias: alias}
-		if b.Signing == "query" {
-			w.Principal = b.Principal
-		}
-		watched[b.Name] = w
-	}
-	return watched
+	return l.cfg.WatchedBuckets()
 }
 
 // configured are the buckets of logs that the configuration names.

@@ -15,6 +15,9 @@ type Bucket struct {
 	// Principal is the ARN of the gate's user or role, if the gate signs in the
 	// URL; "" if it signs in headers, and then nobody's signed URL is right.
 	Principal string
+	// Probe is the key of an object that the gates try presigned requests for, to
+	// prove that the bucket is locked; "" means only those below [guard.CanaryPrefix].
+	Probe string
 }
 
 // access is a request that a log tells of.
@@ -51,7 +54,7 @@ func (w *Watch) found(a *access, log string) *Finding {
 	if f.Bucket == "" {
 		f.Bucket = a.bucket
 	}
-	if probe(f) || own(a, bucket.Principal) {
+	if probe(f, bucket.Probe) || own(a, bucket.Principal) {
 		return nil
 	}
 	f.name(w.window())
@@ -74,8 +77,8 @@ func clip(text string, most int) string {
 // probe reports whether it is a request by which somebody has proven that the
 // bucket, or what is below a prefix, is locked. One that was let in is no proof, and
 // a finding.
-func probe(f *Finding) bool {
-	return f.Outcome == Refused && strings.Contains(f.Key, guard.CanaryPrefix)
+func probe(f *Finding, key string) bool {
+	return f.Outcome == Refused && (strings.Contains(f.Key, guard.CanaryPrefix) || key != "" && f.Key == key)
 }
 
 // own reports whether a gate that signs in the URL has made the request.

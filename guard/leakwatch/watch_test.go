@@ -143,6 +143,9 @@ func TestFindings(t *testing.T) {
 		{"proofs of the lock", []request{
 			with(func(r *request) { r.key = guard.CanaryPrefix + "X" }), with(func(r *request) { r.key = "private/" + guard.CanaryPrefix + "X-put" }),
 		}, nil, nil},
+		{"proofs of the lock by an object that is there", []request{
+			with(func(r *request) { r.key = "there" }), with(func(r *request) { r.key, r.status = "there", "200" }), with(func(r *request) { r.key = "there2" }),
+		}, map[string]leakwatch.Bucket{"vault": {Probe: "there"}}, []string{"presigned allowed vault/there ×1" + key, "presigned refused vault/there2 ×1" + key}},
 		{"a proof that there is no lock", []request{with(func(r *request) { r.key, r.status = guard.CanaryPrefix+"X", "200" })}, nil,
 			[]string{"presigned allowed vault/" + guard.CanaryPrefix + "X ×1" + key}},
 	}

@@ -149,3 +149,17 @@ func (s *LeakSource) validate(name string, bad func(name, format string, args ..
 		bad(name+".profile", "and access_key_id exclude each other")
 	}
 }
+
+// WatchedBuckets are the buckets by their real names, as the leak watch knows them.
+func (c *Config) WatchedBuckets() map[string]leakwatch.Bucket {
+	watched := map[string]leakwatch.Bucket{}
+	for _, alias := range slices.Sorted(maps.Keys(c.Buckets)) {
+		b := c.Buckets[alias]
+		w := leakwatch.Bucket{Alias: alias, Probe: b.VerifyKey}
+		if b.Signing == "query" {
+			w.Principal = b.Principal
+		}
+		watched[b.Name] = w
+	}
+	return watched
+}

@@ -44,16 +44,8 @@ func (g *Gate) openLeaks(ctx context.Context, reg prometheus.Registerer, version
 	l.store = &leakwatch.Redis{RDB: g.rdb, Most: c.Keep, MaxAge: c.KeepFor}
 	l.rules = c.Rules()
 	l.budget = rate.NewLimiter(rate.Every(time.Hour/time.Duration(c.MaxActions)), c.MaxActions)
-	watched := map[string]leakwatch.Bucket{}
-	for alias, b := range g.cfg.Buckets {
-		w := leakwatch.Bucket{Alias: alias}
-		if b.Signing == "query" {
-			w.Principal = b.Principal
-		}
-		watched[b.Name] = w
-	}
 	l.watch = &leakwatch.Watch{
-		Buckets: watched, Store: l.store, Window: c.Window, Act: g.leaked, Metrics: leakwatch.NewMetrics(reg), Logger: g.logger,
+		Buckets: g.cfg.WatchedBuckets(), Store: l.store, Window: c.Window, Act: g.leaked, Metrics: leakwatch.NewMetrics(reg), Logger: g.logger,
 	}
 	if g.telling.reader != nil {
 		l.sources = append(l.sources, &leakwatch.GateEvents{Log: g.telling.reader, Networks: c.Networks, Window: c.NetworksWindow, NoNetworks: c.Networks == 0})
