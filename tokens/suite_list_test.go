@@ -258,10 +258,12 @@ func testSubjectIndex(t *testing.T, b *backend) {
 	rdb := b.client(t)
 	long, _ := mintGrant(t, s, tokens.Grant{Subject: "ada"}, 1500*time.Millisecond)
 	short, _ := mintGrant(t, s, tokens.Grant{Subject: "ada"}, 50*time.Millisecond)
-	for range 1100 { // more than one page looks at
-		if err := rdb.ZAdd(ctx, "s3g:tokens", redis.Z{Member: "\xff" + rand.Text()[:21]}).Err(); err != nil {
-			t.Fatal(err)
-		}
+	others := make([]redis.Z, 1100) // more than one page looks at
+	for i := range others {
+		others[i].Member = "\xff" + rand.Text()[:21]
+	}
+	if err := rdb.ZAdd(ctx, "s3g:tokens", others...).Err(); err != nil {
+		t.Fatal(err)
 	}
 	page, err := s.List(ctx, tokens.Query{Subject: "ada"})
 	if err != nil || len(page.Tokens) != 2 || page.Tokens[0].ID != long.ID() || page.Tokens[1].ID != short.ID() || page.Next != "" {
