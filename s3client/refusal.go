@@ -16,6 +16,8 @@ var (
 	ErrForbidden = errors.New("not permitted")
 	// ErrUnsupported: the store does not have the setting.
 	ErrUnsupported = errors.New("not supported by the store")
+	// ErrPolicy: the store cannot make anything of a policy. What was there stays.
+	ErrPolicy = errors.New("the store does not understand the policy")
 )
 
 // refusal is an error of the store and the one of ours that it means.

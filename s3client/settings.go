@@ -69,11 +69,16 @@ func (b *Bucket) Policy(ctx context.Context) ([]byte, error) {
 	return []byte(aws.ToString(out.Policy)), nil
 }
 
-// PutPolicy replaces the bucket's policy document.
+// PutPolicy replaces the bucket's policy document. Errors wrap [ErrPolicy] where the
+// document is why: MinIO answers InternalError to what it has no word for.
 func (b *Bucket) PutPolicy(ctx context.Context, document []byte) error {
 	_, err := b.settings.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{
 		Bucket: &b.cfg.Name, Policy: aws.String(string(document)),
 	})
+	switch errorCodeOf(err) {
+	case "MalformedPolicy", "InternalError", "NotImplemented":
+		err = &refusal{ErrPolicy, err}
+	}
 	return settingsError("writing the bucket policy", err)
 }
 

@@ -124,6 +124,8 @@ func (f *changeFlags) apply(cmd *cobra.Command, bucket *s3client.Bucket, b confi
 		return false, errors.New("somebody has changed the policy meanwhile; nothing was applied, run this again")
 	case errors.Is(err, guard.ErrNotKept):
 		fmt.Fprintln(p.err, "s3gate:", err)
+	case errors.Is(err, s3client.ErrPolicy) && strings.Contains(c.After, `"NotAction"`):
+		return false, fmt.Errorf("%w; it may not know NotAction, which refuses plain HTTP and old signatures: try --allow-plain-http --allow-old-signatures", err)
 	case err != nil:
 		return false, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,9 @@ type emergencyResult struct {
 	Limited bool `json:"limited,omitempty"`
 	// Except are those for whom presigned URLs go on working.
 	Except []string `json:"except,omitempty"`
+	// Without are the statements that the store does not understand and that are
+	// not stored: those that need NotAction, and refuse no presigned URLs.
+	Without []string `json:"without,omitempty"`
 	// Error is why it is not known to be locked; empty if it is.
 	Error string `json:"error,omitempty"`
 	// Stored is how long it took until the policy was stored, and Took until it
@@ -116,7 +120,14 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 		if err != nil {
 			return err
 		}
-		if err := tighten(cmd.Context(), bucket, options, history); err != nil && !errors.Is(err, guard.ErrNotKept) {
+		err = tighten(cmd.Context(), bucket, options, history)
+		if errors.Is(err, s3client.ErrPolicy) && (options.RequireTLS || options.DenyOldSignatures) {
+			// What refuses presigned URLs matters now, and is what most stores know.
+			options.RequireTLS, options.DenyOldSignatures = false, false
+			o.Without = []string{policy.SidPlainHTTP, policy.SidOldSignature}
+			err = tighten(cmd.Context(), bucket, options, history)
+		}
+		if err != nil && !errors.Is(err, guard.ErrNotKept) {
 			return err
 		}
 		o.Stored = time.Since(began).Milliseconds()
@@ -154,8 +165,12 @@ func tighten(ctx context.Context, bucket *s3client.Bucket, options policy.LockOp
 }
 
 func (o emergencyResult) line() string {
+	text := "NOT proven: " + o.Error
 	if o.Locked || o.Limited {
-		return fmt.Sprintf("%s: %s (%d ms)", plain(o.Bucket), plain(o.verdict), o.Took)
+		text = o.verdict
 	}
-	return fmt.Sprintf("%s: NOT proven: %s (%d ms)", plain(o.Bucket), plain(o.Error), o.Took)
+	if len(o.Without) > 0 {
+		text += "; without " + strings.Join(o.Without, " and ") + ", which the store does not understand"
+	}
+	return fmt.Sprintf("%s: %s (%d ms)", plain(o.Bucket), plain(text), o.Took)
 }
