@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -23,10 +24,10 @@ import (
 // trail is an event of CloudTrail.
 func trail(name, auth, code, key string) string {
 	return fmt.Sprintf(`{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","arn":%q,"accountId":"111122223333","accessKeyId":"AKIAIOSFODNN7EXAMPLE"},
-"eventTime":"2026-11-22T10:00:38Z","eventSource":"s3.amazonaws.com","eventName":%q,"sourceIPAddress":"192.0.2.3","userAgent":"[curl/8.5]","errorCode":%q,
+"eventTime":%q,"eventSource":"s3.amazonaws.com","eventName":%q,"sourceIPAddress":"192.0.2.3","userAgent":"[curl/8.5]","errorCode":%q,
 "requestParameters":{"bucketName":"vault","key":%q,"Host":"vault.s3.amazonaws.com","x":[1,{"y":null}]},"responseElements":null,
 "additionalEventData":{"SignatureVersion":"SigV4","AuthenticationMethod":%q,"bytesTransferredOut":0},"requestID":"3E57","eventID":"e1"}`,
-		developer, name, code, key, auth)
+		developer, day.Add(10*time.Hour+38*time.Second).Format(time.RFC3339), name, code, key, auth)
 }
 
 func TestCloudTrail(t *testing.T) {

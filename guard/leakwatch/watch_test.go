@@ -33,6 +33,12 @@ const (
 	credential = "X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Signature=" + signature
 )
 
+// day is yesterday: what is older than findings are kept is none.
+var day = time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
+
+// on is a time of that day, as access logs have it.
+func on(clock string) string { return day.Format("02/Jan/2006") + ":" + clock + " +0000" }
+
 func or(text, other string) string {
 	if text == "" {
 		return other
@@ -46,7 +52,7 @@ func (r request) String() string {
 		uri += "?" + r.query
 	}
 	return fmt.Sprintf("79a59df900b949e5 %s [%s] %s %s %s %s %s \"%s HTTP/1.1\" %s %s 243 - 7 6 \"-\" \"%s\" - 9vKBE6vM= SigV4 ECDHE-RSA-AES128-GCM-SHA256 %s vault.s3.amazonaws.com TLSv1.2 - -\n",
-		or(r.bucket, "vault"), or(r.at, "22/Nov/2026:10:00:38 +0000"), or(r.client, "192.0.2.3"), or(r.requester, developer), or(r.id, "3E57"),
+		or(r.bucket, "vault"), or(r.at, on("10:00:38")), or(r.client, "192.0.2.3"), or(r.requester, developer), or(r.id, "3E57"),
 		or(r.operation, "REST.GET.OBJECT"), or(r.key, "a"), uri, or(r.status, "403"), or(r.code, "AccessDenied"), or(r.agent, "curl/8.5"),
 		or(r.auth, "AuthHeader"))
 }
@@ -116,7 +122,7 @@ func TestFindings(t *testing.T) {
 		{"repeats from one network are one", []request{presigned, with(func(r *request) { r.client = "192.0.2.77" })}, nil, []string{"presigned refused vault/a ×2" + key}},
 		{"other networks, outcomes, keys and hours are others", []request{
 			presigned, with(func(r *request) { r.client = "192.0.3.3" }), with(func(r *request) { r.status = "200" }),
-			with(func(r *request) { r.key = "b" }), with(func(r *request) { r.at = "22/Nov/2026:11:00:38 +0000" }),
+			with(func(r *request) { r.key = "b" }), with(func(r *request) { r.at = on("11:00:38") }),
 			with(func(r *request) { r.query = strings.Replace(credential, "AKIA", "ASIA", 1) }),
 		}, nil, []string{
 			"presigned allowed vault/a ×1" + key, "presigned refused vault/a ×1" + key, "presigned refused vault/a ×1" + key,
@@ -163,9 +169,9 @@ func TestAFindingSaysWhoAndWhenAndHasNoSignature(t *testing.T) {
 	store := memory(t)
 	read(t, &leakwatch.Watch{Store: store}, "log", lines(
 		request{id: "A", auth: "QueryString", query: credential, agent: "curl X-Amz-Signature=" + signature},
-		request{id: "B", auth: "QueryString", query: credential, at: "22/Nov/2026:10:10:38 +0000"}))
+		request{id: "B", auth: "QueryString", query: credential, at: on("10:10:38")}))
 	f := findings(t, store)[0]
-	first := time.Date(2026, 11, 22, 10, 0, 38, 0, time.UTC)
+	first := day.Add(10*time.Hour + 38*time.Second)
 	if f.Request != "A" || f.Client != "192.0.2.3" || f.Network != "192.0.2.0/24" || f.Requester != developer || f.Method != "GET" ||
 		f.Status != 403 || f.Code != "AccessDenied" || !f.First.Equal(first) || !f.Last.Equal(first.Add(10*time.Minute)) || f.Log != "log" || len(f.ID) != 31 {
 		t.Errorf("%+v", f)
@@ -250,8 +256,8 @@ func TestALogThatBreaksOffGivesWhatItHas(t *testing.T) {
 
 func TestOldRequestsAreLeftOut(t *testing.T) {
 	store := memory(t)
-	w := &leakwatch.Watch{Store: store, Since: time.Date(2026, 11, 22, 10, 30, 0, 0, time.UTC)}
-	read(t, w, "log", lines(request{auth: "QueryString", query: credential}, request{auth: "QueryString", query: credential, at: "22/Nov/2026:10:30:00 +0000"}))
+	w := &leakwatch.Watch{Store: store, Since: day.Add(10*time.Hour + 30*time.Minute)}
+	read(t, w, "log", lines(request{auth: "QueryString", query: credential}, request{auth: "QueryString", query: credential, at: on("10:30:00")}))
 	if all := findings(t, store); len(all) != 1 || all[0].Count != 1 {
 		t.Errorf("%+v", all)
 	}

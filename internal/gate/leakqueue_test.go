@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"s3gate/internal/config"
 	"s3gate/internal/s3gatetest"
@@ -16,7 +17,7 @@ import (
 func TestAGateReadsAQueue(t *testing.T) {
 	const region, key, secret = "eu-central-1", "AKIDSQS", "a secret for the tests of queues"
 	message := map[string]any{"detail-type": "AWS API Call via CloudTrail", "detail": map[string]any{
-		"eventSource": "s3.amazonaws.com", "eventName": "GetObject", "eventTime": "2026-11-22T10:00:00Z", "requestID": "3E57", "sourceIPAddress": "192.0.2.1",
+		"eventSource": "s3.amazonaws.com", "eventName": "GetObject", "eventTime": time.Now().UTC().Format(time.RFC3339), "requestID": "3E57", "sourceIPAddress": "192.0.2.1",
 		"userIdentity": map[string]string{"accessKeyId": "AKIAIOSFODNN7EXAMPLE"}, "requestParameters": map[string]string{"bucketName": bucketName, "key": "a"},
 		"additionalEventData": map[string]string{"AuthenticationMethod": "QueryString"},
 	}}

@@ -53,9 +53,9 @@ func (w *world) watchLogs(actions map[string]config.LeakAction) func(*config.Con
 // would.
 func (w *world) deliverLog(logs *s3client.Bucket, name, key string, status int) {
 	w.t.Helper()
-	line := fmt.Sprintf("79a59df900b949e5 %s [22/Nov/2026:10:00:38 +0000] 192.0.2.3 arn:aws:iam::111122223333:user/dev 3E57 REST.GET.OBJECT %s "+
+	line := fmt.Sprintf("79a59df900b949e5 %s [%s] 192.0.2.3 arn:aws:iam::111122223333:user/dev 3E57 REST.GET.OBJECT %s "+
 		"\"GET /%s?X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%%2F20261122%%2Fus-east-1%%2Fs3%%2Faws4_request&X-Amz-Signature=5ec7e7d0 HTTP/1.1\" %d - 1 1 7 6 \"-\" \"curl/8.5\" "+
-		"- 9vKBE6vM= SigV4 ECDHE QueryString vault.s3.amazonaws.com TLSv1.2 - -\n", bucketName, key, key, status)
+		"- 9vKBE6vM= SigV4 ECDHE QueryString vault.s3.amazonaws.com TLSv1.2 - -\n", bucketName, time.Now().UTC().Format("02/Jan/2006:15:04:05 -0700"), key, key, status)
 	resp, err := logs.Do(w.t.Context(), &s3client.Request{
 		Method: http.MethodPut, Key: "logs/" + name, Body: http.NoBody, Size: 0,
 	})
