@@ -167,6 +167,11 @@ func (s *Store) complete(g Grant, life time.Duration, now time.Time) (Grant, err
 	if err := g.Validate(s.adjusted.Load().Limits, now); err != nil {
 		return Grant{}, err
 	}
+	if g.Canary {
+		// Nothing is to be reserved for whoever tries it: writing, and waiting for
+		// replicas, would tell it from a token that is not there.
+		g.MaxUses, g.ResumeWindow, g.ResumeSlack = 0, 0, 0
+	}
 	g.IssuedAt, g.Version = millis(now), firstVersion
 	g.ExpiresAt, g.NotBefore = millis(g.ExpiresAt), millis(g.NotBefore)
 	g.ResumeWindow = Duration(time.Duration(g.ResumeWindow).Truncate(time.Millisecond))

@@ -81,7 +81,7 @@ type Grant struct {
 	Confirm Confirm `json:"confirm,omitempty"`
 	// SelfRevoke lets whoever holds the link revoke it.
 	SelfRevoke bool `json:"self_revoke,omitempty"`
-	// Canary makes the token permit nothing: whoever uses it hears that there is no
+	// Canary makes the token permit nothing, and MaxUses 0: whoever uses it hears that there is no
 	// such token, and the gate tells of it. It is to lie where nobody should look.
 	Canary bool `json:"canary,omitempty"`
 	// Response overrides headers of the answer to a get.

@@ -21,6 +21,7 @@ func testCanary(t *testing.T, b *backend) {
 	} {
 		g.Canary = true
 		token, minted := mintGrant(t, s, g, time.Hour)
+		before := b.client(t).Keys(ctx, "*").Val()
 		// Uses that a first one would have taken, or kept in memory.
 		for range 3 {
 			for _, op := range []tokens.Operation{tokens.Get, tokens.Put, ""} {
@@ -35,6 +36,10 @@ func testCanary(t *testing.T, b *backend) {
 					}
 				}
 			}
+		}
+		// A write would have to wait for replicas, which an unknown token does not.
+		if after := b.client(t).Keys(ctx, "*").Val(); len(after) != len(before) {
+			t.Errorf("%+v: whoever tries it leaves %q in Redis, where there was %q", g, after, before)
 		}
 		if err := s.Revoke(ctx, token.ID(), "ops", "old"); err != nil {
 			t.Fatal(err)

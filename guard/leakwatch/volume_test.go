@@ -19,11 +19,12 @@ import (
 func ordinary(size int) []byte {
 	rng := rand.New(rand.NewPCG(1, 2))
 	agents := []string{"aws-sdk-go-v2/1.47.7 os/linux", "Boto3/1.34 md/Botocore#1.34", "he said \\\"QueryString\\\"", "curl X-Amz-Signature=0", "-"}
+	queries := []string{"", "versionId=3HL4kqtJlcpXroDTDmJ", "x-id=GetObject", "note=X-Amz-Signature%3D1", "partNumber=2&uploadId=VXBsb2Fk", "", ""}
 	var out bytes.Buffer
 	for i := 0; out.Len() < size; i++ {
 		r := request{
 			id: fmt.Sprintf("%016X", rng.Uint64()), key: fmt.Sprintf("photos/%x/%d.jpg", rng.Uint32(), i), client: fmt.Sprintf("198.51.%d.%d", rng.IntN(256), rng.IntN(256)),
-			agent: agents[i%len(agents)], status: "200", code: "-",
+			agent: agents[i%len(agents)], status: "200", code: "-", query: queries[i%len(queries)],
 		}
 		switch i % 50 {
 		case 7:

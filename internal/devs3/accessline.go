@@ -3,6 +3,7 @@ package devs3
 import (
 	"crypto/tls"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -60,8 +61,8 @@ func (e logEntry) line() []byte {
 	var b strings.Builder
 	for i, field := range []string{
 		owner, e.bucket, e.at, e.ip, e.requester, e.id, e.operation, e.key, quoted(e.request), e.status, e.code,
-		e.sent, e.size, e.took, e.turned, quoted(e.referer), quoted(e.agent), e.version, "devs3",
-		e.signature, e.cipher, e.auth, e.host, e.tls, "", "", e.region,
+		e.sent, e.size, e.took, e.turned, quoted(e.referer), quoted(e.agent), bare(e.version), "devs3",
+		e.signature, e.cipher, e.auth, bare(e.host), e.tls, "", "", e.region,
 	} {
 		if i > 0 {
 			b.WriteByte(' ')
@@ -81,6 +82,14 @@ func quoted(s string) string {
 		s = "-"
 	}
 	return `"` + strings.ReplaceAll(s, `"`, "%22") + `"`
+}
+
+// bare stands without quotes: whatever would end the field, or the line, is escaped.
+func bare(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '"' || r >= 0x7f }) {
+		return url.QueryEscape(s)
+	}
+	return s
 }
 
 func count(n int64) string {

@@ -214,3 +214,21 @@ func TestPartitionedAccessLog(t *testing.T) {
 		t.Errorf("the log is called %q", keys[0])
 	}
 }
+
+// What a client sends does not become a line of its own, nor another field.
+func TestAccessLogIsNotForged(t *testing.T) {
+	s, c := withLogs(t, time.Millisecond, nil)
+	resp, err := http.Get(s.URL + "/" + bucket + "/k?versionId=x%0AFORGED%20line%22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	lines, _ := logLines(t, c, 1)
+	for operation, all := range lines {
+		for _, line := range all {
+			if strings.HasPrefix(line, "FORGED") || operation == "REST.GET.OBJECT" && !strings.Contains(line, " x%0AFORGED+line%22 ") {
+				t.Errorf("%s: %s", operation, line)
+			}
+		}
+	}
+}
