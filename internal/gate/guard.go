@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,7 +47,9 @@ func (g *Gate) newRounds(reg prometheus.Registerer) (*rounds.Rounds, error) {
 // VerifyOptions are those that a bucket's settings say. Errors begin with the
 // setting.
 func VerifyOptions(c config.Bucket) (guard.VerifyOptions, error) {
-	o := guard.VerifyOptions{Prefix: c.VerifyPrefix, Key: c.VerifyKey}
+	o := guard.VerifyOptions{Prefix: c.VerifyPrefix, Key: c.VerifyKey, Partition: policy.PartitionOf(c.Region), Header: http.Header{}}
+	kept := storage(c, true)
+	kept.Encrypt(o.Header)
 	if c.Principal == "" {
 		return o, nil
 	}
