@@ -47,6 +47,17 @@ type BucketReport struct {
 	// Whether nothing was written, so that of writing nothing is proven.
 	ReadsOnly bool `json:"reads_only"`
 
+	// What the keys begin with for which this holds; absent if it is all.
+	Prefix string `json:"prefix,omitempty"`
+
+	// What the bucket's policy leaves out where it denies presigned requests, as far as it can be read.
+	//
+	// Examples: ["aws:username legacy"]
+	Exempts []string `json:"exempts,omitempty"`
+
+	// What is not known although all checks went as they should, such as what becomes of the presigned requests of others.
+	Unproven string `json:"unproven,omitempty"`
+
 	// Whether the store let through what its own policy denies.
 	PolicyIgnored bool `json:"policy_ignored"`
 

@@ -26,8 +26,9 @@ type verification struct {
 	report Report
 	tried  []attempt // those of the report's checks
 	// stored has the keys that may have been written, each with its version if
-	// the bucket keeps versions.
+	// the bucket keeps versions, and begun the multipart uploads that were begun.
 	stored map[string]string
+	begun  []s3client.Upload
 }
 
 const (
@@ -41,8 +42,10 @@ type attempt struct {
 	store       Store
 	kind        kind
 	method, key string
+	query       url.Values
 	age         time.Duration // since it was presigned
 	who         policy.Principal
+	partition   string // of the bucket's ARN
 }
 
 // kind is how a request proves who has made it.
@@ -59,8 +62,9 @@ const (
 func (v *verification) attempts() []attempt {
 	var list []attempt
 	add := func(name, want string, k kind, method, key string, age time.Duration) {
-		list = append(list, attempt{name, want, v.store, k, method, key, age, v.Principal})
+		list = append(list, attempt{name: name, want: want, store: v.store, kind: k, method: method, key: key, age: age, who: v.Principal})
 	}
+	ask := func(query url.Values) { list[len(list)-1].query = query }
 	own := string(v.report.Signing) + "-signed "
 	writes := v.Key == ""
 	if writes {
@@ -77,6 +81,14 @@ func (v *verification) attempts() []attempt {
 	if writes {
 		add(presigned+"PUT", refused, byURL, http.MethodPut, v.key+"-put", age)
 		add("presigned POST", refused, byForm, http.MethodPost, v.key+"-post", 0)
+		// S3 asks whether somebody may delete before it looks for the object.
+		add(presigned+"DELETE", refused, byURL, http.MethodDelete, v.key+"-delete", age)
+		add(presigned+"multipart upload", refused, byURL, http.MethodPost, v.key+"-parts", age)
+		ask(url.Values{"uploads": {""}})
+	}
+	if v.Prefix == "" { // a lock on a prefix is for no listing
+		add(presigned+"listing", refused, byURL, http.MethodGet, "", age)
+		ask(url.Values{"list-type": {"2"}, "max-keys": {"1"}})
 	}
 	add("anonymous GET", refused, byNobody, http.MethodGet, v.key, 0)
 	if writes {
@@ -84,6 +96,9 @@ func (v *verification) attempts() []attempt {
 	}
 	for _, other := range v.Others {
 		list = append(list, v.ofOther(other)...)
+	}
+	for i := range list {
+		list[i].partition = v.Partition
 	}
 	return list
 }
@@ -108,8 +123,7 @@ func (v *verification) ofOther(o Other) []attempt {
 
 // try makes one attempt and judges the answer.
 func (v *verification) try(ctx context.Context, a attempt) error {
-	writes := a.method == http.MethodPut || a.method == http.MethodPost
-	if writes {
+	if a.writes() {
 		v.stored[a.key] = "" // until the answer says more
 	}
 	resp, err := v.send(ctx, a)
@@ -125,12 +139,25 @@ func (v *verification) try(ctx context.Context, a attempt) error {
 	}
 	got := v.expect(a, resp)
 	switch {
-	case writes && got == refused:
+	case a.begins() && got == allowed:
+		id, _ := s3client.ReadUploadID(resp) // without one it is left
+		v.begun = append(v.begun, s3client.Upload{Key: a.key, ID: id})
+	case a.writes() && got == refused:
 		delete(v.stored, a.key)
-	case writes:
+	case a.writes():
 		v.stored[a.key] = resp.Header.Get("X-Amz-Version-Id")
 	}
 	return nil
+}
+
+// begins reports whether an attempt begins a multipart upload, which stores no
+// object yet.
+func (a *attempt) begins() bool { return a.kind == byURL && a.method == http.MethodPost }
+
+// writes reports whether an attempt may leave an object, or the mark of a deleted
+// one.
+func (a *attempt) writes() bool {
+	return !a.begins() && (a.method == http.MethodPut || a.method == http.MethodPost || a.method == http.MethodDelete)
 }
 
 var errCanary = errors.New("the canary came back changed")
@@ -163,12 +190,15 @@ func (v *verification) send(ctx context.Context, a attempt) (*http.Response, err
 		r := &s3client.Request{Method: a.method, Key: a.key}
 		if a.method == http.MethodPut {
 			r.Body, r.Size = io.NopCloser(bytes.NewReader(v.body)), int64(len(v.body))
+			r.Header = v.Header.Clone()
 		}
 		return a.store.Do(ctx, r)
 	case byNobody:
-		return v.follow(ctx, a.store.Unsigned(a.method, a.key), v.bodyOf(a), "")
+		p := a.store.Unsigned(a.method, a.key)
+		p.Header = v.headerOf(a)
+		return v.follow(ctx, p, v.bodyOf(a), "")
 	case byForm:
-		p, err := a.store.PresignPost(ctx, a.key, presignTTL)
+		p, err := a.store.PresignPost(ctx, a.key, v.Header, presignTTL)
 		if err != nil {
 			return nil, err
 		}
@@ -178,7 +208,8 @@ func (v *verification) send(ctx context.Context, a attempt) (*http.Response, err
 		}
 		return v.follow(ctx, p, form, contentType)
 	}
-	p, err := a.store.Presign(ctx, a.method, a.key, time.Now().Add(-a.age), presignTTL+a.age)
+	r := &s3client.Request{Method: a.method, Key: a.key, Query: a.query, Header: v.headerOf(a)}
+	p, err := a.store.Presign(ctx, r, time.Now().Add(-a.age), presignTTL+a.age)
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +219,15 @@ func (v *verification) send(ctx context.Context, a attempt) (*http.Response, err
 func (v *verification) bodyOf(a attempt) []byte {
 	if a.method == http.MethodPut {
 		return v.body
+	}
+	return nil
+}
+
+// headerOf is what is said of an object to be stored: a bucket that refuses one
+// without must not look as if it refused the presigned request.
+func (v *verification) headerOf(a attempt) http.Header {
+	if a.method == http.MethodPut || a.begins() {
+		return v.Header
 	}
 	return nil
 }
@@ -214,6 +254,7 @@ func (v *verification) follow(ctx context.Context, p *s3client.Presigned, body [
 	if err != nil {
 		return nil, errors.New("malformed URL")
 	}
+	maps.Copy(req.Header, p.Header.Clone())
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
@@ -226,7 +267,8 @@ func (v *verification) follow(ctx context.Context, p *s3client.Presigned, body [
 }
 
 // cleanUp removes what may have been stored and returns what is left of it.
-// What is not there is no error.
+// What is not there is no error. A version that could not be deleted is left, also
+// when the mark of a deleted object hides it.
 func (v *verification) cleanUp(ctx context.Context) (left []string) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -236,8 +278,13 @@ func (v *verification) cleanUp(ctx context.Context) (left []string) {
 		if version != "" && v.remove(ctx, key, url.Values{"versionId": {version}}) {
 			continue
 		}
-		if !v.remove(ctx, key, nil) {
+		if !v.remove(ctx, key, nil) || version != "" {
 			left = append(left, key)
+		}
+	}
+	for _, u := range v.begun {
+		if u.ID == "" || !v.remove(ctx, u.Key, url.Values{"uploadId": {u.ID}}) {
+			left = append(left, u.Key)
 		}
 	}
 	return left

@@ -12,8 +12,7 @@ import (
 
 // blame says of each check that failed why it did, as far as the bucket's policy
 // and our evaluation of it can tell.
-func (v *verification) blame(ctx context.Context) {
-	doc, problem := policyOf(ctx, v.store)
+func (v *verification) blame(doc *policy.Document, problem string) {
 	for i := range v.report.Checks {
 		c := &v.report.Checks[i]
 		switch {
@@ -45,7 +44,7 @@ func policyOf(ctx context.Context, s Store) (doc *policy.Document, problem strin
 	if text == nil {
 		return nil, ""
 	}
-	if doc, err = policy.Parse(text); err != nil {
+	if doc, err = policy.ParseStored(text); err != nil {
 		return nil, "the bucket's policy cannot be understood: " + err.Error()
 	}
 	return doc, ""
@@ -145,7 +144,7 @@ func (a *attempt) mayBeExempt(doc *policy.Document, index int) bool {
 // request is what the policy is told of an attempt.
 func (a *attempt) request() policy.Request {
 	d := Description{
-		Bucket: a.store.Name(), Key: a.key, Action: a.action(), Principal: a.who, PlainHTTP: !a.store.Secure(),
+		Bucket: a.store.Name(), Partition: a.partition, Key: a.key, Action: a.action(), Principal: a.who, PlainHTTP: !a.store.Secure(),
 		Auth: map[string]string{"": AuthNone, "REST-QUERY-STRING": AuthPresigned, "POST": AuthPost, "REST-HEADER": AuthHeader}[a.authType()],
 	}
 	if d.Auth == AuthPresigned {
@@ -164,8 +163,13 @@ func (a *attempt) request() policy.Request {
 
 // action is the permission that an attempt needs.
 func (a *attempt) action() string {
-	if a.method == http.MethodPut || a.method == http.MethodPost {
+	switch {
+	case a.method == http.MethodPut || a.method == http.MethodPost:
 		return "s3:PutObject"
+	case a.method == http.MethodDelete:
+		return "s3:DeleteObject"
+	case a.key == "":
+		return "s3:ListBucket"
 	}
 	return "s3:GetObject"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,9 +153,11 @@ func TestVerifyDoesNotBlameThePolicyForOtherThings(t *testing.T) {
 // Where the gate signs in the query string its own fresh URLs pass, and are not
 // called locked.
 func TestVerifyInQueryForm(t *testing.T) {
-	const fresh = `{"Sid":"Stale","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::vault/*","Condition":{"NumericGreaterThan":{"s3:signatureAge":"%d"}}}`
-	const others = `{"Sid":"Others","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::vault/*","Condition":{"StringEquals":{"s3:authType":["REST-QUERY-STRING","POST"]},"StringNotEquals":{"aws:username":"s3gate"}}}`
+	const fresh = `{"Sid":"Stale","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/*"],"Condition":{"NumericGreaterThan":{"s3:signatureAge":"%d"}}}`
+	const others = `{"Sid":"Others","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/*"],"Condition":{"StringEquals":{"s3:authType":["REST-QUERY-STRING","POST"]},"StringNotEquals":{"aws:username":"s3gate"}}}`
 	const forms = `{"Sid":"Forms","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::vault/*","Condition":{"StringEquals":{"s3:authType":"POST"}}}`
+	const byPolicy = "presigned by others, by the policy"
+	urls := []string{"stale presigned GET", "stale presigned HEAD", "stale presigned PUT", "stale presigned DELETE", "stale presigned multipart upload", "stale presigned listing"}
 	stale := fmt.Sprintf(fresh, time.Minute.Milliseconds())
 	for _, tt := range []struct {
 		name       string
@@ -163,15 +166,20 @@ func TestVerifyInQueryForm(t *testing.T) {
 		cause      string
 	}{
 		{"all of it", []string{stale, others, forms}, nil, ""},
-		{"no bound", []string{others, forms}, []string{"stale presigned GET", "stale presigned HEAD", "stale presigned PUT"}, "Others exempts aws:username s3gate"},
+		{"no bound", []string{others, forms}, urls, "Others exempts aws:username s3gate"},
 		{"a bound too long", []string{fmt.Sprintf(fresh, time.Hour.Milliseconds()), others, forms},
-			[]string{"stale presigned GET", "stale presigned HEAD", "stale presigned PUT"}, ""},
+			urls, ""},
 		{"forms", []string{stale, others}, []string{"presigned POST"}, "Others exempts aws:username s3gate"},
-		{"others", []string{stale, forms}, []string{"presigned GET by alice", "presigned PUT by alice"}, "the policy has no deny for URL-signed requests (s3:authType REST-QUERY-STRING)"},
+		{"others", []string{stale, forms}, []string{"presigned GET by alice", "presigned PUT by alice", byPolicy}, "the policy has no deny for URL-signed requests (s3:authType REST-QUERY-STRING)"},
+		{"no policy", nil, append(slices.Concat(urls[:3], []string{"presigned POST"}, urls[3:]), "presigned GET by alice", "presigned PUT by alice", byPolicy), "the bucket has no policy"},
 		{"locked", []string{lockedStatements(t)}, []string{"query-signed PUT", "query-signed GET", "query-signed HEAD", "header-signed GET by alice"}, "S3GateDenyPresigned denies it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, `{"Version":"2012-10-17","Statement":[`+strings.Join(tt.statements, ",")+`]}`)
+			document := ""
+			if tt.statements != nil {
+				document = `{"Version":"2012-10-17","Statement":[` + strings.Join(tt.statements, ",") + `]}`
+			}
+			w := newWorld(t, document)
 			r, err := guard.VerifyWith(t.Context(), readable{w.query, w.admin}, guard.VerifyOptions{
 				Principal: principal(t, w.endpoint.Gate.ARN()), Others: []guard.Other{{Name: "alice", Store: w.alice}},
 			})
@@ -229,7 +237,7 @@ func TestVerifyWithAnObjectThatIsThere(t *testing.T) {
 	for _, tt := range []struct {
 		document string
 		locked   bool
-	}{{lockedText(t), true}, {"", false}, {deny("s3:GetObject", ifInQuery), true}} {
+	}{{lockedText(t), true}, {"", false}, {deny("s3:GetObject", ifInQuery), false}} {
 		w := newWorld(t, tt.document)
 		store(t, w.admin, "reports/q1.pdf", "q1")
 		s := &through{Bucket: w.gate, do: func(r *s3client.Request, _ *http.Response) {
@@ -238,11 +246,103 @@ func TestVerifyWithAnObjectThatIsThere(t *testing.T) {
 			}
 		}}
 		r, err := guard.VerifyWith(t.Context(), s, guard.VerifyOptions{Key: "reports/q1.pdf"})
-		if err != nil || r.Locked != tt.locked || !r.ReadsOnly || len(r.Checks) != 5 {
+		if err != nil || r.Locked != tt.locked || !r.ReadsOnly || len(r.Checks) != 6 {
 			t.Errorf("%v: %+v", err, r)
 		}
 		if got := keys(t, w.admin); len(got) != 1 {
 			t.Errorf("the bucket holds %q", got)
 		}
+	}
+}
+
+// Where the gate signs in the query string its own requests show nothing of the
+// lock: that is for the policy to say, or for the credentials of others.
+func TestVerifyInQueryFormSeesThatTheLockIsGone(t *testing.T) {
+	e := s3gatetest.DevS3(t)
+	lock := lockWith(t, func(o *policy.LockOptions) { o.QuerySigner = e.Gate.ARN() })
+	without, err := policy.LockStatements(policy.LockOptions{Bucket: bucketName, QuerySigner: e.Gate.ARN()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	without = slices.DeleteFunc(without, func(s policy.Statement) bool { return strings.HasPrefix(s.Sid, policy.SidPresigned) })
+	gone, err := policy.Merge(nil, without)
+	if err != nil {
+		t.Fatal(err)
+	}
+	widened := strings.Replace(lock, `"`+e.Gate.ARN()+`"`, `["`+e.Gate.ARN()+`","arn:aws:iam::*:*"]`, 1)
+	for _, tt := range []struct {
+		name, document  string
+		unreadable      bool
+		others          bool
+		limited, isOpen bool
+		cause           string
+	}{
+		{"the lock", lock, false, false, true, false, ""},
+		{"the lock is gone", string(gone), false, false, false, true, policy.SidGateStaleURL + ` does not cover it: Condition ArnEquals aws:PrincipalArn`},
+		{"everybody exempt by hand", widened, false, false, false, true, policy.SidPresigned + " exempts aws:PrincipalArn arn:aws:iam::000000000000:user/unnamed"},
+		{"a policy that cannot be read", lock, true, false, false, false, "the bucket's policy cannot be read with these credentials: permit the gate s3:GetBucketPolicy"},
+		{"others are tried", lock, true, true, true, false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, tt.document)
+			var s guard.Store = readable{w.query, w.admin}
+			if tt.unreadable {
+				s = w.query
+			}
+			o := guard.VerifyOptions{Principal: principal(t, e.Gate.ARN())}
+			if tt.others {
+				o.Others = []guard.Other{{Name: "alice", Store: w.alice}}
+			}
+			r, err := guard.VerifyWith(t.Context(), s, o)
+			if err != nil || r.Limited != tt.limited || r.Open() != tt.isOpen || r.Locked {
+				t.Fatalf("limited %v, open %v (%v), want %v, %v: %+v", r.Limited, r.Open(), err, tt.limited, tt.isOpen, r)
+			}
+			last := r.Checks[len(r.Checks)-1]
+			if !strings.HasPrefix(last.Cause, tt.cause) || (tt.cause == "") != last.OK {
+				t.Errorf("%+v, want %s", last, tt.cause)
+			}
+		})
+	}
+}
+
+// In headers the gate's own presigned requests are refused, and the report says
+// whom the policy exempts nevertheless, and what it does not say.
+func TestVerifySaysWhomThePolicyExempts(t *testing.T) {
+	for _, tt := range []struct {
+		name, document string
+		exempts        []string
+		unproven       string
+	}{
+		{"nobody", lockedText(t), nil, ""},
+		{"by hand", strings.Replace(lockedText(t), `"s3:authType"`, `"aws:PrincipalTag/x": "y", "s3:authType"`, 1), nil,
+			"that presigned requests of others are refused: " + policy.SidPresigned + " does not cover it: Condition StringEquals aws:PrincipalTag/x"},
+		{"a user", lockWith(t, func(o *policy.LockOptions) { o.ExemptUsers = []string{"mallory"} }), []string{"aws:username mallory"}, ""},
+		{"a deleted one beside", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"AIDAJQABLZS4A3QDU576Q"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/*"},` + lockedStatements(t) + `]}`, nil, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, lockedText(t))
+			r, err := guard.VerifyWith(t.Context(), told{w.gate, tt.document}, guard.VerifyOptions{})
+			if err != nil || !r.Locked || !slices.Equal(r.Exempts, tt.exempts) || !strings.HasPrefix(r.Unproven, tt.unproven) || (tt.unproven == "") != (r.Unproven == "") {
+				t.Errorf("exempts %q, unproven %q, %v", r.Exempts, r.Unproven, err)
+			}
+		})
+	}
+}
+
+// told is a bucket whose policy is said to be another.
+type told struct {
+	*s3client.Bucket
+	document string
+}
+
+func (s told) Policy(context.Context) ([]byte, error) { return []byte(s.document), nil }
+
+// A policy of another partition is read as one.
+func TestVerifyInAnotherPartition(t *testing.T) {
+	w := newWorld(t, lockedText(t))
+	text := strings.ReplaceAll(lockedText(t), "arn:aws:s3", "arn:aws-cn:s3")
+	r, err := guard.VerifyWith(t.Context(), told{w.gate, text}, guard.VerifyOptions{Partition: "aws-cn"})
+	if err != nil || r.Unproven != "" {
+		t.Errorf("%q, %v", r.Unproven, err)
 	}
 }

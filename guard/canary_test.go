@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -89,10 +90,16 @@ func TestCanariesAreRemovedByVersion(t *testing.T) {
 		http.MethodHead: reply(200, nil, ""),
 		http.MethodPut:  reply(200, http.Header{"X-Amz-Version-Id": {"v2"}}, ""),
 		http.MethodPost: reply(403, nil, "<Error><Code>AccessDenied</Code></Error>"),
+		// The mark of a deleted object.
+		http.MethodDelete: reply(204, http.Header{"X-Amz-Version-Id": {"v3"}}, ""),
 	}
 	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) { return answers[r.Method](r) })}
-	if _, err := guard.Verify(t.Context(), s, client); err != nil {
+	report, err := guard.Verify(t.Context(), s, client)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if len(report.Left) != 4 { // none of the versions went
+		t.Errorf("left are %q", report.Left)
 	}
 	var got []string
 	for _, d := range s.deleted {
@@ -100,7 +107,7 @@ func TestCanariesAreRemovedByVersion(t *testing.T) {
 		got = append(got, strings.TrimLeft(key[len(guard.CanaryPrefix):], "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")+"?"+query)
 	}
 	// The store knows no versions and refuses: then the key is deleted.
-	want := []string{"?versionId=v1", "?", "-anonymous?versionId=v2", "-anonymous?", "-put?versionId=v2", "-put?"}
+	want := []string{"?versionId=v1", "?", "-anonymous?versionId=v2", "-anonymous?", "-delete?versionId=v3", "-delete?", "-put?versionId=v2", "-put?"}
 	if !slices.Equal(got, want) {
 		t.Errorf("deleted %q, want %q", got, want)
 	}
@@ -119,5 +126,42 @@ func TestACanaryThatComesBackChangedIsAnError(t *testing.T) {
 	}
 	if left := keys(t, admin); len(left) > 0 {
 		t.Errorf("left behind %q", left)
+	}
+}
+
+// A bucket may refuse what does not say how to encrypt it. Then every request that
+// stores something says so: what is refused for want of it proves no lock.
+func TestCanariesSayHowToEncryptThem(t *testing.T) {
+	const want = `{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::vault/*","Condition":{"StringNotEquals":{"s3:x-amz-server-side-encryption":"AES256"}}}`
+	header := http.Header{"X-Amz-Server-Side-Encryption": {"AES256"}}
+	_, gate := newBucket(t, `{"Version":"2012-10-17","Statement":[`+want+`,`+lockedStatements(t)+`]}`)
+	if r, err := guard.VerifyWith(t.Context(), gate, guard.VerifyOptions{Header: header}); err != nil || !r.Locked {
+		t.Errorf("locked %v, %v: %+v", r.Locked, err, r.Checks)
+	}
+	_, gate = newBucket(t, `{"Version":"2012-10-17","Statement":[`+want+`]}`)
+	r, err := guard.VerifyWith(t.Context(), gate, guard.VerifyOptions{Header: header})
+	if got := wrong(r); err != nil || !slices.Equal(got, presignedChecks) {
+		t.Errorf("got through: %q, %v: %+v", got, err, r.Checks)
+	}
+}
+
+// What a presigned request has begun is aborted, and named if that fails.
+func TestUploadsThatWereBegunAreAborted(t *testing.T) {
+	for _, document := range []string{"", deny("s3:AbortMultipartUpload", "")} {
+		admin, gate := newBucket(t, document)
+		r, err := guard.Verify(t.Context(), gate, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := admin.Do(t.Context(), &s3client.Request{Method: http.MethodGet, Query: url.Values{"uploads": {""}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		begun := strings.Contains(string(text), "<UploadId>")
+		if begun != (document != "") || begun != (len(r.Left) == 1) {
+			t.Errorf("begun %v, left %q: %s", begun, r.Left, text)
+		}
 	}
 }

@@ -34,14 +34,14 @@ func (s *through) Do(ctx context.Context, r *s3client.Request) (*http.Response, 
 	return resp, err
 }
 
-func (s *through) Presign(ctx context.Context, method, key string, at time.Time, ttl time.Duration) (*s3client.Presigned, error) {
+func (s *through) Presign(ctx context.Context, r *s3client.Request, at time.Time, ttl time.Duration) (*s3client.Presigned, error) {
 	s.ttls = append(s.ttls, ttl)
-	return s.Bucket.Presign(ctx, method, key, at, ttl)
+	return s.Bucket.Presign(ctx, r, at, ttl)
 }
 
-func (s *through) PresignPost(ctx context.Context, key string, ttl time.Duration) (*s3client.Presigned, error) {
+func (s *through) PresignPost(ctx context.Context, key string, header http.Header, ttl time.Duration) (*s3client.Presigned, error) {
 	s.ttls = append(s.ttls, ttl)
-	return s.Bucket.PresignPost(ctx, key, ttl)
+	return s.Bucket.PresignPost(ctx, key, header, ttl)
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

@@ -20,8 +20,8 @@ type Store interface {
 	// Do signs in the form that Signing names.
 	Do(ctx context.Context, r *s3client.Request) (*http.Response, error)
 	Signing() s3client.Signing
-	Presign(ctx context.Context, method, key string, at time.Time, ttl time.Duration) (*s3client.Presigned, error)
-	PresignPost(ctx context.Context, key string, ttl time.Duration) (*s3client.Presigned, error)
+	Presign(ctx context.Context, r *s3client.Request, at time.Time, ttl time.Duration) (*s3client.Presigned, error)
+	PresignPost(ctx context.Context, key string, header http.Header, ttl time.Duration) (*s3client.Presigned, error)
 	Unsigned(method, key string) *s3client.Presigned
 	Name() string
 	// Secure says whether requests go over TLS.
@@ -41,6 +41,12 @@ type VerifyOptions struct {
 	// which exempts them can be named; the zero value is not known, and not
 	// anonymous.
 	Principal policy.Principal
+	// Partition is that of the bucket's ARN, by which its policy is read; "" is
+	// "aws".
+	Partition string
+	// Header goes with each request that stores something, as with those of the
+	// gate: a bucket may refuse what does not say how to encrypt it. Nil is none.
+	Header http.Header
 	// MaxAge is how old a presigned request of the gate may be where it signs in
 	// the query string; 0 means [s3client.MaxQueryLife].
 	MaxAge time.Duration
@@ -78,13 +84,23 @@ type Check struct {
 type Report struct {
 	// Locked is true when every presigned request was refused and every signed
 	// one of the gate allowed. It is never true of a bucket whose gate signs in
-	// the query string.
+	// the query string. What others than the gate have presigned was only tried for
+	// [VerifyOptions.Others].
 	Locked bool `json:"locked"`
 	// Limited is Locked's place there: what the gate has presigned opens the
-	// bucket until it is as old as MaxAge, and nothing else that was tried does.
+	// bucket until it is as old as MaxAge, nothing else that was tried does, and
+	// the policy denies what others have presigned, or those were tried.
 	Limited bool `json:"limited"`
 	// ReadsOnly says that nothing was written, see [VerifyOptions].
 	ReadsOnly bool `json:"reads_only"`
+	// Prefix is what the keys begin with for which this holds; "" is all.
+	Prefix string `json:"prefix,omitempty"`
+	// Exempts is what the bucket's policy leaves out where it denies presigned
+	// requests, such as "aws:username legacy"; nil if nothing, or not known.
+	Exempts []string `json:"exempts,omitempty"`
+	// Unproven is what is not known although all checks went as they should, such
+	// as what becomes of presigned requests of others; "" if nothing.
+	Unproven string `json:"unproven,omitempty"`
 	// PolicyIgnored says that the store let through what its own policy denies:
 	// it does not apply bucket policies to signed requests.
 	PolicyIgnored bool `json:"policy_ignored"`
@@ -137,8 +153,9 @@ func VerifyPrefix(ctx context.Context, s Store, prefix string, client *http.Clie
 
 // VerifyWith tries real requests: it stores a small object under [CanaryPrefix]
 // as the gate stores things, reads it, tries what a locked bucket refuses
-// (presigned GET, HEAD and PUT, a POST form, and GET and PUT without a
-// signature), and removes what is there. The store's credentials must be allowed
+// (presigned GET, HEAD, PUT, DELETE, listing and multipart upload, a POST form, and
+// GET and PUT without a signature), reads the bucket's policy as to the presigned
+// requests of others, if it may, and removes what is there. The store's credentials must be allowed
 // to do that. An error means that it could not be tried, not that it failed.
 func VerifyWith(ctx context.Context, s Store, o VerifyOptions) (report Report, err error) {
 	if o.Client == nil {
@@ -156,7 +173,7 @@ func VerifyWith(ctx context.Context, s Store, o VerifyOptions) (report Report, e
 	}
 	v := &verification{
 		VerifyOptions: o, store: s, key: o.Key, body: []byte("canary " + rand.Text()), stored: map[string]string{},
-		report: Report{Signing: s.Signing(), ReadsOnly: o.Key != ""},
+		report: Report{Signing: s.Signing(), ReadsOnly: o.Key != "", Prefix: o.Prefix},
 	}
 	if o.Key == "" {
 		v.key = o.Prefix + CanaryPrefix + rand.Text()
@@ -173,8 +190,10 @@ func VerifyWith(ctx context.Context, s Store, o VerifyOptions) (report Report, e
 
 // conclude says what the checks come to.
 func (v *verification) conclude(ctx context.Context) {
+	doc, problem := policyOf(ctx, v.store)
+	v.blame(doc, problem)
+	v.readPolicy(doc, problem)
 	if len(v.report.Failed()) > 0 {
-		v.blame(ctx)
 		return
 	}
 	v.report.Locked = v.report.Signing != s3client.SignQuery

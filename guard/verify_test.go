@@ -50,9 +50,12 @@ func lockWith(t *testing.T, change func(*policy.LockOptions)) string {
 var (
 	checks = []string{
 		"header-signed PUT", "header-signed GET", "header-signed HEAD", "presigned GET", "presigned HEAD", "presigned PUT", "presigned POST",
+		"presigned DELETE", "presigned multipart upload", "presigned listing",
 		"anonymous GET", "anonymous PUT",
 	}
-	presignedChecks = checks[3:7]
+	presignedChecks = checks[3:10]
+	writes          = checks[5:9]
+	listing         = checks[9:10]
 )
 
 // wrong are the names of the checks that failed.
@@ -77,18 +80,19 @@ func TestVerifySaysWhatHolds(t *testing.T) {
 		{"locked", lockedText(t), nil},
 		{"locked beside others", `{"Version":"2012-10-17","Statement":[` + theirAllow + `,` + lockedStatements(t) + `]}`, nil},
 		{"a policy of others", policies[0].document, presigned},
-		{"only GET denied", deny("s3:GetObject", ifEither), []string{"presigned PUT", "presigned POST"}},
-		{"only PUT denied", deny("s3:PutObject", ifEither), []string{"presigned GET", "presigned HEAD"}},
-		{"only in the query", deny("s3:*", ifInQuery), []string{"presigned POST"}},
-		{"only in forms", deny("s3:*", ifInForm), presigned[:3]},
-		{"only one action locked", lockWith(t, func(o *policy.LockOptions) { o.Actions = []string{"s3:GetObject"} }), []string{"presigned PUT", "presigned POST"}},
+		{"only GET denied", deny("s3:GetObject", ifEither), presigned[2:]},
+		{"only PUT denied", deny("s3:PutObject", ifEither), []string{"presigned GET", "presigned HEAD", "presigned DELETE", "presigned listing"}},
+		{"only in the query", deny("s3:*", ifInQuery), []string{"presigned POST", "presigned listing"}},
+		{"only in forms", deny("s3:*", ifInForm), slices.Concat(presigned[:3], presigned[4:])},
+		{"only one action locked", lockWith(t, func(o *policy.LockOptions) { o.Actions = []string{"s3:GetObject"} }), presigned[2:]},
+		{"reading and writing locked", lockWith(t, func(o *policy.LockOptions) { o.Actions = []string{"s3:GetObject", "s3:PutObject"} }), []string{"presigned DELETE", "presigned listing"}},
 		{"only a prefix locked", lockWith(t, func(o *policy.LockOptions) { o.Prefix = "elsewhere/" }), presigned},
 		{"the verifier exempt", lockWith(t, func(o *policy.LockOptions) { o.ExemptUsers = []string{"s3gate"} }), presigned},
 		{"another exempt", lockWith(t, func(o *policy.LockOptions) { o.ExemptUsers = []string{"alice"} }), nil},
 		{"URLs of a minute allowed", lockWith(t, func(o *policy.LockOptions) { o.ExemptUsers = []string{"s3gate"}; o.MaxURLAge = time.Minute }), presigned},
-		{"everything denied", deny("s3:*", ""), checks[:3]},
-		{"reading denied", deny("s3:GetObject", ""), []string{"header-signed GET", "header-signed HEAD", "presigned PUT", "presigned POST"}},
-		{"writing denied", deny("s3:PutObject", ""), []string{"header-signed PUT", "header-signed GET", "header-signed HEAD", "presigned GET", "presigned HEAD"}},
+		{"everything denied", deny("s3:*", ""), slices.Concat(checks[:3], listing)},
+		{"reading denied", deny("s3:GetObject", ""), slices.Concat(checks[1:3], writes, listing)},
+		{"writing denied", deny("s3:PutObject", ""), slices.Concat(checks[:5], []string{"presigned DELETE"}, listing)},
 		{"TLS required of a store without", lockWith(t, func(o *policy.LockOptions) { o.RequireTLS = true }), checks[:3]},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -259,7 +263,7 @@ func TestPresignedRequestsOutliveAWrongClock(t *testing.T) {
 	if _, err := guard.Verify(t.Context(), s, nil); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.ttls) != 4 || slices.Min(s.ttls) <= 15*time.Minute {
+	if len(s.ttls) != 7 || slices.Min(s.ttls) <= 15*time.Minute {
 		t.Errorf("presigned for %v, want more than 15 min each", s.ttls)
 	}
 }
@@ -317,7 +321,7 @@ type malformed struct {
 	link string
 }
 
-func (m malformed) Presign(context.Context, string, string, time.Time, time.Duration) (*s3client.Presigned, error) {
+func (m malformed) Presign(context.Context, *s3client.Request, time.Time, time.Duration) (*s3client.Presigned, error) {
 	return &s3client.Presigned{Method: "GET", URL: m.link}, nil
 }
 
@@ -346,7 +350,7 @@ func TestReportKeepsItsForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	report.Left = []string{"k"}
-	const want = `{"locked":false,"limited":false,"reads_only":false,"policy_ignored":false,"signing":"header","checks":[` +
+	const want = `{"locked":false,"limited":false,"reads_only":false,"unproven":"that presigned requests of others are refused: the bucket's policy cannot be read with these credentials","policy_ignored":false,"signing":"header","checks":[` +
 		`{"name":"header-signed PUT","want":"allowed","got":"allowed (200)","ok":true},` +
 		`{"name":"header-signed GET","want":"allowed","got":"allowed (200)","ok":true},` +
 		`{"name":"header-signed HEAD","want":"allowed","got":"allowed (200)","ok":true},` +
@@ -354,6 +358,9 @@ func TestReportKeepsItsForm(t *testing.T) {
 		`{"name":"presigned HEAD","want":"refused","got":"refused (403)","ok":true},` +
 		`{"name":"presigned PUT","want":"refused","got":"refused (403 AccessDenied)","ok":true},` +
 		`{"name":"presigned POST","want":"refused","got":"allowed (204)","ok":false,"cause":"the bucket's policy cannot be read with these credentials"},` +
+		`{"name":"presigned DELETE","want":"refused","got":"refused (403 AccessDenied)","ok":true},` +
+		`{"name":"presigned multipart upload","want":"refused","got":"refused (403 AccessDenied)","ok":true},` +
+		`{"name":"presigned listing","want":"refused","got":"allowed (200)","ok":false,"cause":"the bucket's policy cannot be read with these credentials"},` +
 		`{"name":"anonymous GET","want":"refused","got":"refused (403 AccessDenied)","ok":true},` +
 		`{"name":"anonymous PUT","want":"refused","got":"refused (403 AccessDenied)","ok":true}],"left":["k"]}`
 	if got, err := json.Marshal(report); err != nil || string(got) != want {

@@ -129,7 +129,7 @@ func (x *exchange) putCanary(ctx context.Context, up Upstream, key string) (stat
 	const canary = "s3gate looks whether this is replaced.\n"
 	header := http.Header{"If-None-Match": {"*"}, "Content-Type": {"text/plain"}}
 	storage := x.storage()
-	storage.encrypt(header) // a bucket may demand it
+	storage.Encrypt(header) // a bucket may demand it
 	resp, err := up.Do(ctx, &s3client.Request{
 		Method: http.MethodPut, Key: key, Header: header, Body: io.NopCloser(strings.NewReader(canary)), Size: int64(len(canary)),
 	})

@@ -31,8 +31,10 @@ type Storage struct {
 	NoOverwrite NoOverwrite
 }
 
-// encrypt sets the headers by which an object is encrypted.
-func (s *Storage) encrypt(h http.Header) {
+// Encrypt sets the headers of a request by which an object is encrypted ("Protecting
+// data with server-side encryption", Amazon S3 User Guide); it sets none of the zero
+// Storage.
+func (s *Storage) Encrypt(h http.Header) {
 	const name = "X-Amz-Server-Side-Encryption"
 	if s.Encryption != "" {
 		h.Set(name, s.Encryption)
@@ -64,7 +66,7 @@ func (x *exchange) ofObject() http.Header {
 	}
 	header.Set(uploads.UseMark, x.use.Mark())
 	storage := x.storage()
-	storage.encrypt(header)
+	storage.Encrypt(header)
 	if class := cmp.Or(x.grant().Upload.StorageClass, storage.Class); class != "" {
 		header.Set("X-Amz-Storage-Class", class)
 	}

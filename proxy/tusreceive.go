@@ -194,7 +194,7 @@ func (t *resumable) keep(ctx context.Context, b *buffer) error {
 	tail := uploads.Tail{Key: t.temp.Key(t.whole, t.held.Fence()), From: t.whole, Size: b.size}
 	header := http.Header{}
 	storage := t.storage()
-	storage.encrypt(header)
+	storage.Encrypt(header)
 	err := t.h.Multipart.retry().Do(ctx, func() error {
 		resp, err := t.up.Do(ctx, &s3client.Request{
 			Method: http.MethodPut, Key: tail.Key, Header: header.Clone(), Body: b.reader(), Size: b.size, Agent: string(t.held.Token),

@@ -134,7 +134,7 @@ func TestPresignAt(t *testing.T) {
 	b := newStub(t, nil).open(t, nil)
 	at := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	for _, method := range []string{"GET", "HEAD", "PUT"} {
-		p, err := b.Presign(t.Context(), method, "a b", at, 90*time.Minute)
+		p, err := b.Presign(t.Context(), &s3client.Request{Method: method, Key: "a b"}, at, 90*time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestPresignAt(t *testing.T) {
 		t.Errorf("unsigned: %s %s", p.Method, p.URL)
 	}
 	broken := newStub(t, nil).open(t, func(c *s3client.Config) { c.Credentials = &provider{give: noCredentials} })
-	if _, err := broken.Presign(t.Context(), "GET", "k", at, time.Hour); !errors.Is(err, s3client.ErrCredentials) {
+	if _, err := broken.Presign(t.Context(), &s3client.Request{Method: "GET", Key: "k"}, at, time.Hour); !errors.Is(err, s3client.ErrCredentials) {
 		t.Errorf("without credentials: %v", err)
 	}
 }

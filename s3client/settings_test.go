@@ -235,7 +235,7 @@ func TestPresignedURLs(t *testing.T) {
 func TestPresignedPost(t *testing.T) {
 	b := newStub(t, nil).open(t, nil)
 	begin := time.Now()
-	p, err := b.PresignPost(t.Context(), "incoming/a b", time.Minute)
+	p, err := b.PresignPost(t.Context(), "incoming/a b", nil, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestPresignedHidesItsSignature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	post, err := b.PresignPost(t.Context(), "k", time.Minute)
+	post, err := b.PresignPost(t.Context(), "k", nil, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func verifyByGate(cmd *cobra.Command, alias string) error {
 		} else {
 			p.say("%s", plain(b.Error))
 		}
-		fmt.Fprintln(p.out, b.State)
+		fmt.Fprintln(p.out, plain(stateOf(*b)))
 	})
 	if err == nil && b.State != "locked" && b.State != "limited" {
 		err = errNo
@@ -67,7 +67,21 @@ func stateOf(b client.BucketStatus) string {
 	if !b.Watched {
 		return "not verified"
 	}
-	return b.State
+	r := b.Report
+	if b.State != "locked" && b.State != "limited" {
+		return b.State
+	}
+	text := b.State
+	if r.ReadsOnly {
+		text += " for reading"
+	}
+	if len(r.Exempts) > 0 {
+		text += " for everybody but " + strings.Join(r.Exempts, ", ")
+	}
+	if r.Prefix != "" {
+		text += fmt.Sprintf(", only keys that begin with %q", r.Prefix)
+	}
+	return text
 }
 
 func verifiedAt(b client.BucketStatus) string {
@@ -81,6 +95,9 @@ func verifiedAt(b client.BucketStatus) string {
 func why(b client.BucketStatus) string {
 	if b.Error != "" {
 		return b.Error
+	}
+	if b.Report.Unproven != "" && (b.State == "locked" || b.State == "limited") {
+		return "not known: " + b.Report.Unproven
 	}
 	var failed []string
 	for _, c := range b.Report.Checks {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"s3gate/guard"
 	"s3gate/internal/config"
+	"s3gate/internal/gate"
 	"s3gate/policy"
 	"s3gate/s3client"
 )
@@ -20,9 +22,11 @@ import (
 // their headers: either is tried.
 func prove(cmd *cobra.Command, bucket *s3client.Bucket, b config.Bucket, prefix string) (guard.Report, error) {
 	ctx, tried := cmd.Context(), []*s3client.Bucket{bucket}
+	opts := proofOptions(b, prefix)
+	signing := b
 	if bucket.Signing() == s3client.SignQuery {
-		b.Signing = string(s3client.SignHeader)
-		byHeader, err := openSettings(cmd, b)
+		signing.Signing = string(s3client.SignHeader)
+		byHeader, err := openSettings(cmd, signing)
 		if err != nil {
 			return guard.Report{}, err
 		}
@@ -33,11 +37,11 @@ func prove(cmd *cobra.Command, bucket *s3client.Bucket, b config.Bucket, prefix 
 		var report guard.Report
 		for _, t := range tried {
 			var err error
-			if report, err = guard.VerifyPrefix(ctx, t, prefix, nil); err != nil {
+			if report, err = guard.VerifyWith(ctx, t, opts); err != nil {
 				return report, fmt.Errorf("verifying: %w", err)
 			}
 			if report.OK() {
-				return report, nil
+				return limitedAt(b, report), nil
 			}
 		}
 		if pause > 4*time.Second || ctx.Err() != nil {
@@ -48,6 +52,25 @@ func prove(cmd *cobra.Command, bucket *s3client.Bucket, b config.Bucket, prefix 
 		case <-time.After(pause):
 		}
 	}
+}
+
+// proofOptions are how a bucket is verified by whoever changes its policy, who is
+// not the gate.
+func proofOptions(b config.Bucket, prefix string) guard.VerifyOptions {
+	b.Principal, b.VerifyPrefix, b.VerifyKey = "", prefix, ""
+	o, _ := gate.VerifyOptions(b) // only a principal can be wrong
+	o.Partition = cmp.Or(partition(b), o.Partition)
+	return o
+}
+
+// limitedAt is what requests of an administrator come to where the gate signs in
+// the query string, and is exempt: that bucket is never locked.
+func limitedAt(b config.Bucket, r guard.Report) guard.Report {
+	if b.Signing == string(s3client.SignQuery) && r.Locked {
+		r.Locked, r.Limited = false, true
+		r.Unproven = "that the gate's own URLs end after a minute: these credentials are not the gate's"
+	}
+	return r
 }
 
 // proof is what real requests showed of a lock, and for whom it does not hold.
@@ -81,17 +104,7 @@ func (p proof) verdict() string {
 	if !p.OK() {
 		return "NOT locked"
 	}
-	text := "locked"
-	if len(p.Exempt) > 0 {
-		text += " for everybody but " + strings.Join(p.except(), ", ")
-	}
-	if p.Bounds != "" {
-		text += ", " + p.Bounds
-	}
-	if len(p.Exempt) > 0 {
-		return text + ": presigned URLs of others open nothing"
-	}
-	return text + ": presigned URLs open nothing"
+	return verdict(p.Report, p.except(), p.Bounds, false)
 }
 
 // printProof prints what real requests showed. It fails when the bucket is not
@@ -119,6 +132,12 @@ func printChecks(p *printer, report guard.Report) {
 		printCheck(t, c.Name, c.Got, c.Cause, c.OK)
 	}
 	t.Flush()
+	if report.OK() && report.Unproven != "" {
+		p.say("not known: %s", plain(report.Unproven))
+	}
+	if len(report.Exempts) > 0 {
+		p.say("the policy exempts: %s", plain(strings.Join(report.Exempts, ", ")))
+	}
 	for _, key := range report.Left {
 		p.say("could not remove the canary %s", key)
 	}
@@ -136,13 +155,17 @@ func printCheck(w io.Writer, name, got, cause string, ok bool) {
 	fmt.Fprintln(w, line)
 }
 
-// refusesStill names the presigned requests that are refused although no
-// statement of ours is there.
-func refusesStill(report guard.Report) (names []string) {
+// presigned names the presigned requests that are refused although no statement of
+// ours is there, and says how many were allowed.
+func presigned(report guard.Report) (refused []string, allowed int) {
 	for _, c := range report.Checks {
-		if c.OK && c.Want == "refused" && strings.HasPrefix(c.Name, "presigned") {
-			names = append(names, c.Name)
+		switch {
+		case c.Want != "refused" || !strings.HasPrefix(c.Name, "presigned") && !strings.HasPrefix(c.Name, "stale"):
+		case c.OK:
+			refused = append(refused, c.Name)
+		case strings.HasPrefix(c.Got, "allowed"):
+			allowed++
 		}
 	}
-	return names
+	return refused, allowed
 }

@@ -148,30 +148,61 @@ func tellRestored(cmd *cobra.Command, bucket *s3client.Bucket, settings config.B
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(ours, func(s policy.Statement) bool { return s.Sid == policy.SidPresigned })
-	if i < 0 {
-		result := restored{Restored: version.Path, unlocked: lookAfterUnlock(cmd.Context(), bucket)}
+	locks := lockedBy(ours)
+	if len(locks) == 0 {
+		result := restored{Restored: version.Path, unlocked: lookAfterUnlock(cmd.Context(), bucket, settings)}
 		result.Unlocked = true
 		return newPrinter(cmd).print(result, func(p *printer) { fmt.Fprintln(p.out, "restored, without a lock: "+result.text()) })
 	}
-	prefix := lockedPrefix(ours[i])
-	report, err := prove(cmd, bucket, settings, prefix)
+	bounds := boundsOf(locks)
+	report, err := prove(cmd, bucket, settings, bounds.Prefix)
 	if err != nil {
 		return err
 	}
-	proven := proof{Report: report, Bounds: policy.LockOptions{Prefix: prefix}.Bounds(), Restored: version.Path}
-	for _, who := range ours[i].Excluded() {
+	proven := proof{Report: report, Bounds: bounds.Bounds(), Restored: version.Path}
+	for _, who := range excluded(locks) {
 		proven.Exempt = append(proven.Exempt, policy.Exemption{Who: who})
 	}
 	newPrinter(cmd).say("restored")
 	return printProof(cmd, proven)
 }
 
-// lockedPrefix is what the keys begin with that a statement of ours is for.
-func lockedPrefix(s policy.Statement) string {
-	if len(s.Resource) == 0 {
-		return ""
+// lockedBy are the statements of ours that deny presigned requests.
+func lockedBy(ours []policy.Statement) (list []policy.Statement) {
+	for _, s := range ours {
+		if s.Sid == policy.SidPresigned || s.Sid == policy.SidPresignedList {
+			list = append(list, s)
+		}
 	}
-	_, keys, _ := strings.Cut(s.Resource[0], "/")
-	return strings.TrimSuffix(keys, "*")
+	return list
+}
+
+// excluded are those whom one of the statements leaves out.
+func excluded(locks []policy.Statement) (list []string) {
+	for _, s := range locks {
+		list = append(list, s.Excluded()...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// boundsOf are the options of a lock that say what it is for, as its statements
+// do.
+func boundsOf(locks []policy.Statement) (o policy.LockOptions) {
+	var actions []string
+	for _, s := range locks {
+		actions = append(actions, s.Action...)
+		if s.Sid == policy.SidPresigned && len(s.Resource) > 0 {
+			_, keys, _ := strings.Cut(s.Resource[0], "/")
+			o.Prefix = strings.TrimSuffix(keys, "*")
+		}
+	}
+	all := policy.DefaultActions()
+	if o.Prefix != "" {
+		all = slices.DeleteFunc(all, func(a string) bool { return !policy.OnObjects(a) })
+	}
+	if slices.ContainsFunc(all, func(a string) bool { return !slices.Contains(actions, a) }) {
+		o.Actions = actions
+	}
+	return o
 }

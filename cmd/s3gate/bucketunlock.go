@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"s3gate/guard"
+	"s3gate/internal/config"
 	"s3gate/s3client"
 )
 
@@ -37,7 +38,7 @@ policy back that was there.`,
 		if err != nil || !done {
 			return err
 		}
-		result := lookAfterUnlock(cmd.Context(), bucket)
+		result := lookAfterUnlock(cmd.Context(), bucket, settings)
 		result.Unlocked = true
 		return newPrinter(cmd).print(result, func(p *printer) { fmt.Fprintln(p.out, "unlocked: "+result.text()) })
 	}
@@ -54,12 +55,19 @@ type unlocked struct {
 	Unverified string `json:"unverified,omitempty"`
 }
 
-func lookAfterUnlock(ctx context.Context, bucket *s3client.Bucket) unlocked {
-	report, err := guard.Verify(ctx, bucket, nil)
+// lookAfterUnlock tries as an administrator, with the headers of the bucket's
+// storage. Only a presigned request that got through shows that they work.
+func lookAfterUnlock(ctx context.Context, bucket *s3client.Bucket, b config.Bucket) unlocked {
+	report, err := guard.VerifyWith(ctx, bucket, proofOptions(b, ""))
 	if err != nil {
 		return unlocked{Unverified: err.Error()}
 	}
-	return unlocked{Refused: refusesStill(report)}
+	refused, allowed := presigned(report)
+	if allowed == 0 && len(refused) == 0 {
+		failed := report.Failed()[0]
+		return unlocked{Unverified: "a " + failed.Name + " " + failed.Got}
+	}
+	return unlocked{Refused: refused}
 }
 
 func (u unlocked) text() string {

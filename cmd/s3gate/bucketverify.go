@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -25,8 +26,8 @@ func newVerify() *cobra.Command {
 		Use:   "verify BUCKET",
 		Short: "Try real presigned requests and say whether the bucket refuses them (exit code 3 if not)",
 		Long: `Store a small object as the gate does, read it, try what a locked bucket refuses
-(presigned GET, HEAD and PUT, a POST form, GET and PUT without a signature), and
-remove it. What went otherwise is told with the statement of the bucket's policy
+(presigned GET, HEAD, PUT, DELETE, multipart upload and listing, a POST form, GET and
+PUT without a signature), and remove it. What went otherwise is told with the statement of the bucket's policy
 that is to blame, or with what the store does not heed.
 
 With --as-profile and --exempt-profile the credentials of others are tried too:
@@ -59,8 +60,8 @@ whether their presigned URLs are refused, or work although the bucket is locked.
 
 // check refuses command lines that contradict themselves.
 func (v *verifyFlags) check(cmd *cobra.Command) error {
-	if v.prefix != "" && v.key != "" {
-		return usagef("--prefix and --key exclude each other: with an object that is there nothing is stored")
+	if v.key != "" && !strings.HasPrefix(v.key, v.prefix) {
+		return usagef("--key %q does not begin with --prefix %q", v.key, v.prefix)
 	}
 	for _, name := range []string{"prefix", "key", "as-profile", "exempt-profile", "config", "endpoint", "region", "path-style", "profile"} {
 		if v.gate && cmd.Flags().Changed(name) {
@@ -83,6 +84,7 @@ func (v *verifyFlags) verify(cmd *cobra.Command, name string) error {
 	if v.prefix != "" || v.key != "" {
 		opts.Prefix, opts.Key = v.prefix, v.key
 	}
+	opts.Partition = cmp.Or(partition(settings), opts.Partition)
 	for _, profile := range append(v.others, v.exempt...) {
 		other, err := openAs(cmd, settings, profile)
 		if err != nil {
@@ -117,32 +119,10 @@ func (v *verifyFlags) printReport(cmd *cobra.Command, report guard.Report) error
 		if report.PolicyIgnored {
 			p.say("This store does not apply bucket policies to signed requests. Put the deny into the policy of the gate's user (s3gate bucket lock --print iam), or let the gate assume a role under it (assume_role).")
 		}
-		fmt.Fprintln(p.out, plain(v.verdict(report)))
+		fmt.Fprintln(p.out, plain(verdict(report, v.exempt, "", len(v.others) > 0)))
 	})
 	if err == nil && !report.OK() {
 		err = errNo
 	}
 	return err
-}
-
-// verdict is the last line. A bucket whose gate signs in the query string is
-// never called locked.
-func (v *verifyFlags) verdict(r guard.Report) string {
-	but := ""
-	if len(v.exempt) > 0 {
-		but = " for everybody but " + strings.Join(v.exempt, ", ")
-	}
-	switch {
-	case r.Locked && r.ReadsOnly:
-		return "locked for reading" + but + ": presigned URLs read nothing; writing was not tried"
-	case r.Locked:
-		return "locked" + but + ": presigned URLs open nothing"
-	case r.Limited && len(v.others) == 0:
-		return "limited: a URL that the gate has signed opens the bucket for a minute; those of others were not tried, --as-profile does"
-	case r.Limited:
-		return "limited" + but + ": a URL that the gate has signed opens the bucket for a minute, those of others open nothing"
-	case r.Open():
-		return "NOT locked"
-	}
-	return "NOT proven to be locked: something else failed"
 }

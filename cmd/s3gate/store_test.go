@@ -134,7 +134,7 @@ func posts(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	b := storeBucket(ts)
 	defer b.Close()
-	p, err := b.PresignPost(context.Background(), args[0], time.Hour)
+	p, err := b.PresignPost(context.Background(), args[0], nil, time.Hour)
 	ts.Check(err)
 	var form bytes.Buffer
 	m := multipart.NewWriter(&form)

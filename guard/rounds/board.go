@@ -24,6 +24,13 @@ var (
 // findingLife is how long a finding is kept that no round has confirmed.
 const findingLife = 60 * 24 * time.Hour
 
+// noteTries is how often Redis is asked to note a finding, with notePause in
+// between: a change whose answer is lost is never told.
+const (
+	noteTries = 5
+	notePause = 200 * time.Millisecond
+)
+
 // ErrBoard is a Redis that could not be asked. What was to be noted may have
 // been.
 var ErrBoard = errors.New("findings cannot be reached")
@@ -40,39 +47,46 @@ func NewBoard(rdb redis.UniversalClient) Board {
 	return &redisBoard{rdb, script.NewRunner(rdb, script.Acks{})}
 }
 
-func findingKey(bucket string) string { return "s3g:guard:{" + bucket + "}:finding" }
-func claimKey(bucket string) string   { return "s3g:guard:{" + bucket + "}:claim" }
+func findingKey(of string) string { return "s3g:guard:{" + of + "}:finding" }
+func claimKey(of string) string   { return "s3g:guard:{" + of + "}:claim" }
 
-func (b *redisBoard) Claim(ctx context.Context, bucket string, life time.Duration) (bool, error) {
-	status, _, err := b.runner.Read(ctx, claimScript, "claim", []string{claimKey(bucket)}, life.Milliseconds())
+func (b *redisBoard) Claim(ctx context.Context, of string, life time.Duration) (bool, error) {
+	status, _, err := b.runner.Read(ctx, claimScript, "claim", []string{claimKey(of)}, life.Milliseconds())
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrBoard, err)
 	}
 	return status == "ok", nil
 }
 
-func (b *redisBoard) Note(ctx context.Context, f Finding, again time.Duration) (State, error) {
+// Note asks again with the same name when an answer is lost: a script that ran
+// then says once more what was there before.
+func (b *redisBoard) Note(ctx context.Context, of string, f Finding, again time.Duration) (State, error) {
 	document, err := json.Marshal(f)
 	if err != nil {
 		return "", fmt.Errorf("writing a finding: %w", err)
 	}
-	next := any("")
-	if again > 0 {
-		next = again.Milliseconds()
+	name := script.NewCall("finding")
+	for tries := 1; ; tries++ {
+		_, rest, err := b.runner.Read(ctx, noteScript, "note", []string{findingKey(of), claimKey(of)},
+			name, string(f.State), document, findingLife.Milliseconds(), again.Milliseconds())
+		if err == nil {
+			return State(rest.Text(0)), nil
+		}
+		if tries == noteTries || ctx.Err() != nil {
+			return "", fmt.Errorf("%w: %w", ErrBoard, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(notePause):
+		}
 	}
-	_, rest, err := b.runner.Read(ctx, noteScript, "note", []string{findingKey(f.Bucket), claimKey(f.Bucket)},
-		string(f.State), document, findingLife.Milliseconds(), next)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrBoard, err)
-	}
-	return State(rest.Text(0)), nil
 }
 
-func (b *redisBoard) Read(ctx context.Context, bucket string) (Finding, error) {
-	text, err := b.rdb.HGet(ctx, findingKey(bucket), "document").Result()
+func (b *redisBoard) Read(ctx context.Context, of string) (Finding, error) {
+	text, err := b.rdb.HGet(ctx, findingKey(of), "document").Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return Finding{Bucket: bucket, State: Unknown}, nil
+		return Finding{State: Unknown}, nil
 	case err != nil:
 		return Finding{}, fmt.Errorf("%w: %w", ErrBoard, err)
 	}

@@ -1,8 +1,11 @@
 package rounds_test
 
 import (
+	"context"
 	"errors"
+	"io"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,7 +80,7 @@ func TestFindings(t *testing.T) {
 			{State: rounds.Unknown, Report: &locked, Error: "no answer from s3"}, {State: rounds.Unlocked, Report: &open},
 		} {
 			report.Bucket, report.Gate, report.TriedAt = "docs", "gate", time.Now().UTC().Truncate(time.Second)
-			got, err := b.Note(ctx, report, 0)
+			got, err := b.Note(ctx, "docs", report, time.Hour)
 			if err != nil || got != before {
 				t.Errorf("before was %q (%v), want %q", got, err, before)
 			}
@@ -92,16 +95,11 @@ func TestFindings(t *testing.T) {
 	})
 }
 
-// A finding can ask for another round before the claim ends, and does not
-// otherwise.
-func TestNotesBringRoundsForward(t *testing.T) {
+// A claim is short, and what was noted says when the next round is.
+func TestNotesSayWhenTheNextRoundIs(t *testing.T) {
 	eachBoard(t, func(t *testing.T, b rounds.Board) {
-		claim(t, b, "docs", time.Hour)
-		if _, err := b.Note(t.Context(), rounds.Finding{Bucket: "docs", State: rounds.Locked}, 0); err != nil || claim(t, b, "docs", time.Hour) {
-			t.Errorf("the claim ended (%v)", err)
-		}
-		if _, err := b.Note(t.Context(), rounds.Finding{Bucket: "docs", State: rounds.Unknown}, time.Hour); err != nil || claim(t, b, "docs", time.Hour) {
-			t.Errorf("the claim ended (%v)", err)
+		if _, err := b.Note(t.Context(), "docs", rounds.Finding{Bucket: "docs", State: rounds.Locked}, time.Hour); err != nil || claim(t, b, "docs", time.Hour) {
+			t.Errorf("there is another round at once (%v)", err)
 		}
 	})
 	// Time only passes by hand here.
@@ -109,15 +107,19 @@ func TestNotesBringRoundsForward(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
 	defer rdb.Close()
 	b := rounds.NewBoard(rdb)
-	claim(t, b, "docs", time.Hour)
-	if _, err := b.Note(t.Context(), rounds.Finding{Bucket: "docs", State: rounds.Unknown}, time.Minute); err != nil {
+	claim(t, b, "docs", time.Minute)
+	m.FastForward(61 * time.Second)
+	if !claim(t, b, "docs", time.Minute) {
+		t.Error("a claim of which nothing came stays")
+	}
+	if _, err := b.Note(t.Context(), "docs", rounds.Finding{Bucket: "docs", State: rounds.Unknown}, 5*time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	m.FastForward(59 * time.Second)
+	m.FastForward(299 * time.Second)
 	early := claim(t, b, "docs", time.Hour)
 	m.FastForward(2 * time.Second)
 	if early || !claim(t, b, "docs", time.Hour) {
-		t.Errorf("claimed before the minute is over: %v", early)
+		t.Errorf("claimed before the five minutes are over: %v", early)
 	}
 }
 
@@ -126,11 +128,53 @@ func TestBoardThatIsAway(t *testing.T) {
 	defer rdb.Close()
 	b := rounds.NewBoard(rdb)
 	_, claimErr := b.Claim(t.Context(), "docs", time.Hour)
-	_, noteErr := b.Note(t.Context(), rounds.Finding{Bucket: "docs"}, 0)
+	_, noteErr := b.Note(t.Context(), "docs", rounds.Finding{Bucket: "docs"}, time.Hour)
 	_, readErr := b.Read(t.Context(), "docs")
 	for _, err := range []error{claimErr, noteErr, readErr} {
 		if !errors.Is(err, rounds.ErrBoard) {
 			t.Errorf("got %v, want ErrBoard", err)
 		}
+	}
+}
+
+// An answer that is lost is asked for again: what was there before is said by the
+// first that comes.
+func TestNotesWhoseAnswersAreLost(t *testing.T) {
+	m := miniredis.RunT(t)
+	rdb := redis.NewClient(&redis.Options{Addr: m.Addr(), MaxRetries: -1})
+	defer rdb.Close()
+	losing := &loses{left: 2}
+	rdb.AddHook(losing)
+	b := rounds.NewBoard(rdb)
+	for i, want := range []rounds.State{"", rounds.Locked} {
+		losing.left = 2
+		state := []rounds.State{rounds.Locked, rounds.Unlocked}[i]
+		if before, err := b.Note(t.Context(), "docs", rounds.Finding{State: state}, time.Hour); err != nil || before != want {
+			t.Errorf("before was %q (%v), want %q", before, err, want)
+		}
+	}
+}
+
+// loses loses the answers to scripts that have run.
+type loses struct {
+	redis.Hook
+	left int
+}
+
+func (l *loses) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (l *loses) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (l *loses) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if err == nil && l.left > 0 && strings.HasPrefix(cmd.Name(), "eval") {
+			l.left--
+			err = io.ErrUnexpectedEOF
+			cmd.SetErr(err)
+		}
+		return err
 	}
 }

@@ -55,6 +55,8 @@ func (f *Finding) Safe() bool { return f.Report != nil && f.Report.OK() }
 func (f *Finding) take(report guard.Report, err error, at time.Time, gate string) {
 	f.TriedAt, f.Gate, f.Error = at, gate, ""
 	switch {
+	case report.Open(): // also if a later request got no answer
+		f.State = Unlocked
 	case err != nil:
 		f.State, f.Error = Unknown, err.Error()
 		return
@@ -62,8 +64,6 @@ func (f *Finding) take(report guard.Report, err error, at time.Time, gate string
 		f.State = Locked
 	case report.Limited:
 		f.State = Limited
-	case report.Open():
-		f.State = Unlocked
 	default:
 		f.State, f.Error = Unknown, failures(report)
 		return

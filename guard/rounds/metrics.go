@@ -9,7 +9,8 @@ import "github.com/prometheus/client_golang/prometheus"
 //	s3gate_bucket_verified_timestamp_seconds{bucket}  when that was
 //	s3gate_bucket_verify_errors_total{bucket}         rounds that came to nothing, and questions to Redis
 //
-// A bucket without a result has none but the last. The nil Metrics do nothing.
+// A bucket without a result has none but the last, and one of which nothing was
+// heard for two intervals not the first two. The nil Metrics do nothing.
 type Metrics struct {
 	locked, limited, verified *prometheus.GaugeVec
 	errors                    *prometheus.CounterVec
@@ -38,6 +39,14 @@ func NewMetrics(reg prometheus.Registerer, aliases ...string) *Metrics {
 func (m *Metrics) failed(alias string) {
 	if m != nil {
 		m.errors.WithLabelValues(alias).Inc()
+	}
+}
+
+// forget shows neither that a bucket is locked nor that it is not.
+func (m *Metrics) forget(alias string) {
+	if m != nil {
+		m.locked.DeleteLabelValues(alias)
+		m.limited.DeleteLabelValues(alias)
 	}
 }
 

@@ -8,10 +8,15 @@
 // a bucket's state unknown, and neither locked nor unlocked; and a change of
 // state is told once, by the gate that found it, unless that dies in between.
 //
+// Without Redis there are no rounds, but for those that somebody asks for, since
+// nobody could say whose turn it is. What was known counts for two intervals then,
+// and no longer.
+//
 // Nothing here is on the path of a link's request.
 package rounds
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -27,20 +32,23 @@ import (
 // Board is where gates share what rounds find. It must be safe for concurrent
 // use. Errors wrap [ErrBoard].
 type Board interface {
-	// Claim reports whether this gate is to make the round of a bucket, of which
-	// there is one in life.
-	Claim(ctx context.Context, bucket string, life time.Duration) (bool, error)
+	// Claim reports whether this gate is to make the round of what [Bucket.Key]
+	// names. If it notes nothing within life another gate is to.
+	Claim(ctx context.Context, of string, life time.Duration) (bool, error)
 	// Note notes a finding and returns the state of the one before, "" if there
-	// was none. With again the next round is to be made after that time.
-	Note(ctx context.Context, f Finding, again time.Duration) (before State, err error)
+	// was none. The next round is to be made again later.
+	Note(ctx context.Context, of string, f Finding, again time.Duration) (before State, err error)
 	// Read returns the last finding; Unknown without a time if there is none.
-	Read(ctx context.Context, bucket string) (Finding, error)
+	Read(ctx context.Context, of string) (Finding, error)
 }
 
 // Bucket is a bucket to verify.
 type Bucket struct {
 	// Alias is what the gates call it.
 	Alias string
+	// Key names what is verified, and how: gates share a finding under one name, so
+	// it must be another one for another bucket, or part of one. "" is the alias.
+	Key string
 	// Signing is the form in which the gate signs.
 	Signing s3client.Signing
 	// Verify makes the requests, such as with [guard.VerifyWith]; nil for a bucket
@@ -79,6 +87,11 @@ const (
 	retry = time.Minute
 	// patience bounds one round.
 	patience = 25 * time.Second
+	// noting bounds how long it takes to note what was found.
+	noting = 10 * time.Second
+	// claimLife is how long others wait for what a gate finds: one that dies in
+	// a round costs that, and not an interval.
+	claimLife = 2 * patience
 )
 
 // ErrBucket is an alias of no bucket that is verified.
@@ -109,11 +122,14 @@ func (r *Rounds) watch(ctx context.Context, b Bucket) {
 
 // step makes a round if one is due, or learns what others have found.
 func (r *Rounds) step(ctx context.Context, b Bucket) {
-	mine, err := r.Board.Claim(ctx, b.Alias, r.Interval-rand.N(r.Interval/10))
+	mine, err := r.Board.Claim(ctx, b.key(), claimLife)
 	if err == nil && mine {
 		_, err = r.round(ctx, b)
 	} else if err == nil {
-		err = r.learn(ctx, b.Alias)
+		err = r.learn(ctx, b)
+	}
+	if f := r.last(b.Alias); r.stale(f) {
+		r.Metrics.forget(b.Alias)
 	}
 	if err != nil && ctx.Err() == nil {
 		r.Metrics.failed(b.Alias)
@@ -129,19 +145,27 @@ func (r *Rounds) round(ctx context.Context, b Bucket) (Finding, error) {
 	if ctx.Err() != nil { // this gate ends: that says nothing of the bucket
 		return Finding{}, ctx.Err()
 	}
-	f, readErr := r.Board.Read(ctx, b.Alias)
+	f, readErr := r.Board.Read(ctx, b.key())
 	if readErr != nil {
 		f = r.last(b.Alias)
 	}
 	f.Bucket, f.Signing, f.Watched = b.Alias, b.Signing, true
 	f.take(report, err, time.Now().UTC(), r.Gate)
-	again := time.Duration(0)
+	again := r.Interval
+	if again > 0 {
+		again -= rand.N(max(again/10, 1))
+	} else {
+		again = claimLife // nobody makes rounds, and somebody asked for this one
+	}
 	if f.State == Unknown {
-		again = min(retry, r.Interval)
+		again = min(retry, again)
 		r.Metrics.failed(b.Alias)
 	}
 	r.keep(f)
-	before, err := r.Board.Note(ctx, f, again)
+	// Once noted it counts as told, so a gate that ends now still tells it.
+	noted, done := context.WithTimeout(context.WithoutCancel(ctx), noting)
+	defer done()
+	before, err := r.Board.Note(noted, b.key(), f, again)
 	if err != nil {
 		return f, err
 	}
@@ -168,9 +192,10 @@ func (r *Rounds) tell(before State, f Finding, left []string) {
 }
 
 // learn takes over what another gate has found.
-func (r *Rounds) learn(ctx context.Context, alias string) error {
-	f, err := r.Board.Read(ctx, alias)
+func (r *Rounds) learn(ctx context.Context, b Bucket) error {
+	f, err := r.Board.Read(ctx, b.key())
 	if err == nil {
+		f.Bucket = b.Alias
 		r.keep(f)
 	}
 	return err
@@ -196,11 +221,18 @@ func (r *Rounds) last(alias string) Finding {
 	return Finding{Bucket: alias, State: Unknown}
 }
 
+// stale reports whether nothing was heard of a bucket for so long that what was
+// known counts no more: rounds are not made, or Redis cannot be asked for them.
+func (r *Rounds) stale(f Finding) bool {
+	return r.Interval > 0 && time.Since(f.TriedAt) > 2*r.Interval
+}
+
 // Unsafe names the buckets that are not locked, or of which this gate does not
-// know yet. A round that came to nothing leaves what was known before.
+// know, or has heard nothing for two intervals. A round that came to nothing
+// leaves what was known before.
 func (r *Rounds) Unsafe() (aliases []string) {
 	for _, b := range r.watched() {
-		if f := r.last(b.Alias); !f.Safe() {
+		if f := r.last(b.Alias); !f.Safe() || r.stale(f) {
 			aliases = append(aliases, b.Alias)
 		}
 	}
@@ -210,10 +242,12 @@ func (r *Rounds) Unsafe() (aliases []string) {
 // Finding returns what was found of a bucket last. Errors: [ErrBoard]. Of a
 // bucket that is not verified nothing is known.
 func (r *Rounds) Finding(ctx context.Context, alias string) (Finding, error) {
-	f, err := r.Board.Read(ctx, alias)
-	if b := r.bucket(alias); b != nil {
-		f.Signing, f.Watched = b.Signing, b.Verify != nil
+	b := r.bucket(alias)
+	if b == nil {
+		return Finding{Bucket: alias, State: Unknown}, nil
 	}
+	f, err := r.Board.Read(ctx, b.key())
+	f.Bucket, f.Signing, f.Watched = alias, b.Signing, b.Verify != nil
 	return f, err
 }
 
@@ -226,6 +260,9 @@ func (r *Rounds) Verify(ctx context.Context, alias string) (Finding, error) {
 	}
 	return r.round(ctx, *b)
 }
+
+// key names the bucket's findings.
+func (b *Bucket) key() string { return cmp.Or(b.Key, b.Alias) }
 
 // bucket returns the one with an alias, or nil.
 func (r *Rounds) bucket(alias string) *Bucket {

@@ -47,17 +47,15 @@ func (m *memory) Claim(_ context.Context, bucket string, life time.Duration) (bo
 	return true, nil
 }
 
-func (m *memory) Note(_ context.Context, f rounds.Finding, again time.Duration) (rounds.State, error) {
+func (m *memory) Note(_ context.Context, bucket string, f rounds.Finding, again time.Duration) (rounds.State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {
 		return "", m.err()
 	}
-	before := m.findings[f.Bucket].State
-	m.findings[f.Bucket] = f
-	if again > 0 {
-		m.claims[f.Bucket] = time.Now().Add(again)
-	}
+	before := m.findings[bucket].State
+	m.findings[bucket] = f
+	m.claims[bucket] = time.Now().Add(again)
 	return before, nil
 }
 
@@ -66,7 +64,7 @@ func (m *memory) Read(_ context.Context, bucket string) (rounds.Finding, error) 
 	defer m.mu.Unlock()
 	f, ok := m.findings[bucket]
 	if !ok {
-		f = rounds.Finding{Bucket: bucket, State: rounds.Unknown}
+		f = rounds.Finding{State: rounds.Unknown}
 	}
 	return f, m.err()
 }
@@ -251,16 +249,20 @@ func TestRoundsThatFailAreMadeAgain(t *testing.T) {
 	})
 }
 
-// Without Redis there are no rounds, and what is known stays.
+// Without Redis there are no rounds, and what is known counts for two intervals.
 func TestWithoutABoard(t *testing.T) {
 	inBubble(t, 1, 10*time.Minute, func(t *testing.T, s *store, b *memory, all []*rounds.Rounds, heard *told) {
 		b.mu.Lock()
 		b.away = true
 		b.mu.Unlock()
 		s.set(open, nil)
-		time.Sleep(time.Hour)
+		time.Sleep(19 * time.Minute)
 		if len(s.at()) != 1 || all[0].Unsafe() != nil || heard.String() != ">locked" {
 			t.Errorf("%d rounds, unsafe %q, told %s", len(s.at()), all[0].Unsafe(), heard)
+		}
+		time.Sleep(2 * time.Minute)
+		if !slices.Equal(all[0].Unsafe(), []string{"docs"}) {
+			t.Errorf("after two intervals unsafe are %q", all[0].Unsafe())
 		}
 		if _, err := all[0].Verify(t.Context(), "docs"); !errors.Is(err, rounds.ErrBoard) {
 			t.Errorf("verify: %v, want ErrBoard", err)
@@ -288,6 +290,90 @@ func TestARoundThatIsCutShort(t *testing.T) {
 			t.Errorf("found %+v, told %s, unsafe %q", board.findings, heard, r.Unsafe())
 		}
 	})
+}
+
+// A gate that ends in a round, or dies in one, leaves it to the others, who do
+// not wait an interval for it.
+func TestARoundThatIsCutShortIsMadeByOthers(t *testing.T) {
+	inBubble(t, 1, time.Hour, func(t *testing.T, s *store, b *memory, all []*rounds.Rounds, _ *told) {
+		dying, cancel := context.WithCancel(t.Context())
+		gate := func(verify func(ctx context.Context) (guard.Report, error)) *rounds.Rounds {
+			return &rounds.Rounds{Buckets: []rounds.Bucket{{Alias: "media", Verify: verify}}, Board: b, Interval: time.Hour}
+		}
+		gate(func(context.Context) (guard.Report, error) { cancel(); return guard.Report{}, dying.Err() }).Run(dying)
+		ctx, stop := context.WithCancel(t.Context())
+		second := gate(s.verify)
+		var wg sync.WaitGroup
+		wg.Go(func() { second.Run(ctx) })
+		time.Sleep(2 * time.Minute)
+		if second.Unsafe() != nil {
+			t.Errorf("two minutes later unsafe are %q", second.Unsafe())
+		}
+		stop()
+		wg.Wait()
+	})
+}
+
+// What was found of one bucket is not said of another that has its alias now.
+func TestFindingsOfAnotherBucketUnderTheAlias(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		board, s := newMemory(), &store{report: locked}
+		gate := func(key string) *rounds.Rounds {
+			return &rounds.Rounds{Buckets: []rounds.Bucket{{Alias: "docs", Key: key, Verify: s.verify}}, Board: board, Interval: time.Hour}
+		}
+		if _, err := gate("docs.1").Verify(t.Context(), "docs"); err != nil {
+			t.Fatal(err)
+		}
+		moved := gate("docs.2")
+		if f, err := moved.Finding(t.Context(), "docs"); err != nil || f.State != rounds.Unknown || f.Bucket != "docs" {
+			t.Errorf("%+v, %v", f, err)
+		}
+		s.set(open, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { moved.Run(ctx) })
+		synctest.Wait()
+		if f, err := moved.Finding(t.Context(), "docs"); err != nil || f.State != rounds.Unlocked || moved.Unsafe() == nil {
+			t.Errorf("%+v, %v", f, err)
+		}
+		stop()
+		wg.Wait()
+	})
+}
+
+// What got through counts, also if a later request got no answer.
+func TestAnOpenBucketWhoseRoundBreaksOff(t *testing.T) {
+	s := &store{report: open, err: errAway}
+	r := &rounds.Rounds{Buckets: []rounds.Bucket{s.bucket()}, Board: newMemory(), Interval: time.Hour}
+	f, err := r.Verify(t.Context(), "docs")
+	if err != nil || f.State != rounds.Unlocked || f.Error != "" || f.Report == nil {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// A gate that is to end when it has noted something still tells it.
+func TestAGateThatEndsWhileItNotes(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	heard := &told{}
+	s := &store{report: locked}
+	r := &rounds.Rounds{Buckets: []rounds.Bucket{s.bucket()}, Board: ending{newMemory(), cancel}, Interval: time.Hour, Told: heard.hear}
+	if _, err := r.Verify(ctx, "docs"); err != nil || heard.String() != ">locked" {
+		t.Errorf("told %q, %v", heard, err)
+	}
+}
+
+// ending is a board whose gate ends before it can note anything.
+type ending struct {
+	*memory
+	end func()
+}
+
+func (e ending) Note(ctx context.Context, of string, f rounds.Finding, again time.Duration) (rounds.State, error) {
+	e.end()
+	if ctx.Err() != nil {
+		return "", rounds.ErrBoard
+	}
+	return e.memory.Note(ctx, of, f, again)
 }
 
 // A store that hangs does not keep a round for ever.
@@ -331,6 +417,17 @@ func TestMetrics(t *testing.T) {
 			if got := shown(t, reg); got != step.want {
 				t.Errorf("%+v: %s, want %s", step.report, got, step.want)
 			}
+		}
+		// Nothing is shown of which nothing was heard for long.
+		r.Board.(*memory).away = true
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { r.Run(ctx) })
+		time.Sleep(2*time.Hour + time.Minute)
+		stop()
+		wg.Wait()
+		if got := shown(t, reg); !strings.HasPrefix(got, fmt.Sprintf("at %d errors", at)) {
+			t.Errorf("after two intervals without Redis: %s", got)
 		}
 	})
 }

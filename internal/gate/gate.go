@@ -268,17 +268,17 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) *proxy.Handler {
 	}
 	for alias, b := range g.buckets {
 		h.Buckets[alias] = b
-		h.Storage[alias] = storage(g.cfg.Buckets[alias], b)
+		h.Storage[alias] = storage(g.cfg.Buckets[alias], b.Secure())
 	}
 	registerParts(reg, &h.Multipart)
 	return h
 }
 
 // storage is how uploads to a bucket are kept.
-func storage(c config.Bucket, b *s3client.Bucket) proxy.Storage {
+func storage(c config.Bucket, secure bool) proxy.Storage {
 	return proxy.Storage{
 		Class: c.StorageClass, Encryption: c.SSE, KMSKeyID: c.SSEKMSKeyID, BucketKey: c.SSEBucketKey,
-		Plain: !b.Secure(), NoOverwrite: cmp.Or(proxy.NoOverwrite(c.NoOverwrite), proxy.ProbeStore),
+		Plain: !secure, NoOverwrite: cmp.Or(proxy.NoOverwrite(c.NoOverwrite), proxy.ProbeStore),
 	}
 }
 

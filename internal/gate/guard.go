@@ -2,8 +2,12 @@ package gate
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,7 +29,7 @@ func (g *Gate) newRounds(reg prometheus.Registerer) (*rounds.Rounds, error) {
 	var watched []string
 	for _, alias := range slices.Sorted(maps.Keys(g.buckets)) {
 		c, b := g.cfg.Buckets[alias], g.buckets[alias]
-		one := rounds.Bucket{Alias: alias, Signing: b.Signing()}
+		one := rounds.Bucket{Alias: alias, Key: findingKey(alias, c), Signing: b.Signing()}
 		if c.Verify {
 			opts, err := VerifyOptions(c)
 			if err != nil {
@@ -43,7 +47,9 @@ func (g *Gate) newRounds(reg prometheus.Registerer) (*rounds.Rounds, error) {
 // VerifyOptions are those that a bucket's settings say. Errors begin with the
 // setting.
 func VerifyOptions(c config.Bucket) (guard.VerifyOptions, error) {
-	o := guard.VerifyOptions{Prefix: c.VerifyPrefix, Key: c.VerifyKey}
+	o := guard.VerifyOptions{Prefix: c.VerifyPrefix, Key: c.VerifyKey, Partition: policy.PartitionOf(c.Region), Header: http.Header{}}
+	kept := storage(c, true)
+	kept.Encrypt(o.Header)
 	if c.Principal == "" {
 		return o, nil
 	}
@@ -53,6 +59,17 @@ func VerifyOptions(c config.Bucket) (guard.VerifyOptions, error) {
 	}
 	o.Principal = who
 	return o, nil
+}
+
+// findingKey names what is found of a bucket: an alias that is another bucket
+// now, or another part of it, has nothing to do with what was found before.
+func findingKey(alias string, c config.Bucket) string {
+	what, err := json.Marshal([]string{c.Endpoint, c.Region, c.Name, c.VerifyPrefix, c.VerifyKey, c.Signing, c.Principal})
+	if err != nil {
+		return alias // strings always have a form
+	}
+	sum := sha256.Sum256(what)
+	return alias + "." + hex.EncodeToString(sum[:8])
 }
 
 // guards makes the rounds until ctx is done, if there are any.

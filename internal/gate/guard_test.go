@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ func TestGatesTellWhenALockIsLost(t *testing.T) {
 		}
 		return status
 	}
-	if s := verify(gates[1]); s.State != "locked" || !s.Report.Locked || len(s.Report.Checks) != 9 {
+	if s := verify(gates[1]); s.State != "locked" || !s.Report.Locked || len(s.Report.Checks) != 12 {
 		t.Errorf("%+v", s)
 	}
 	w.lock(false)
@@ -110,7 +111,7 @@ func TestGatesTellWhenALockIsLost(t *testing.T) {
 	if got := strings.Join(types, " "); got != "locked unlocked unverified locked" {
 		t.Errorf("told %s", got)
 	}
-	if e := all[1]; e.Bucket != "docs" || e.State != "unlocked" || e.Before != "locked" || !e.Verified || len(e.Failed) != 4 || e.Failed[0].Name != "presigned GET" || e.Error != "" {
+	if e := all[1]; e.Bucket != "docs" || e.State != "unlocked" || e.Before != "locked" || !e.Verified || len(e.Failed) != 7 || e.Failed[0].Name != "presigned GET" || e.Error != "" {
 		t.Errorf("%+v", e)
 	}
 	if e := all[2]; e.Verified || e.Error == "" || e.State != "unknown" || e.VerifiedAt.IsZero() {
@@ -208,5 +209,18 @@ func TestPrincipalsThatAreNone(t *testing.T) {
 		if _, err := gate.VerifyOptions(config.Bucket{Principal: principal}); err == nil || !strings.HasPrefix(err.Error(), "principal: ") {
 			t.Errorf("%s: %v", principal, err)
 		}
+	}
+}
+
+// The canaries are kept as uploads are, and what is verified is what the settings say.
+func TestVerifyOptionsSayWhatTheSettingsSay(t *testing.T) {
+	o, err := gate.VerifyOptions(config.Bucket{
+		Region: "cn-north-1", SSE: "aws:kms", SSEKMSKeyID: "k", SSEBucketKey: true, VerifyPrefix: "p/", VerifyKey: "p/k", Principal: "arn:aws-cn:iam::111122223333:role/gate",
+	})
+	want := http.Header{
+		"X-Amz-Server-Side-Encryption": {"aws:kms"}, "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": {"k"}, "X-Amz-Server-Side-Encryption-Bucket-Key-Enabled": {"true"},
+	}
+	if err != nil || !reflect.DeepEqual(o.Header, want) || o.Partition != "aws-cn" || o.Prefix != "p/" || o.Key != "p/k" || o.Principal.Account != "111122223333" {
+		t.Errorf("%+v, %v", o, err)
 	}
 }

@@ -1,6 +1,6 @@
 -- Takes a round of a bucket, if nobody else has it.
 -- KEYS claim
--- ARGV call, ms until there is another round
+-- ARGV call, ms after which another takes it if nothing was noted
 -- Returns {call, status}: "ok", or "taken"
 local call, life = unpack(ARGV)
 local holder = redis.call('GET', KEYS[1])
