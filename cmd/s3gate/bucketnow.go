@@ -114,7 +114,7 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 			return err
 		}
 		defer bucket.Close()
-		options, err := l.lockOptions(settings, bucket.Secure())
+		options, err := l.lockOptions(settings, bucket.Region(), bucket.Secure())
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,6 +53,19 @@ func VerifyOptions(c config.Bucket) (guard.VerifyOptions, error) {
 		return o, fmt.Errorf("principal: %w", err)
 	}
 	o.Principal = who
+	return o, nil
+}
+
+// LockOptions are those of the full lock of a bucket with these settings, in this
+// region and reached by TLS or not. Errors begin with the setting.
+func LockOptions(c config.Bucket, region string, secure bool) (policy.LockOptions, error) {
+	o := policy.LockOptions{Bucket: c.Name, Partition: policy.PartitionOf(region), DenyOldSignatures: true, RequireTLS: secure}
+	if c.Signing == "query" {
+		if c.Principal == "" {
+			return o, errors.New("principal: is required, for the gate signs in the query string and the lock must exempt it")
+		}
+		o.QuerySigner = c.Principal
+	}
 	return o, nil
 }
 
