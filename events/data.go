@@ -168,10 +168,6 @@ type Cut struct {
 type Locked struct {
 	// Bucket is the alias.
 	Bucket string `json:"bucket"`
-	// Author has done it; "" if the gates have found it.
-	Author string `json:"author,omitempty"`
-	// Statements are the names (Sid) of those that were added or taken away.
-	Statements []string `json:"statements,omitempty"`
 	// Verified says that requests were made that showed it.
 	Verified bool `json:"verified"`
 	// State is what the gates found: locked, limited, unlocked or unknown; and Before

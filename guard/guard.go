@@ -59,7 +59,9 @@ func Unlock(ctx context.Context, s Settings) (Plan, error) {
 }
 
 // Tighten is [Lock] for an emergency: statements of ours that are there and that
-// opts does not ask for stay, so that nothing becomes weaker by them.
+// opts does not ask for stay, and those that it asks for go on refusing what they
+// refused, so that nothing becomes weaker but what [Plan.Weaker] says: statements
+// that somebody has given another form.
 func Tighten(ctx context.Context, s Settings, opts policy.LockOptions) (Plan, error) {
 	ours, err := policy.LockStatements(opts)
 	if err != nil {

@@ -250,8 +250,17 @@ func TestTightenWeakensNothing(t *testing.T) {
 	before := options()
 	before.Prefix, before.ExemptUsers, before.MaxURLAge = "private/", []string{"alice"}, time.Minute
 	before.Accounts = []string{"000000000000"}
+	wider := options()
+	wider.Actions = append(policy.DefaultActions(), "s3:GetBucketLocation")
+	b, _ := newBucket(t, "")
+	plan, err := guard.Lock(t.Context(), b, wider)
+	apply(t, b, plan, err)
+	plan, err = guard.Tighten(t.Context(), b, options())
+	if err != nil || plan.Weaker() != nil || plan.Changes() {
+		t.Errorf("%v, weaker: %q, changes:\n%s", err, plan.Weaker(), plan.Diff())
+	}
 	admin, _ := newBucket(t, policies[0].document)
-	plan, err := guard.Lock(t.Context(), admin, before)
+	plan, err = guard.Lock(t.Context(), admin, before)
 	apply(t, admin, plan, err)
 	plan, err = guard.Tighten(t.Context(), admin, options())
 	if got := plan.Weaker(); got != nil {

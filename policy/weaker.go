@@ -34,16 +34,40 @@ func Ours(existing []byte) ([]Statement, error) {
 	return list, nil
 }
 
-// Keep returns next, and behind it the statements of was whose Sids are not in next: what merging next alone
-// would take away.
+// Keep returns next with what merging next alone would take away: the actions and resources of deny
+// statements of was that those of their Sid in next do not cover, and behind all the statements whose Sids are
+// not in next. Conditions are those of next. Neither argument is modified.
 func Keep(was, next []Statement) []Statement {
 	list := slices.Clone(next)
 	for _, s := range was {
-		if !slices.ContainsFunc(next, func(n Statement) bool { return n.Sid == s.Sid }) {
+		if i := slices.IndexFunc(list, func(n Statement) bool { return n.Sid == s.Sid }); i >= 0 {
+			list[i] = list[i].with(s)
+		} else {
 			list = append(list, s)
 		}
 	}
 	return list
+}
+
+// with returns the statement for what another one is for too, if both deny and have the same form.
+func (s Statement) with(other Statement) Statement {
+	if s.Effect != Deny || other.Effect != Deny || !reflect.DeepEqual(s.NotAction, other.NotAction) || !reflect.DeepEqual(s.NotResource, other.NotResource) {
+		return s
+	}
+	s.Action = covering(s.Action, other.Action, true)
+	s.Resource = covering(s.Resource, other.Resource, false)
+	return s
+}
+
+// covering returns patterns, and those of more that none of them includes.
+func covering(patterns, more Values, fold bool) Values {
+	patterns = slices.Clone(patterns)
+	for _, m := range more {
+		if !slices.ContainsFunc(patterns, func(p string) bool { return includes(p, m, fold) }) {
+			patterns = append(patterns, m)
+		}
+	}
+	return patterns
 }
 
 // Weaker says, a line each, in which ways the deny statements of next refuse less than those of was, which

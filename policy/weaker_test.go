@@ -98,7 +98,27 @@ func TestWeakerThanWhatStandsThere(t *testing.T) {
 func TestKeep(t *testing.T) {
 	a, b, a2 := own("S3GateA", "s3:*"), own("S3GateB", "s3:*"), own("S3GateA", "s3:GetObject")
 	got := policy.Keep([]policy.Statement{a, b}, []policy.Statement{a2})
-	if len(got) != 2 || got[0].Action[0] != "s3:GetObject" || got[1].Sid != "S3GateB" {
+	if len(got) != 2 || !slices.Equal(got[0].Action, policy.Values{"s3:GetObject", "s3:*"}) || got[1].Sid != "S3GateB" {
 		t.Errorf("got %v", got)
+	}
+	if len(a2.Action) != 1 {
+		t.Errorf("an argument was changed: %v", a2)
+	}
+	// What the next one covers is not repeated, and what has another form is not mixed in.
+	for _, tt := range []struct {
+		name   string
+		was    func(*policy.Statement)
+		action policy.Values
+	}{
+		{"covered", func(s *policy.Statement) { s.Action = policy.Values{"S3:getobject"} }, policy.Values{"s3:*"}},
+		{"more", func(s *policy.Statement) { s.Action = policy.Values{"s3:Get*", "s3-object-lambda:Get*"} }, policy.Values{"s3:*", "s3-object-lambda:Get*"}},
+		{"of another effect", func(s *policy.Statement) { s.Action, s.Effect = policy.Values{"sts:x"}, policy.Allow }, policy.Values{"s3:*"}},
+		{"by exclusion", func(s *policy.Statement) { s.Action, s.NotAction = nil, policy.Values{"s3:GetObject"} }, policy.Values{"s3:*"}},
+	} {
+		was := own("S3GateA", "")
+		tt.was(&was)
+		if got := policy.Keep([]policy.Statement{was}, []policy.Statement{a}); len(got) != 1 || !slices.Equal(got[0].Action, tt.action) {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.action)
+		}
 	}
 }

@@ -132,6 +132,9 @@ func (b *Bucket) Signing() Signing { return cmp.Or(b.cfg.Signing, SignHeader) }
 // Name returns the bucket's real name.
 func (b *Bucket) Name() string { return b.cfg.Name }
 
+// Region returns the region that requests are signed for.
+func (b *Bucket) Region() string { return b.cfg.Region }
+
 // Secure reports whether requests go over TLS.
 func (b *Bucket) Secure() bool { return b.endpoint.Scheme == "https" }
 

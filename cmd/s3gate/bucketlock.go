@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"s3gate/guard"
 	"s3gate/internal/config"
 	"s3gate/internal/duration"
+	"s3gate/internal/gate"
 	"s3gate/policy"
 )
 
@@ -121,7 +121,7 @@ func (l *lockFlags) lock(cmd *cobra.Command, name string) error {
 		return err
 	}
 	defer bucket.Close()
-	o, err := l.lockOptions(settings, bucket.Secure())
+	o, err := l.lockOptions(settings, bucket.Region(), bucket.Secure())
 	if err != nil {
 		return err
 	}
@@ -151,32 +151,29 @@ func (l *lockFlags) lock(cmd *cobra.Command, name string) error {
 	return printProof(cmd, proven)
 }
 
-// lockOptions are those of the command line for a bucket, which is reached by TLS
-// or not.
-func (l *lockFlags) lockOptions(b config.Bucket, secure bool) (policy.LockOptions, error) {
+// lockOptions are those of the command line for a bucket, which is in a region and
+// reached by TLS or not.
+func (l *lockFlags) lockOptions(b config.Bucket, region string, secure bool) (policy.LockOptions, error) {
 	o := l.options
-	o.Bucket, o.Partition = b.Name, partition(b)
-	o.DenyOldSignatures = !l.oldSignatures
-	o.RequireTLS = secure && !l.plainHTTP
+	b.Principal = cmp.Or(l.gate, b.Principal)
+	full, err := gate.LockOptions(b, region, secure)
+	if err != nil {
+		return o, usagef("bucket %s: %v; or say it with --gate-principal", b.Name, err)
+	}
+	o.Bucket, o.Partition, o.QuerySigner = full.Bucket, full.Partition, full.QuerySigner
+	o.DenyOldSignatures = full.DenyOldSignatures && !l.oldSignatures
+	o.RequireTLS = full.RequireTLS && !l.plainHTTP
 	if l.maxAge != "" {
-		var err error
 		if o.MaxURLAge, err = duration.Parse(l.maxAge); err != nil {
 			return o, usagef("--max-url-age: %w", err)
 		}
 	}
-	gate := cmp.Or(l.gate, b.Principal)
-	if b.Signing == "query" {
-		if gate == "" {
-			return o, usagef("the gate signs in the query string of bucket %s, so the lock must exempt it: say who it is with the bucket's setting principal, or --gate-principal", b.Name)
-		}
-		o.QuerySigner = gate
-	}
 	if len(o.OnlyPrincipals)+len(o.OnlyEndpoints) > 0 {
-		if gate == "" {
+		if b.Principal == "" {
 			return o, usagef("--only-principal and --only-vpce refuse the gate too: say who it is with the bucket's setting principal, or --gate-principal")
 		}
-		if !slices.Contains(o.OnlyPrincipals, gate) {
-			o.OnlyPrincipals = append([]string{gate}, o.OnlyPrincipals...)
+		if !slices.Contains(o.OnlyPrincipals, b.Principal) {
+			o.OnlyPrincipals = append([]string{b.Principal}, o.OnlyPrincipals...)
 		}
 	}
 	if _, err := policy.LockStatements(o); err != nil {
@@ -185,15 +182,8 @@ func (l *lockFlags) lockOptions(b config.Bucket, secure bool) (policy.LockOption
 	return o, nil
 }
 
-// partition is that of ARNs in a bucket's region ("Amazon Resource Names", IAM
-// User Guide).
-func partition(b config.Bucket) string {
-	region := cmp.Or(b.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	}
-	return ""
+// regionOf is a bucket's region as far as settings and environment tell, for what
+// is printed without opening it.
+func regionOf(b config.Bucket) string {
+	return cmp.Or(b.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
 }

@@ -36,6 +36,8 @@ type emergencyResult struct {
 	// Without are the statements that the store does not understand and that are
 	// not stored: those that need NotAction, and refuse no presigned URLs.
 	Without []string `json:"without,omitempty"`
+	// Weaker are statements of ours that refuse less than they did.
+	Weaker []string `json:"weaker,omitempty"`
 	// Error is why it is not known to be locked; empty if it is.
 	Error string `json:"error,omitempty"`
 	// Stored is how long it took until the policy was stored, and Took until it
@@ -112,7 +114,7 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 			return err
 		}
 		defer bucket.Close()
-		options, err := l.lockOptions(settings, bucket.Secure())
+		options, err := l.lockOptions(settings, bucket.Region(), bucket.Secure())
 		if err != nil {
 			return err
 		}
@@ -120,12 +122,12 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 		if err != nil {
 			return err
 		}
-		err = tighten(cmd.Context(), bucket, options, history)
+		o.Weaker, err = tighten(cmd.Context(), bucket, options, history)
 		if errors.Is(err, s3client.ErrPolicy) && (options.RequireTLS || options.DenyOldSignatures) {
 			// What refuses presigned URLs matters now, and is what most stores know.
 			options.RequireTLS, options.DenyOldSignatures = false, false
 			o.Without = []string{policy.SidPlainHTTP, policy.SidOldSignature}
-			err = tighten(cmd.Context(), bucket, options, history)
+			o.Weaker, err = tighten(cmd.Context(), bucket, options, history)
 		}
 		if err != nil && !errors.Is(err, guard.ErrNotKept) {
 			return err
@@ -151,15 +153,19 @@ func (l *lockFlags) lockOne(cmd *cobra.Command, name string) emergencyResult {
 	return o
 }
 
-// tighten stores the policy, also if others change it at the same time.
-func tighten(ctx context.Context, bucket *s3client.Bucket, options policy.LockOptions, history guard.History) error {
+// tighten stores the policy, also if others change it at the same time, and says
+// what became weaker by that.
+func tighten(ctx context.Context, bucket *s3client.Bucket, options policy.LockOptions, history guard.History) ([]string, error) {
 	for tries := 1; ; tries++ {
 		plan, err := guard.Tighten(ctx, bucket, options)
 		if err == nil {
 			err = plan.ApplyKept(ctx, bucket, history)
 		}
-		if !errors.Is(err, guard.ErrChanged) || tries == 5 {
-			return err
+		switch {
+		case err == nil, errors.Is(err, guard.ErrNotKept):
+			return plan.Weaker(), err
+		case !errors.Is(err, guard.ErrChanged), tries == 5:
+			return nil, err
 		}
 	}
 }
@@ -171,6 +177,9 @@ func (o emergencyResult) line() string {
 	}
 	if len(o.Without) > 0 {
 		text += "; without " + strings.Join(o.Without, " and ") + ", which the store does not understand"
+	}
+	for _, w := range o.Weaker {
+		text += "; weaker: " + w
 	}
 	return fmt.Sprintf("%s: %s (%d ms)", plain(o.Bucket), plain(text), o.Took)
 }

@@ -16,7 +16,7 @@ func (l *lockFlags) printStatements(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	o, err := l.lockOptions(settings, !strings.HasPrefix(storeURL(settings), "http://"))
+	o, err := l.lockOptions(settings, regionOf(settings), !strings.HasPrefix(storeURL(settings), "http://"))
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -59,7 +58,7 @@ func prove(cmd *cobra.Command, bucket *s3client.Bucket, b config.Bucket, prefix 
 func proofOptions(b config.Bucket, prefix string) guard.VerifyOptions {
 	b.Principal, b.VerifyPrefix, b.VerifyKey = "", prefix, ""
 	o, _ := gate.VerifyOptions(b) // only a principal can be wrong
-	o.Partition = cmp.Or(partition(b), o.Partition)
+	o.Partition = policy.PartitionOf(regionOf(b))
 	return o
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 	"s3gate/guard"
 	"s3gate/internal/config"
 	"s3gate/internal/gate"
+	"s3gate/policy"
 	"s3gate/s3client"
 )
 
@@ -84,7 +84,7 @@ func (v *verifyFlags) verify(cmd *cobra.Command, name string) error {
 	if v.prefix != "" || v.key != "" {
 		opts.Prefix, opts.Key = v.prefix, v.key
 	}
-	opts.Partition = cmp.Or(partition(settings), opts.Partition)
+	opts.Partition = policy.PartitionOf(regionOf(settings))
 	for _, profile := range append(v.others, v.exempt...) {
 		other, err := openAs(cmd, settings, profile)
 		if err != nil {

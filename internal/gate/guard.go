@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -70,6 +71,19 @@ func findingKey(alias string, c config.Bucket) string {
 	}
 	sum := sha256.Sum256(what)
 	return alias + "." + hex.EncodeToString(sum[:8])
+}
+
+// LockOptions are those of the full lock of a bucket with these settings, in this
+// region and reached by TLS or not. Errors begin with the setting.
+func LockOptions(c config.Bucket, region string, secure bool) (policy.LockOptions, error) {
+	o := policy.LockOptions{Bucket: c.Name, Partition: policy.PartitionOf(region), DenyOldSignatures: true, RequireTLS: secure}
+	if c.Signing == "query" {
+		if c.Principal == "" {
+			return o, errors.New("principal: is required, for the gate signs in the query string and the lock must exempt it")
+		}
+		o.QuerySigner = c.Principal
+	}
+	return o, nil
 }
 
 // guards makes the rounds until ctx is done, if there are any.

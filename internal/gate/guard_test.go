@@ -46,7 +46,7 @@ func (w *world) asGate(c *config.Config) {
 // bucketEvents are those that tell of buckets, in order.
 func bucketEvents(t *testing.T, g *testGate, n int) (all []events.Locked, types []string) {
 	t.Helper()
-	for deadline := time.Now().Add(40*time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		all, types = nil, nil
 		for _, e := range happened(t, g, client.EventQuery{After: "0"}) {
 			if !strings.HasPrefix(e.Type, "s3gate.bucket.") {

@@ -2,18 +2,10 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
-	"github.com/redis/go-redis/v9"
-
-	"s3gate/events"
-	"s3gate/guard"
 	"s3gate/guard/leakwatch"
-	"s3gate/policy"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
@@ -79,70 +71,4 @@ func (g *Gate) revokeForLeak(ctx context.Context, id tokens.ID, f *leakwatch.Fin
 		}
 	}
 	return append(revoked, string(id)), nil
-}
-
-// savedPoliciesKey is where the policies are that were there before a lock, the last
-// ten of each bucket.
-const savedPoliciesKey = "s3g:{leaks}:policies:"
-
-// savedPolicy is one of them.
-type savedPolicy struct {
-	At     time.Time `json:"at"`
-	Policy string    `json:"policy"` // "" if there was none
-}
-
-// lockForLeak locks a bucket and proves it. One that has a lock keeps it as it is,
-// with those whom it exempts.
-func (g *Gate) lockForLeak(ctx context.Context, alias string, dry bool) error {
-	bucket, c := g.buckets[alias], g.cfg.Buckets[alias]
-	if bucket == nil {
-		return fmt.Errorf("%q is not a bucket of this gate", alias)
-	}
-	opts := policy.LockOptions{Bucket: bucket.Name(), DenyOldSignatures: true, RequireTLS: bucket.Secure()}
-	if c.Signing == "query" {
-		if !strings.HasPrefix(c.Principal, "arn:") {
-			return errors.New("the gate signs in the URL, and without buckets.*.principal a lock would shut it out")
-		}
-		opts.ExemptRoles = []string{c.Principal}
-	}
-	plan, err := guard.Lock(ctx, bucket, opts)
-	if err != nil {
-		return err
-	}
-	if strings.Contains(string(plan.Before), `"`+policy.SidPrefix+`DenyPresigned"`) {
-		return errors.New("it has a lock, which was left as it is")
-	}
-	if dry {
-		return nil
-	}
-	if err := g.savePolicy(ctx, alias, plan.Before); err != nil {
-		return err
-	}
-	if err := plan.Apply(ctx, bucket); err != nil {
-		return err
-	}
-	report, err := guard.Verify(ctx, bucket, nil)
-	g.telling.bus.Emit(events.BucketLocked, "", events.Locked{Bucket: alias, Author: leakAuthor, Verified: err == nil && report.Locked})
-	switch {
-	case err != nil:
-		return fmt.Errorf("the policy was written, but could not be tried: %w", err)
-	case !report.Locked && c.Signing != "query":
-		return errors.New("the policy was written, but the bucket is NOT locked")
-	}
-	return nil
-}
-
-func (g *Gate) savePolicy(ctx context.Context, alias string, before []byte) error {
-	raw, err := json.Marshal(savedPolicy{At: time.Now().UTC(), Policy: string(before)})
-	if err == nil {
-		_, err = g.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			p.LPush(ctx, savedPoliciesKey+alias, raw)
-			p.LTrim(ctx, savedPoliciesKey+alias, 0, 9)
-			return nil
-		})
-	}
-	if err != nil {
-		return fmt.Errorf("keeping the policy as it was: %w", err)
-	}
-	return nil
 }
