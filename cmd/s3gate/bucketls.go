@@ -96,9 +96,6 @@ func why(b client.BucketStatus) string {
 	if b.Error != "" {
 		return b.Error
 	}
-	if b.Report.Unproven != "" && (b.State == "locked" || b.State == "limited") {
-		return "not known: " + b.Report.Unproven
-	}
 	var failed []string
 	for _, c := range b.Report.Checks {
 		if !c.OK {

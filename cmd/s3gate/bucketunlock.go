@@ -62,6 +62,11 @@ func lookAfterUnlock(ctx context.Context, bucket *s3client.Bucket, b config.Buck
 	if err != nil {
 		return unlocked{Unverified: err.Error()}
 	}
+	return afterUnlock(report)
+}
+
+// afterUnlock is what a report shows of a bucket without statements of ours.
+func afterUnlock(report guard.Report) unlocked {
 	refused, allowed := presigned(report)
 	if allowed == 0 && len(refused) == 0 {
 		failed := report.Failed()[0]
