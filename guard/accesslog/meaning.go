@@ -37,19 +37,25 @@ func (a Auth) String() string {
 	return "anonymous"
 }
 
-// Auth says how the request was authenticated. A URL that is signed counts
-// whatever else the line says, as it does where the log has nothing on it: old
-// logs do not, and refusals may not. The log's word for a form upload is not
-// documented: an upload by form that has a requester is one, unless it was
-// signed in its header.
+// Auth says how the request was authenticated. What the log says of it counts; a
+// URL with a signature does where the log has nothing on it: old logs do not, and
+// refusals may not. Whether anybody has signed is for [Requester] to say, since
+// everybody may write a signature into a URL. A browser that asks before it sends a
+// signed request (CORS) has not made one. The log's word for a form upload is not
+// documented: an upload by form that has a requester is one, unless it was signed
+// in its header or its URL.
 func (r *Record) Auth() Auth {
 	switch auth := r.Raw(authType); {
-	case string(auth) == "QueryString", r.signedInURL():
-		return Query
+	case bytes.HasPrefix(r.Raw(Operation), []byte("REST.OPTIONS.")):
+		return Anonymous
 	case string(auth) == "AuthHeader":
 		return Header
+	case string(auth) == "QueryString":
+		return Query
 	case string(r.Raw(Operation)) == "REST.POST.OBJECT" && r.Raw(Requester) != nil:
 		return Post
+	case r.signedInURL():
+		return Query
 	case auth != nil, r.Raw(Requester) != nil && r.Raw(SignatureVersion) != nil:
 		return Header // or some other way, which is in neither URL nor form
 	}
@@ -58,19 +64,30 @@ func (r *Record) Auth() Auth {
 
 // signedInURL reports whether the URL has a signature, of version 4 or 2.
 func (r *Record) signedInURL() bool {
-	uri := r.Raw(RequestURI)
-	query := bytes.IndexByte(uri, '?')
-	if query < 0 {
-		return false
+	if _, ok := r.parameter("X-Amz-Signature"); ok {
+		return true
 	}
-	uri = uri[query:]
-	return bytes.Contains(uri, []byte("X-Amz-Signature=")) ||
-		bytes.Contains(uri, []byte("AWSAccessKeyId=")) && bytes.Contains(uri, []byte("Signature="))
+	_, id := r.parameter("AWSAccessKeyId")
+	_, signature := r.parameter("Signature")
+	return id && signature
 }
 
 // AccessKeyID is the ID of the key that signed a URL, which is no secret; ""
 // if the line does not have it, as those of signed headers and of forms do not.
 func (r *Record) AccessKeyID() string {
+	if value, ok := r.parameter("X-Amz-Credential"); ok {
+		// The key ID, the day, the region, the service.
+		id, _, _ := strings.Cut(unescape(string(value)), "/")
+		return id
+	}
+	value, _ := r.parameter("AWSAccessKeyId")
+	return unescape(string(value))
+}
+
+// parameter is the first of a name in the query of the URL, as it stands there,
+// and whether there is one. In doubt it is there: neither case nor encoding of its
+// name matters.
+func (r *Record) parameter(name string) (value []byte, ok bool) {
 	_, query, _ := bytes.Cut(r.Raw(RequestURI), []byte{'?'})
 	if n := bytes.IndexByte(query, ' '); n >= 0 {
 		query = query[:n] // the protocol follows
@@ -78,17 +95,13 @@ func (r *Record) AccessKeyID() string {
 	for len(query) > 0 {
 		var pair []byte
 		pair, query, _ = bytes.Cut(query, []byte{'&'})
-		name, value, _ := bytes.Cut(pair, []byte{'='})
-		switch string(name) {
-		case "X-Amz-Credential":
-			// The key ID, the day, the region, the service.
-			id, _, _ := strings.Cut(unescape(string(value)), "/")
-			return id
-		case "AWSAccessKeyId":
-			return unescape(string(value))
+		given, value, _ := bytes.Cut(pair, []byte{'='})
+		if len(given) == len(name) && strings.EqualFold(string(given), name) ||
+			bytes.IndexByte(given, '%') >= 0 && strings.EqualFold(unescape(string(given)), name) {
+			return value, true
 		}
 	}
-	return ""
+	return nil, false
 }
 
 // Method is the request's, or "" if the line does not have it.

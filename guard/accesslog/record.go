@@ -99,13 +99,15 @@ func (r *Record) Raw(f Field) []byte {
 
 // Parse takes a line apart, which the record then points into. It does not
 // allocate, but for an error. Errors: [ErrMalformed], which name the field and
-// nothing that stands in it.
+// nothing that stands in it; the record has the fields before.
 //
 // S3 does not escape quotes in what clients send. A request line ends at the
 // first quote that a status follows; it cannot hold a space that would feign
-// one. The user agent ends at the last quote of the line, since no later field
-// has any: so nobody feigns the fields after it, with the authentication type
-// among them. Where the referer ends is then the first guess, and only a guess.
+// one. The user agent ends at the last quote behind which the line goes on as lines
+// do. That is the last of all, unless the client sent quotes in the version or the
+// host too; then nobody knows which of them are S3's, and the record has no
+// authentication type. So nobody feigns that. Where the referer ends is then the
+// first guess, and only a guess.
 func (r *Record) Parse(line []byte) error {
 	*r = Record{line: bytes.TrimRight(line, "\r\n")}
 	p := parser{record: r}
@@ -124,6 +126,8 @@ type parser struct {
 	record *Record
 	pos    int
 	err    error
+	// doubtful says that there is more than one guess where the user agent ends.
+	doubtful bool
 }
 
 func (p *parser) left() []byte { return p.record.line[p.pos:] }
@@ -213,7 +217,7 @@ func (p *parser) clients() {
 		return
 	}
 	left := p.left()
-	last := bytes.LastIndexByte(left, '"')
+	last := p.clientsEnd()
 	if last < 0 {
 		p.words(Referer, UserAgent)
 		return
@@ -233,6 +237,44 @@ func (p *parser) clients() {
 	p.words(UserAgent, UserAgent)
 }
 
+// clientsEnd is the quote that ends what clients send, -1 if there is none.
+func (p *parser) clientsEnd() int {
+	left := p.left()
+	last := bytes.LastIndexByte(left, '"')
+	for n := last; n >= 0; n = bytes.LastIndexByte(left[:n], '"') {
+		if likeTheRest(left[n+1:]) {
+			p.doubtful = n != last
+			return n
+		}
+	}
+	return last
+}
+
+// likeTheRest reports whether a text may be what follows the user agent: as far as
+// it goes, with a signature version and an authentication type in their places.
+func likeTheRest(text []byte) bool {
+	if len(text) == 0 {
+		return true // cut off here
+	}
+	if text[0] != ' ' {
+		return false
+	}
+	text = text[1:]
+	for f := VersionID; f <= authType && len(text) > 0; f++ {
+		var word []byte
+		word, text, _ = bytes.Cut(text, []byte{' '})
+		switch {
+		case len(word) == 0:
+			return false
+		case len(word) == 1 && word[0] == '-':
+		case f == SignatureVersion && !bytes.HasPrefix(word, []byte("SigV")),
+			f == authType && string(word) != "AuthHeader" && string(word) != "QueryString":
+			return false
+		}
+	}
+	return true
+}
+
 // quoted takes a field whose closing quote is at end.
 func (p *parser) quoted(f Field, end int) {
 	if p.err != nil {
@@ -248,6 +290,11 @@ func (p *parser) quoted(f Field, end int) {
 
 // rest takes the fields after those of the client, of which old logs have one.
 func (p *parser) rest() {
+	defer func() {
+		if p.doubtful {
+			p.record.at[authType] = span{}
+		}
+	}()
 	for f := VersionID; f < fields && p.err == nil; f++ {
 		left := p.left()
 		n := bytes.IndexByte(left, ' ')

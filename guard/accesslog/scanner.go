@@ -71,7 +71,8 @@ func (s *Scanner) Reset(r io.Reader) {
 }
 
 // Scan goes to the next line that can be taken apart, and reports whether there
-// is one.
+// is one. It also goes to a malformed line whose URL is signed: nobody is to hide
+// that by what he sends beside it.
 func (s *Scanner) Scan() bool {
 	for s.err == nil {
 		line, err := s.in.ReadSlice('\n')
@@ -99,11 +100,11 @@ func (s *Scanner) take(line []byte) bool {
 		return false
 	}
 	s.stats.Lines++
-	if err := s.record.Parse(line); err != nil {
+	err := s.record.Parse(line)
+	if err != nil {
 		s.reject(s.record.Line(), err)
-		return false
 	}
-	return true
+	return err == nil || s.record.Auth() == Query
 }
 
 func blank(line []byte) bool {

@@ -75,6 +75,17 @@ func TestMalformedLinesAreCountedAndLeftOut(t *testing.T) {
 	}
 }
 
+// What stands behind the request line hides no signature in it, however it is broken.
+func TestAMalformedLineWithASignedURLIsSeenAndCounted(t *testing.T) {
+	signed := strings.Replace(line("A", "QueryString"), "GET /a ", "GET /a?"+sign+" ", 1)
+	cut := signed[:strings.Index(signed, ` "-" "curl"`)] + "\n"
+	unsigned := strings.Replace(cut, "?"+sign, "", 1)
+	ids, malformed, s := scan(strings.NewReader(cut + unsigned + line("B", "-")))
+	if !slices.Equal(ids, []string{"A", "B"}) || len(malformed) != 2 || s.Stats().Malformed != 2 || s.Stats().Lines != 3 {
+		t.Errorf("%q, %q, %+v", ids, malformed, s.Stats())
+	}
+}
+
 // repeat is a line without an end, of some length.
 func repeat(n int64) io.Reader { return io.LimitReader(endless{}, n) }
 

@@ -101,16 +101,27 @@ func is(requester, principal string) bool {
 	return strings.HasPrefix(requester, account+":assumed-role/"+role+"/")
 }
 
-// outcome says whether the store has let the request in, which it also has if it
-// then found no such object. What failed on S3's side got nothing.
+// outcome says whether the store has let in who signed, which it also has if it
+// then found no such object. Nobody was let in by a request that got something as
+// an anonymous one, nor by one that was sent elsewhere or failed.
 func (a *access) outcome() Outcome {
 	switch {
-	case a.status == 0 && a.code != "" && !letIn[a.code]:
-		return Refused
-	case a.status == 400, a.status == 401, a.status == 403, a.status == 405, a.status >= 500:
-		return Refused
+	case !a.known():
+	case a.status == 0:
+		if a.code == "" || letIn[a.code] {
+			return Allowed
+		}
+	case a.status >= 200 && a.status < 300, a.status == 304, a.status == 404, a.status == 412, a.status == 416:
+		return Allowed
 	}
-	return Allowed
+	return Refused
+}
+
+// known reports whether the store knows who has signed: the log names a requester,
+// and a URL its key. CloudTrail, which has no status, leaves out the key if it is
+// another account's.
+func (a *access) known() bool {
+	return a.requester != "" && (a.signer != "" || a.auth == accesslog.Post || a.status == 0)
 }
 
 // letIn are errors about the object and not about the request's rights.

@@ -63,6 +63,9 @@ func (e *cloudTrail) access() *access {
 	if a.trace == "" {
 		a.trace = e.EventID
 	}
+	if account := e.UserIdentity.AccountID; a.requester == "" && !strings.HasPrefix(strings.ToUpper(account), "ANONYMOUS") {
+		a.requester = account // of users of other accounts it has no more
+	}
 	for _, m := range methods {
 		if strings.HasPrefix(e.EventName, m.prefix) {
 			a.method = m.method

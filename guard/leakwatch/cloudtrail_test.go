@@ -36,16 +36,20 @@ func TestCloudTrail(t *testing.T) {
 	file := `{"head":{"deep":[1,2]},"Records":[` + strings.Join([]string{
 		trail("GetObject", "AuthHeader", "", "header"), trail("GetObject", "QueryString", "AccessDenied", "refused"), trail("GetObject", "QueryString", "", "allowed"),
 		trail("HeadObject", "QueryString", "NoSuchKey", "gone"), trail("PutObject", "QueryString", "", "put"), trail("PostObject", "HtmlForm", "", "form"),
+		strings.Replace(strings.Replace(trail("GetObject", "QueryString", "", "another account"), developer, "", 1), "AKIAIOSFODNN7EXAMPLE", "", 1),
+		strings.NewReplacer(developer, "", "AKIAIOSFODNN7EXAMPLE", "", "111122223333", "ANONYMOUS_PRINCIPAL").Replace(trail("GetObject", "QueryString", "", "by nobody")),
 		trail("ListObjects", "AuthHeader", "", ""), trail("GetObject", "", "", "nobody"), `{"eventTime": "yesterday"}`, `"no object"`, other,
 	}, ",\n") + `],"tail":true}`
 	want := []string{
 		"form allowed vault/form ×1" + key, "presigned allowed vault/allowed ×1" + key, "presigned allowed vault/gone ×1" + key,
-		"presigned allowed vault/put ×1" + key, "presigned refused vault/refused ×1" + key,
+		"presigned allowed vault/another account ×1", "presigned allowed vault/put ×1" + key, "presigned refused vault/by nobody ×1",
+		"presigned refused vault/refused ×1" + key,
 	}
+	slices.Sort(want)
 	for name, in := range map[string][]byte{"plain": []byte(file), "gzipped": gzipped([]byte(file))} {
 		store := memory(t)
 		s := read(t, &leakwatch.Watch{Store: store}, "log", bytes.NewReader(in))
-		if got := brief(findings(t, store)); !slices.Equal(got, want) || s.Lines != 11 || s.Malformed != 2 || s.Found != 5 {
+		if got := brief(findings(t, store)); !slices.Equal(got, want) || s.Lines != 13 || s.Malformed != 2 || s.Found != 7 {
 			t.Errorf("%s: %+v\ngot  %q\nwant %q", name, s, got, want)
 		}
 		for _, f := range findings(t, store) {

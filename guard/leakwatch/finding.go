@@ -94,6 +94,9 @@ type Taken struct {
 	Tokens []string `json:"tokens,omitempty"`
 	// Error says why it could not be done, or not all of it; "" if it was.
 	Error string `json:"error,omitempty"`
+	// Pending says that it is tried again: it failed, or was held back, and At is since
+	// when.
+	Pending bool `json:"pending,omitempty"`
 	// At is when.
 	At time.Time `json:"at"`
 }

@@ -62,7 +62,8 @@ type Watch struct {
 	Since time.Time
 	// Act is called once for each finding, and again if whoever did it has died
 	// before that was noted. It tells of the finding and does what should be done,
-	// and returns what it has done. Nil does nothing.
+	// and returns what it has done. For [Retries] it is called with what was done: then
+	// it does what is pending, and returns all. Nil does nothing.
 	Act func(ctx context.Context, f Finding) []Taken
 	// Metrics counts; nil does not.
 	Metrics *Metrics
@@ -276,6 +277,9 @@ func (r *reading) flush() {
 
 // report records a finding, and tells of it unless that was done.
 func (w *Watch) report(ctx context.Context, f Finding, part string) error {
+	if f.Last.Before(w.Since) {
+		return nil
+	}
 	whole, told, err := w.Store.Record(ctx, f, part)
 	if err != nil || told {
 		return err

@@ -16,11 +16,15 @@ import (
 //go:embed lua/record.lua
 var recordSource string
 
+//go:embed lua/told.lua
+var toldSource string
+
 //go:embed lua/lead.lua
 var leadSource string
 
 var (
 	recordScript = redis.NewScript(recordSource)
+	toldScript   = redis.NewScript(toldSource)
 	leadScript   = redis.NewScript(leadSource)
 )
 
@@ -29,7 +33,11 @@ const (
 	keyPrefix    = "s3g:{leaks}:"
 	findingKey   = keyPrefix + "f:" // a finding, by ID
 	indexKey     = keyPrefix + "index"
-	positionKey  = keyPrefix + "at:" // by source
+	orderKey     = keyPrefix + "order"   // in which findings are forgotten
+	buriedKey    = keyPrefix + "buried"  // IDs of those that were told and are forgotten
+	pendingKey   = keyPrefix + "pending" // IDs of those about which something is tried again, and when
+	beginKey     = keyPrefix + "begin"   // when the watch was first started
+	positionKey  = keyPrefix + "at:"     // by source
 	malformedKey = keyPrefix + "malformed"
 	leaderKey    = keyPrefix + "leader"
 )
@@ -42,27 +50,49 @@ type Redis struct {
 	// RDB is the client. Required.
 	RDB redis.UniversalClient
 	// Most is how many findings are kept, and MaxAge for how long after their last
-	// request; 0 means 10,000 and 90 days.
+	// request; 0 means 10,000 and 90 days. Refused requests that nobody has signed, as
+	// everybody can send them, go first, then other refused ones, then the oldest. Of
+	// those that were told the ID is kept for ten times as many.
 	Most   int
 	MaxAge time.Duration
 }
 
 func (s *Redis) maxAge() time.Duration { return cmp.Or(s.MaxAge, 90*24*time.Hour) }
+func (s *Redis) most() int             { return cmp.Or(s.Most, 10_000) }
 
 // maxParts is for how many parts of logs a finding remembers what they said; later
 // ones are all counted.
 const maxParts = 1000
 
-// Record is that of a [Store].
+// step is what one weight more is in the order, so that no time is.
+const step = 10_000_000_000_000 // the year 2286, in milliseconds
+
+// weight says how much it is worth to keep a finding: the least what everybody can
+// cause who knows the name of a bucket.
+func (f *Finding) weight() int {
+	switch {
+	case f.Outcome != Refused || f.Kind != Presigned && f.Kind != Form:
+		return 2
+	case f.Requester != "":
+		return 1
+	}
+	return 0
+}
+
+// Record is that of a [Store]. What is older than MaxAge is not kept, and counts as
+// told.
 func (s *Redis) Record(ctx context.Context, f Finding, part string) (Finding, bool, error) {
+	if f.Last.Before(time.Now().Add(-s.maxAge())) {
+		return f, true, nil
+	}
 	count := f.Count
 	f.Count, f.Taken = 0, nil
 	raw, err := json.Marshal(&f)
 	if err != nil {
 		return f, false, fmt.Errorf("recording a finding: %w", err)
 	}
-	out, err := recordScript.Run(ctx, s.RDB, []string{findingKey + f.ID, indexKey}, f.ID, raw, part, count, f.First.UnixMilli(), f.Last.UnixMilli(),
-		cmp.Or(s.Most, 10_000), s.maxAge().Milliseconds(), findingKey, maxParts).StringSlice()
+	out, err := recordScript.Run(ctx, s.RDB, []string{findingKey + f.ID, indexKey, orderKey, buriedKey, pendingKey}, f.ID, raw, part, count,
+		f.First.UnixMilli(), f.Last.UnixMilli(), s.most(), s.maxAge().Milliseconds(), findingKey, maxParts, f.weight(), step).StringSlice()
 	if err != nil || len(out) != 5 {
 		return f, false, fmt.Errorf("recording a finding: %w", cmp.Or(err, errors.New("unexpected answer of Redis")))
 	}
@@ -89,20 +119,38 @@ func readFinding(raw, count, first, last, taken string) (f Finding, err error) {
 	return f, errors.Join(errs[:]...)
 }
 
-// Told is that of a [Store].
+// Told is that of a [Store]. What is pending is due again after a while; see
+// [Redis.Due].
 func (s *Redis) Told(ctx context.Context, id string, taken []Taken) error {
+	return s.told(ctx, id, taken, time.Now())
+}
+
+func (s *Redis) told(ctx context.Context, id string, taken []Taken, now time.Time) error {
 	raw, err := json.Marshal(taken)
 	if err == nil {
-		err = s.RDB.HSet(ctx, findingKey+id, "told", "1", "taken", raw).Err()
+		again := int64(0)
+		if at := retryAt(taken, now); !at.IsZero() {
+			again = at.UnixMilli()
+		}
+		err = toldScript.Run(ctx, s.RDB, []string{findingKey + id, buriedKey, pendingKey}, id, raw, now.UnixMilli(), again,
+			s.maxAge().Milliseconds(), s.most()).Err()
 	}
-	if err == nil {
-		// It may have been forgotten meanwhile.
-		err = s.RDB.PExpire(ctx, findingKey+id, s.maxAge()).Err()
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("noting that a finding was told: %w", err)
 	}
 	return nil
+}
+
+// Begin returns when it was called first, by whichever gate, to the millisecond.
+func (s *Redis) Begin(ctx context.Context) (time.Time, error) {
+	err := s.RDB.SetNX(ctx, beginKey, time.Now().UnixMilli(), 0).Err()
+	if err == nil {
+		var ms int64
+		if ms, err = s.RDB.Get(ctx, beginKey).Int64(); err == nil {
+			return time.UnixMilli(ms).UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("reading when the leak watch began: %w", err)
 }
 
 // Findings is that of a [Store].

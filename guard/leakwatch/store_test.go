@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ func TestStoresAreBounded(t *testing.T) {
 		t.Errorf("%d malformed lines are kept in memory", n)
 	}
 	keys, err := rdb.Keys(t.Context(), "*").Result()
-	if err != nil || len(keys) != 12 { // ten findings, the index, malformed lines
+	if err != nil || len(keys) != 13 { // ten findings, the index, the order, malformed lines
 		t.Errorf("%q, %v", keys, err)
 	}
 	if n := rdb.LLen(t.Context(), "s3g:{leaks}:malformed").Val(); n != 100 {
@@ -135,6 +136,172 @@ func TestOldFindingsAreForgotten(t *testing.T) {
 	}
 	if all := findings(t, store); len(all) != 1 || all[0].ID != "leak_1" {
 		t.Errorf("%+v", all)
+	}
+}
+
+// refused is a finding that everybody can cause.
+func refused(i int) leakwatch.Finding {
+	return leakwatch.Finding{ID: fmt.Sprint("leak_refused", i), Kind: leakwatch.Presigned, Outcome: leakwatch.Refused, First: at(i), Last: at(i), Count: 1}
+}
+
+// Whoever makes a flood of refused requests drives out nothing but other refused
+// ones, and first of all his own.
+func TestAFloodHidesNoFindings(t *testing.T) {
+	rdb := newRedis(t)
+	store := &leakwatch.Redis{RDB: rdb, Most: 10}
+	record := func(f leakwatch.Finding) bool {
+		t.Helper()
+		_, told, err := store.Record(t.Context(), f, "log")
+		if err == nil && !told {
+			err = store.Told(t.Context(), f.ID, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	real := []leakwatch.Finding{
+		{ID: "leak_allowed", Kind: leakwatch.Presigned, Outcome: leakwatch.Allowed, Requester: developer},
+		{ID: "leak_canary", Kind: leakwatch.Canary, Outcome: leakwatch.Refused},
+		{ID: "leak_signed", Kind: leakwatch.Presigned, Outcome: leakwatch.Refused, Requester: developer},
+	}
+	for _, f := range real {
+		f.First, f.Last = at(0), at(0)
+		record(f)
+	}
+	for i := range 50 {
+		record(refused(i + 1))
+	}
+	for _, f := range real {
+		f.First, f.Last = at(0), at(0)
+		if !record(f) {
+			t.Errorf("%s is told again", f.ID)
+		}
+	}
+	all := findings(t, store)
+	if len(all) != 10 {
+		t.Errorf("%d findings are kept", len(all))
+	}
+	for _, f := range real {
+		if !slices.ContainsFunc(all, func(g leakwatch.Finding) bool { return g.ID == f.ID }) {
+			t.Errorf("%s is gone", f.ID)
+		}
+	}
+	for i := range 50 {
+		if !record(refused(i + 1)) {
+			t.Errorf("what was told and forgotten is told again: %d", i)
+		}
+	}
+	if keys := rdb.Keys(t.Context(), "s3g:{leaks}:f:*").Val(); len(keys) != 10 {
+		t.Errorf("%d findings are in Redis", len(keys))
+	}
+	for i := range 200 {
+		record(refused(1000 - i)) // each is forgotten before the next
+	}
+	if n := rdb.ZCard(t.Context(), "s3g:{leaks}:buried").Val(); n == 0 || n > 100 {
+		t.Errorf("%d IDs of findings are kept", n)
+	}
+}
+
+func TestWhatIsForgottenBeforeItWasToldDoesNotComeBack(t *testing.T) {
+	rdb := newRedis(t)
+	store := &leakwatch.Redis{RDB: rdb, Most: 1}
+	for _, f := range []leakwatch.Finding{refused(1), refused(2)} {
+		if _, _, err := store.Record(t.Context(), f, "log"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Told(t.Context(), refused(1).ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	if keys := rdb.Keys(t.Context(), "s3g:{leaks}:f:*").Val(); len(keys) != 1 {
+		t.Errorf("%q", keys)
+	}
+	if _, told, err := store.Record(t.Context(), refused(1), "log"); err != nil || !told {
+		t.Errorf("it is told again: %v", err)
+	}
+}
+
+// What is too old to be kept is not told either, and leaves nothing behind.
+func TestFindingsThatAreTooOldAreNotTold(t *testing.T) {
+	rdb := newRedis(t)
+	store := &leakwatch.Redis{RDB: rdb, MaxAge: 12 * time.Hour}
+	if _, told, err := store.Record(t.Context(), refused(0), "log"); err != nil || !told {
+		t.Errorf("told: %t, %v", told, err)
+	}
+	young := refused(999)
+	if _, told, err := store.Record(t.Context(), young, "log"); err != nil || told {
+		t.Errorf("told: %t, %v", told, err)
+	}
+	// As time goes on, its key goes with its place in the index.
+	later := &leakwatch.Redis{RDB: rdb, MaxAge: time.Millisecond}
+	next := refused(0)
+	next.Last = time.Now().Add(time.Hour)
+	if _, _, err := later.Record(t.Context(), next, "log"); err != nil {
+		t.Fatal(err)
+	}
+	if n := rdb.Exists(t.Context(), "s3g:{leaks}:f:"+young.ID).Val(); n != 0 {
+		t.Error("what is out of the index is still in Redis")
+	}
+}
+
+func TestTheFirstStartIsKept(t *testing.T) {
+	store := &leakwatch.Redis{RDB: newRedis(t)}
+	before := time.Now().Add(-time.Millisecond)
+	first, err := store.Begin(t.Context())
+	if err != nil || first.Before(before) || first.After(time.Now()) {
+		t.Fatalf("%v, %v", first, err)
+	}
+	for time.Since(first) < 2*time.Millisecond {
+	}
+	if again, err := store.Begin(t.Context()); err != nil || !again.Equal(first) {
+		t.Errorf("%v and then %v, %v", first, again, err)
+	}
+}
+
+// What failed, or was held back, is tried again later and later, for a day.
+func TestWhatIsPendingIsTriedAgain(t *testing.T) {
+	store := &leakwatch.Redis{RDB: newRedis(t)}
+	start := time.Now().UTC().Truncate(time.Millisecond)
+	now, tries, works := start, []float64(nil), false // tries are after so many minutes
+	w := &leakwatch.Watch{Store: store, Act: func(_ context.Context, f leakwatch.Finding) []leakwatch.Taken {
+		if f.Taken == nil {
+			return []leakwatch.Taken{{Action: leakwatch.Lock, Error: "away", Pending: true, At: start}, {Action: leakwatch.RevokeKey, At: start}}
+		}
+		tries = append(tries, now.Sub(start).Minutes())
+		if works {
+			f.Taken[0] = leakwatch.Taken{Action: leakwatch.Lock, At: now}
+		}
+		return f.Taken
+	}}
+	retries := &leakwatch.Retries{Store: store, Clock: func() time.Time { return now }}
+	until := func(d time.Duration) {
+		for ; now.Before(start.Add(d)); now = now.Add(time.Minute) {
+			if _, err := retries.Once(t.Context(), w); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	one := request{auth: "QueryString", query: credential, at: start.Format("02/Jan/2006:15:04:05 -0700")}
+	read(t, w, "log", lines(one))
+	until(5 * time.Hour)
+	if want := []float64{2, 4, 8, 16, 32, 64, 124, 184, 244}; !slices.Equal(tries, want) {
+		t.Errorf("tried after %v minutes, want %v", tries, want)
+	}
+	until(72 * time.Hour)
+	if n := len(tries); n < 25 || n > 40 || tries[n-1] > 25*60 {
+		t.Errorf("tried %d times, at last after %v minutes", n, tries[n-1])
+	}
+
+	one.key, tries, works, start = "b", nil, true, now
+	one.at = time.Now().UTC().Format("02/Jan/2006:15:04:05 -0700")
+	read(t, w, "log2", lines(one))
+	until(5 * time.Hour)
+	if len(tries) != 1 {
+		t.Errorf("what was done is done again: %v", tries)
+	}
+	if n := store.RDB.ZCard(t.Context(), "s3g:{leaks}:pending").Val(); n != 0 {
+		t.Errorf("%d are pending", n)
 	}
 }
 

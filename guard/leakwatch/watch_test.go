@@ -30,6 +30,7 @@ const (
 	gateRole   = "arn:aws:iam::111122223333:role/path/s3gate"
 	gateIs     = "arn:aws:sts::111122223333:assumed-role/s3gate/i-0123"
 	signature  = "5ec7e7d0"
+	gateToken  = "s3g_0aA1bB2cC3dD4eE5fF6gG7hH8iI9"
 	credential = "X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Signature=" + signature
 )
 
@@ -117,6 +118,24 @@ func TestFindings(t *testing.T) {
 		{"refused", []request{presigned}, nil, []string{"presigned refused vault/a ×1" + key}},
 		{"let in", []request{with(func(r *request) { r.status, r.code = "200", "-" })}, nil, []string{"presigned allowed vault/a ×1" + key}},
 		{"let in, and nothing there", []request{with(func(r *request) { r.status, r.code = "404", "NoSuchKey" })}, nil, []string{"presigned allowed vault/a ×1" + key}},
+		{"the name of a signature in a value", []request{{auth: "AuthHeader", query: "a=X-Amz-Signature=", status: "200"}}, nil, nil},
+		{"the name of a signature in another name", []request{{auth: "-", requester: "-", query: "xX-Amz-Signature=1", status: "200"}}, nil, nil},
+		{"a question before a signed request", []request{{auth: "-", requester: "-", query: credential, status: "200", operation: "REST.OPTIONS.PREFLIGHT"}}, nil, nil},
+		{"what nobody has signed gets nothing", []request{
+			{auth: "-", requester: "-", query: credential, status: "200", key: "a"}, {auth: "-", requester: "-", query: credential, status: "404", key: "b"},
+			{auth: "-", requester: "-", query: "X-Amz-Signature=x", status: "200", key: "c"}, {auth: "-", query: "X-Amz-Signature=x", status: "200", key: "d"},
+		}, nil, []string{"presigned refused vault/a ×1" + key, "presigned refused vault/b ×1" + key, "presigned refused vault/c ×1", "presigned refused vault/d ×1"}},
+		{"answers that give nothing", []request{
+			with(func(r *request) { r.key, r.status = "a", "301" }), with(func(r *request) { r.key, r.status = "b", "307" }), with(func(r *request) { r.key, r.status = "c", "411" }),
+			with(func(r *request) { r.key, r.status = "d", "429" }), with(func(r *request) { r.key, r.status = "e", "-" }),
+		}, nil, []string{
+			"presigned refused vault/a ×1" + key, "presigned refused vault/b ×1" + key, "presigned refused vault/c ×1" + key, "presigned refused vault/d ×1" + key,
+			"presigned refused vault/e ×1" + key,
+		}},
+		{"answers that give something", []request{
+			with(func(r *request) { r.key, r.status = "a", "206" }), with(func(r *request) { r.key, r.status = "b", "304" }),
+			with(func(r *request) { r.key, r.status = "c", "412" }), with(func(r *request) { r.key, r.status = "d", "416" }),
+		}, nil, []string{"presigned allowed vault/a ×1" + key, "presigned allowed vault/b ×1" + key, "presigned allowed vault/c ×1" + key, "presigned allowed vault/d ×1" + key}},
 		{"failed", []request{with(func(r *request) { r.status, r.code = "503", "SlowDown" })}, nil, []string{"presigned refused vault/a ×1" + key}},
 		{"a form", []request{{auth: "-", operation: "REST.POST.OBJECT", status: "204", code: "-"}}, nil, []string{"form allowed vault/a ×1"}},
 		{"repeats from one network are one", []request{presigned, with(func(r *request) { r.client = "192.0.2.77" })}, nil, []string{"presigned refused vault/a ×2" + key}},
@@ -168,7 +187,7 @@ func TestFindings(t *testing.T) {
 func TestAFindingSaysWhoAndWhenAndHasNoSignature(t *testing.T) {
 	store := memory(t)
 	read(t, &leakwatch.Watch{Store: store}, "log", lines(
-		request{id: "A", auth: "QueryString", query: credential, agent: "curl X-Amz-Signature=" + signature},
+		request{id: "A", auth: "QueryString", query: credential, agent: "curl X-Amz-Signature=" + signature + " " + gateToken},
 		request{id: "B", auth: "QueryString", query: credential, at: on("10:10:38")}))
 	f := findings(t, store)[0]
 	first := day.Add(10*time.Hour + 38*time.Second)
@@ -176,8 +195,8 @@ func TestAFindingSaysWhoAndWhenAndHasNoSignature(t *testing.T) {
 		f.Status != 403 || f.Code != "AccessDenied" || !f.First.Equal(first) || !f.Last.Equal(first.Add(10*time.Minute)) || f.Log != "log" || len(f.ID) != 31 {
 		t.Errorf("%+v", f)
 	}
-	if text := fmt.Sprintf("%+v", f); strings.Contains(text, signature) {
-		t.Errorf("the signature is in %s", text)
+	if text := fmt.Sprintf("%+v", f); strings.Contains(text, signature) || strings.Contains(text, gateToken) {
+		t.Errorf("the signature, or a token, is in %s", text)
 	}
 }
 
@@ -228,15 +247,15 @@ func TestMalformedLinesAreKeptWithoutSignatures(t *testing.T) {
 	w := &leakwatch.Watch{Store: store}
 	var text strings.Builder
 	for range 50 {
-		text.WriteString("garbage?X-Amz-Signature=" + signature + "\n")
+		text.WriteString("garbage?X-Amz-Signature=" + signature + " https://links.example.com/" + gateToken + "\n")
 	}
 	s := read(t, w, "log", io.MultiReader(strings.NewReader(text.String()), lines(request{auth: "QueryString", query: credential})))
 	kept := store.MalformedLines()
 	if s.Lines != 51 || s.Malformed != 50 || s.Found != 1 || len(kept) == 0 || len(kept) > 10 || !strings.Contains(kept[0], "garbage") {
 		t.Errorf("%+v, %q", s, kept)
 	}
-	if strings.Contains(strings.Join(kept, ""), signature) {
-		t.Errorf("a signature is in %q", kept)
+	if text := strings.Join(kept, ""); strings.Contains(text, signature) || strings.Contains(text, gateToken) {
+		t.Errorf("a signature, or a token, is in %q", kept)
 	}
 }
 
