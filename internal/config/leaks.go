@@ -1,7 +1,10 @@
 package config
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"slices"
 	"time"
@@ -35,6 +38,9 @@ type Leaks struct {
 	// Actions are what is done about findings, by any name. Of each finding an
 	// event tells anyway.
 	Actions map[string]LeakAction `koanf:"actions"`
+	// Gates are the networks (CIDRs) that requests of gates with signing: query come
+	// from, as the store sees them. Others' are findings. Default: any.
+	Gates []string `koanf:"gates"`
 	// DryRun only says what would be done. Default false.
 	DryRun bool `koanf:"dry_run"`
 	// MaxActions is how many findings an hour something is done about, 1 to 100000;
@@ -121,6 +127,9 @@ func (l *Leaks) validate(bad func(name, format string, args ...any)) {
 			bad(path+name, "must be %d to %d, got %d", n[1], n[2], n[0])
 		}
 	}
+	if _, err := l.gates(); err != nil {
+		bad(path+"gates", "%v", err)
+	}
 	for _, name := range slices.Sorted(maps.Keys(l.Sources)) {
 		s := l.Sources[name]
 		s.validate(path+"sources."+name, bad)
@@ -131,6 +140,18 @@ func (l *Leaks) validate(bad func(name, format string, args ...any)) {
 			bad(path+"actions."+names[i], "%v", err)
 		}
 	}
+}
+
+// gates reads Gates; nil means any.
+func (l *Leaks) gates() (networks []netip.Prefix, err error) {
+	for _, text := range l.Gates {
+		n, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("must hold networks such as 10.0.0.0/16, got %q", text)
+		}
+		networks = append(networks, n)
+	}
+	return networks, nil
 }
 
 func (s *LeakSource) validate(name string, bad func(name, format string, args ...any)) {
@@ -151,15 +172,67 @@ func (s *LeakSource) validate(name string, bad func(name, format string, args ..
 }
 
 // WatchedBuckets are the buckets by their real names, as the leak watch knows them.
+// Where several aliases stand for one, findings have the first; [Config.LeakAliases]
+// has them all.
 func (c *Config) WatchedBuckets() map[string]leakwatch.Bucket {
 	watched := map[string]leakwatch.Bucket{}
 	for _, alias := range slices.Sorted(maps.Keys(c.Buckets)) {
 		b := c.Buckets[alias]
-		w := leakwatch.Bucket{Alias: alias, Probe: b.VerifyKey}
-		if b.Signing == "query" {
-			w.Principal = b.Principal
+		w := watched[b.Name]
+		w.Alias = cmp.Or(w.Alias, alias)
+		if b.Signing == "query" && b.Principal != "" {
+			w.Principals = append(w.Principals, b.Principal)
+			w.Networks, _ = c.Guard.Leaks.gates()
+		}
+		if b.VerifyKey != "" {
+			w.Probes = append(w.Probes, b.VerifyKey)
+			w.Provers = append(w.Provers, b.signers()...)
 		}
 		watched[b.Name] = w
 	}
 	return watched
+}
+
+// signers are who signs requests to the bucket, as far as the settings say: ARNs and
+// IDs of access keys.
+func (b *Bucket) signers() []string {
+	all := []string{b.Principal, b.AssumeRole.RoleARN}
+	if !b.AssumeRole.Wanted() {
+		all = append(all, b.AccessKeyID)
+	}
+	return slices.DeleteFunc(all, func(who string) bool { return who == "" })
+}
+
+// LeakAliases are all aliases of the bucket that a finding names, in their order: what
+// leaked is behind each of them. It is nil for a bucket that is none of the gate's.
+func (c *Config) LeakAliases(f *leakwatch.Finding) (aliases []string) {
+	of, ok := c.Buckets[f.Bucket]
+	if !ok {
+		return nil
+	}
+	for _, alias := range slices.Sorted(maps.Keys(c.Buckets)) {
+		if b := c.Buckets[alias]; b.Name == of.Name && b.Endpoint == of.Endpoint {
+			aliases = append(aliases, alias)
+		}
+	}
+	return aliases
+}
+
+// validateNames refuses logs about buckets that only their stores tell apart, since
+// logs name no store.
+func (c *Config) validateNames(bad func(name, format string, args ...any)) {
+	if len(c.Guard.Leaks.Sources) == 0 {
+		return
+	}
+	first := map[string]string{}
+	for _, alias := range slices.Sorted(maps.Keys(c.Buckets)) {
+		b := c.Buckets[alias]
+		other, there := first[b.Name]
+		switch {
+		case !there:
+			first[b.Name] = alias
+		case c.Buckets[other].Endpoint != b.Endpoint:
+			bad("guard.leaks.sources", "logs cannot tell buckets.%s from buckets.%s: both are named %q, at different endpoints", other, alias, b.Name)
+		}
+	}
 }
