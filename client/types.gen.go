@@ -432,7 +432,8 @@ type MintRequest struct {
 	SelfRevoke *bool `json:"self_revoke,omitempty"`
 
 	// Whether the token permits nothing: whoever uses its link hears that there is no such link,
-	// and `GET /v1/leaks` and an event tell of it. It is to lie where nobody should look.
+	// and `GET /v1/leaks` and an event tell of it. It is to lie where nobody should look. A gate that
+	// keeps no events (`events.stream.max_len` is 0) refuses to make one.
 	Canary bool `json:"canary,omitempty"`
 
 	// When a browser shows a page first, on which a person starts the download: `auto` (for

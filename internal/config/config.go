@@ -580,6 +580,7 @@ func (c *Config) Validate() error {
 	c.validateEvents(bad)
 	c.Guard.validate(bad)
 	c.validateNames(bad)
+	c.validateGateEvents(bad)
 	if c.Log.Format != "json" && c.Log.Format != "text" {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}

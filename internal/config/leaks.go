@@ -26,8 +26,8 @@ type Leaks struct {
 	// one network, are one finding. Default 1h.
 	Window time.Duration `koanf:"window"`
 	// Networks is from how many networks (/24 and /48) one link may be used; more
-	// are a finding. It takes audit.client_address full or prefix. 0 finds none.
-	// Default 5.
+	// are a finding. It takes audit.client_address full or prefix, and a stream of
+	// events. 0 finds none. Default 5, or 0 where there are no such events.
 	Networks int `koanf:"networks"`
 	// NetworksWindow is the time within which they count. Default 1h.
 	NetworksWindow time.Duration `koanf:"networks_window"`
@@ -201,6 +201,36 @@ func (b *Bucket) signers() []string {
 		all = append(all, b.AccessKeyID)
 	}
 	return slices.DeleteFunc(all, func(who string) bool { return who == "" })
+}
+
+// networksUnlessSaid finds no shared links where no event tells of networks, unless
+// that was asked for.
+func (c *Config) networksUnlessSaid(raw map[string]any) {
+	guard, _ := asMap(raw["guard"])
+	said, _ := asMap(guard["leaks"])
+	if _, ok := said["networks"]; !ok && (c.Audit.ClientAddress == "none" || c.Events.Stream.MaxLen == 0) {
+		c.Guard.Leaks.Networks = 0
+	}
+}
+
+// validateGateEvents refuses to wait for findings that nothing tells of.
+func (c *Config) validateGateEvents(bad func(name, format string, args ...any)) {
+	l := &c.Guard.Leaks
+	for _, name := range slices.Sorted(maps.Keys(l.Actions)) {
+		switch kind := leakwatch.Kind(l.Actions[name].Kind); {
+		case c.Events.Stream.MaxLen == 0 && (kind == leakwatch.Canary || kind == leakwatch.Shared):
+			bad("guard.leaks.actions."+name, "kind %s is found in events: events.stream.max_len must be more than 0", kind)
+		case l.Networks == 0 && kind == leakwatch.Shared:
+			bad("guard.leaks.actions."+name, "kind shared is never found while guard.leaks.networks is 0")
+		}
+	}
+	switch {
+	case l.Networks == 0:
+	case c.Events.Stream.MaxLen == 0:
+		bad("guard.leaks.networks", "needs events.stream.max_len of more than 0; got %d networks", l.Networks)
+	case c.Audit.ClientAddress == "none":
+		bad("guard.leaks.networks", "needs audit.client_address full or prefix; got %d networks and none", l.Networks)
+	}
 }
 
 // LeakAliases are all aliases of the bucket that a finding names, in their order: what

@@ -107,3 +107,22 @@ func TestBucketsOfOneNameAtTwoStoresAreNotWatchedByLogs(t *testing.T) {
 		}
 	}
 }
+
+func TestFindingsInEventsNeedEvents(t *testing.T) {
+	const hidden, mute = "audit: {client_address: none}\n", "events: {stream: {max_len: 0}}\n"
+	for _, test := range []struct{ settings, want string }{
+		{hidden, ""},
+		{mute, ""},
+		{hidden + "guard: {leaks: {networks: 0}}\n", ""},
+		{hidden + "guard: {leaks: {networks: 3}}\n", "guard.leaks.networks: needs audit.client_address full or prefix; got 3 networks and none"},
+		{mute + "guard: {leaks: {networks: 3}}\n", "guard.leaks.networks: needs events.stream.max_len of more than 0; got 3 networks"},
+		{hidden + "guard: {leaks: {actions: {a: {kind: canary, do: [lock]}}}}\n", ""},
+		{hidden + "guard: {leaks: {actions: {a: {kind: shared, do: [lock]}}}}\n", "guard.leaks.actions.a: kind shared is never found while guard.leaks.networks is 0"},
+		{mute + "guard: {leaks: {actions: {a: {kind: canary, do: [lock]}}}}\n", "guard.leaks.actions.a: kind canary is found in events: events.stream.max_len must be more than 0"},
+	} {
+		_, err := loadText(t, minimal+test.settings)
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s%v, want %q", test.settings, err, test.want)
+		}
+	}
+}
