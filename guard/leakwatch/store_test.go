@@ -3,6 +3,7 @@ package leakwatch_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -161,5 +162,27 @@ func TestPositionsAndFindingsAreKeptInAFile(t *testing.T) {
 	}
 	if _, err := leakwatch.OpenMemory(t.TempDir()); err == nil {
 		t.Error("a directory is a state")
+	}
+}
+
+// What a finding remembers of the logs that it stands in is bounded.
+func TestPartsAreBoundedInMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	m, err := leakwatch.OpenMemory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1101 {
+		// The first comes again, and counts once.
+		if _, _, err := m.Record(t.Context(), leakwatch.Finding{ID: "leak_x", First: at(1), Last: at(1), Count: 1}, fmt.Sprint("part ", i%1100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Save(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if n := strings.Count(string(raw), `"part `); n != 1000 || err != nil || findings(t, m)[0].Count != 1100 {
+		t.Errorf("%d parts are remembered, %v, %+v", n, err, findings(t, m))
 	}
 }

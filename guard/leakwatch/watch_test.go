@@ -304,7 +304,7 @@ func TestRulesChooseActions(t *testing.T) {
 		outcome leakwatch.Outcome
 		want    string
 	}{
-		{leakwatch.Presigned, leakwatch.Allowed, "[lock revoke_key revoke_token]"},
+		{leakwatch.Presigned, leakwatch.Allowed, "[lock revoke_key]"},
 		{leakwatch.Presigned, leakwatch.Refused, "[]"},
 		{leakwatch.Canary, leakwatch.Refused, "[revoke_subject]"},
 		{leakwatch.Shared, leakwatch.Allowed, "[revoke_token lock]"},
@@ -314,13 +314,23 @@ func TestRulesChooseActions(t *testing.T) {
 			t.Errorf("%s %s: %s, want %s", test.kind, test.outcome, got, test.want)
 		}
 	}
-	for _, wrong := range []leakwatch.Rule{{}, {Kind: "x", Do: rules[0].Do}, {Outcome: "x", Do: rules[0].Do}, {Do: []leakwatch.Action{"x"}}} {
+	for _, wrong := range []leakwatch.Rule{
+		{}, {Kind: "x", Do: rules[0].Do}, {Outcome: "x", Do: rules[0].Do}, {Do: []leakwatch.Action{"x"}},
+		// These could only fail.
+		{Kind: leakwatch.Presigned, Do: []leakwatch.Action{leakwatch.Lock, leakwatch.RevokeToken}},
+		{Kind: leakwatch.Form, Do: []leakwatch.Action{leakwatch.RevokeSubject}},
+		{Kind: leakwatch.Shared, Do: []leakwatch.Action{leakwatch.RevokeKey}},
+		{Kind: leakwatch.Canary, Do: []leakwatch.Action{leakwatch.RevokeToken}},
+		{Kind: leakwatch.Canary, Do: []leakwatch.Action{leakwatch.RevokeKey}},
+	} {
 		if wrong.Validate() == nil {
 			t.Errorf("%+v is valid", wrong)
 		}
 	}
-	if err := rules[0].Validate(); err != nil {
-		t.Error(err)
+	for _, rule := range rules {
+		if err := rule.Validate(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ type LeakSource struct {
 	// for a queue that has the events themselves.
 	Bucket string `koanf:"bucket"`
 	// Prefix is what keys of logs begin with; for CloudTrail, those of one account and
-	// region.
+	// region. A queue has none: what it is told of is read.
 	Prefix string `koanf:"prefix"`
 	// Queue is the URL of a queue of Amazon SQS; then the bucket is not listed.
 	Queue string `koanf:"queue"`
@@ -87,9 +87,10 @@ type LeakAction struct {
 	Kind string `koanf:"kind"`
 	// Outcome is allowed or refused. Default: both.
 	Outcome string `koanf:"outcome"`
-	// Do is what is done, in this order: revoke_key, the tokens of exactly that
-	// object; revoke_subject, those of the token's subject; revoke_token; lock, the
-	// bucket if it has no lock. Required.
+	// Do is what is done, in this order: for presigned and form revoke_key, the tokens
+	// of exactly that object; for shared and canary revoke_subject, those of the
+	// token's subject; for shared revoke_token; for all lock, the bucket if it has no
+	// lock. Required.
 	Do []string `koanf:"do"`
 }
 
@@ -162,6 +163,12 @@ func (s *LeakSource) validate(name string, bad func(name, format string, args ..
 		if u, err := url.Parse(s.Queue); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
 			bad(name+".queue", "must be a URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/logs")
 		}
+	}
+	if s.Queue != "" && s.Prefix != "" {
+		bad(name+".prefix", "is for a bucket that is listed, and not for a queue; got %q", s.Prefix)
+	}
+	if u, err := url.Parse(s.Endpoint); s.Endpoint != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "") {
+		bad(name+".endpoint", "must be a URL such as https://minio.example.com, without user and query")
 	}
 	if (s.AccessKeyID == "") != (s.SecretAccessKey == "") {
 		bad(name+".access_key_id", "and secret_access_key go together: set both or none")

@@ -62,10 +62,14 @@ func TestWrongLeakSettings(t *testing.T) {
 		"    sources: {a: {prefix: x}}\n":                   "guard.leaks.sources.a.bucket: or queue is required",
 		"    sources: {a: {queue: logs}}\n":                 "guard.leaks.sources.a.queue: must be a URL",
 		"    sources: {a: {bucket: b, access_key_id: x}}\n": "guard.leaks.sources.a.access_key_id: and secret_access_key go together",
-		"    sources: {a: {bucket: b, access_key_id: x, secret_access_key: y, profile: z}}\n": "guard.leaks.sources.a.profile: and access_key_id exclude each other",
-		"    actions: {a: {kind: canary}}\n":                                                  "guard.leaks.actions.a: do must name at least one of",
-		"    actions: {a: {do: [shout]}}\n":                                                   `guard.leaks.actions.a: do must be of [revoke_key revoke_subject revoke_token lock], got "shout"`,
-		"    actions: {a: {kind: x, do: [lock]}}\n":                                           "guard.leaks.actions.a: kind must be one of",
+		"    sources: {a: {bucket: b, access_key_id: x, secret_access_key: y, profile: z}}\n":                   "guard.leaks.sources.a.profile: and access_key_id exclude each other",
+		"    sources: {a: {queue: \"https://sqs.eu-central-1.amazonaws.com/1/logs\", bucket: b, prefix: x/}}\n": `guard.leaks.sources.a.prefix: is for a bucket that is listed, and not for a queue; got "x/"`,
+		"    sources: {a: {bucket: b, endpoint: minio.example.com}}\n":                                          "guard.leaks.sources.a.endpoint: must be a URL such as https://minio.example.com",
+		"    sources: {a: {bucket: b, endpoint: \"https://u:p@minio.example.com\"}}\n":                          "guard.leaks.sources.a.endpoint: must be a URL such as https://minio.example.com",
+		"    actions: {a: {kind: presigned, do: [revoke_token]}}\n":                                             "guard.leaks.actions.a: do must not hold revoke_token for kind presigned, only for [shared]",
+		"    actions: {a: {kind: canary}}\n":                                                                    "guard.leaks.actions.a: do must name at least one of",
+		"    actions: {a: {do: [shout]}}\n":                                                                     `guard.leaks.actions.a: do must be of [revoke_key revoke_subject revoke_token lock], got "shout"`,
+		"    actions: {a: {kind: x, do: [lock]}}\n":                                                             "guard.leaks.actions.a: kind must be one of",
 	} {
 		if _, err := loadLeaks(t, settings); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s%v, want %s", settings, err, want)
