@@ -186,3 +186,59 @@ func TestPartsAreBoundedInMemory(t *testing.T) {
 		t.Errorf("%d parts are remembered, %v, %+v", n, err, findings(t, m))
 	}
 }
+
+// between does something before each page of a list.
+type between struct {
+	redis.Hook
+	do func()
+}
+
+func (between) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (b between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if strings.HasPrefix(cmd.Name(), "z") {
+			b.do()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// What is found while a list is read moves nothing in it.
+func TestAListHasEachFindingOnce(t *testing.T) {
+	rdb := newRedis(t)
+	store, n := &leakwatch.Redis{RDB: rdb}, 0
+	record := func(minute int) {
+		f := leakwatch.Finding{ID: fmt.Sprintf("leak_%05d", n), First: at(minute), Last: at(minute), Count: 1}
+		if _, _, err := store.Record(t.Context(), f, "log"); err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	for i := range 1200 {
+		record(i / 700) // 700 of one moment, 500 of another
+	}
+	listing := redis.NewClient(&redis.Options{Addr: rdb.(*redis.Client).Options().Addr})
+	defer listing.Close()
+	listing.AddHook(between{do: func() {
+		for range 50 {
+			record(10)
+		}
+	}})
+	all, err := (&leakwatch.Redis{RDB: listing}).Findings(t.Context(), leakwatch.Query{Limit: 10_000})
+	seen := map[string]bool{}
+	for _, f := range all {
+		if seen[f.ID] {
+			t.Fatalf("%s is listed twice", f.ID)
+		}
+		seen[f.ID] = true
+	}
+	for i := range 1200 {
+		if id := fmt.Sprintf("leak_%05d", i); !seen[id] {
+			t.Fatalf("%s is not listed: %d, %v", id, len(all), err)
+		}
+	}
+}
