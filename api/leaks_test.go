@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"s3gate/api"
+	"s3gate/events"
 	"s3gate/guard/leakwatch"
 )
 
@@ -64,5 +65,16 @@ func TestLeaks(t *testing.T) {
 	}
 	if a := newGate(t).do("GET", "/v1/leaks", ""); a.status != http.StatusNotFound {
 		t.Errorf("without a watch: %d", a.status)
+	}
+}
+
+// Without a stream of events nobody would hear of it.
+func TestACanaryNeedsEvents(t *testing.T) {
+	const canary = `{"operation": "get", "bucket": "docs", "key": "a", "canary": true}`
+	if a := newGate(t).do("POST", "/v1/tokens", canary); a.status != http.StatusBadRequest || !strings.Contains(a.body, `"canary"`) {
+		t.Errorf("without events: %d %s", a.status, a.body)
+	}
+	if a := newGate(t, func(c *api.Config) { c.Events = new(events.Reader) }).do("POST", "/v1/tokens", canary); a.status != http.StatusCreated {
+		t.Errorf("with events: %d %s", a.status, a.body)
 	}
 }

@@ -267,6 +267,9 @@ func (h *Handler) prepare(c *call, req *MintRequest) (tokens.Grant, time.Duratio
 	if err := req.checkPasscode(); err != nil {
 		return g, 0, err
 	}
+	if g.Canary && h.cfg.Events == nil {
+		return g, 0, &tokens.FieldError{Field: "canary", Problem: "is of no use here: this gate keeps no events that would tell who has tried it"}
+	}
 	g.Issuer, g.IssuedBy = c.caller.Issuer, c.caller.Subject
 	return g, life, h.mayMint(&g)
 }

@@ -114,7 +114,8 @@ type MintRequest struct {
 
 	// Whether the token permits nothing: whoever uses its link hears that there is no such link,
 	// and `GET /v1/leaks` and an event tell of it. It is to lie where nobody should look. It has no
-	// uses, so `max_uses` becomes 0.
+	// uses, so `max_uses` becomes 0. A gate that keeps no events (`events.stream.max_len` is 0) refuses
+	// to make one.
 	Canary bool `json:"canary,omitempty"`
 
 	// When a browser shows a page first, on which a person starts the download: `auto` (for

@@ -59,15 +59,16 @@ type leakReader struct {
 	state, malformed string
 	every            time.Duration
 
-	cmd   *cobra.Command
-	cfg   *config.Config // nil without one
-	store *leakwatch.Memory
-	watch *leakwatch.Watch
-	fresh []string // the IDs of what has not been listed yet
-	any   bool
-	total leakwatch.Summary
-	logs  []*leakwatch.LogBucket
-	close []io.Closer
+	cmd    *cobra.Command
+	cfg    *config.Config // nil without one
+	store  *leakwatch.Memory
+	watch  *leakwatch.Watch
+	fresh  int // how many findings have come since the last list
+	any    bool
+	failed error // to list what was found
+	total  leakwatch.Summary
+	logs   []*leakwatch.LogBucket
+	close  []io.Closer
 }
 
 func (l *leakReader) run(cmd *cobra.Command, args []string) (err error) {
@@ -81,11 +82,8 @@ func (l *leakReader) run(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	l.watch = &leakwatch.Watch{
-		Buckets: l.watched(), Store: l.store, Since: l.since, Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
-		Act: func(_ context.Context, f leakwatch.Finding) []leakwatch.Taken {
-			l.fresh = append(l.fresh, f.ID)
-			return nil
-		},
+		Buckets: l.watched(), Store: unlisted{l.store}, Since: l.since, Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
+		Act: l.found,
 	}
 	if l.cfg != nil {
 		l.watch.Window = l.cfg.Guard.Leaks.Window
@@ -120,6 +118,24 @@ func (l *leakReader) run(cmd *cobra.Command, args []string) (err error) {
 		return err
 	case l.any:
 		return errNo
+	}
+	return nil
+}
+
+// unlisted is the store, in which a finding is told when it was listed, and not when
+// the watch has passed it on: whoever is killed in between lists it the next time.
+type unlisted struct{ *leakwatch.Memory }
+
+func (unlisted) Told(context.Context, string, []leakwatch.Taken) error { return nil }
+
+// listAt is how many findings are listed together at most: half of what the store
+// keeps, so that it drops none that was not listed.
+const listAt = 5000
+
+// found lists what was found when that has become much.
+func (l *leakReader) found(context.Context, leakwatch.Finding) []leakwatch.Taken {
+	if l.fresh++; l.fresh >= listAt && l.failed == nil {
+		l.failed = l.list()
 	}
 	return nil
 }
@@ -181,7 +197,9 @@ func (l *leakReader) count(s leakwatch.Summary) {
 func (l *leakReader) open(arg string) error {
 	name, prefix, _ := strings.Cut(strings.TrimPrefix(arg, "s3://"), "/")
 	b := config.Bucket{Name: name}
+	var late time.Duration
 	if l.cfg != nil {
+		late = l.cfg.Guard.Leaks.Late
 		for _, s := range l.cfg.Guard.Leaks.Sources {
 			if s.Bucket == name {
 				b = s.Reach()
@@ -194,7 +212,7 @@ func (l *leakReader) open(arg string) error {
 		return err
 	}
 	l.close = append(l.close, bucket)
-	l.logs = append(l.logs, &leakwatch.LogBucket{Logs: bucket, Name: name, Prefix: prefix, Since: l.since})
+	l.logs = append(l.logs, &leakwatch.LogBucket{Logs: bucket, Name: name, Prefix: prefix, Late: late, Since: l.since})
 	return nil
 }
 
@@ -215,27 +233,27 @@ func (l *leakReader) readBuckets() error {
 	return failed
 }
 
-// list prints what was found since the last time.
+// list prints what was found and not listed yet.
 func (l *leakReader) list() error {
-	fresh := map[string]bool{}
-	for _, id := range l.fresh {
-		fresh[id] = true
+	l.fresh = 0
+	all := l.store.Untold()
+	if len(all) == 0 || l.failed != nil {
+		return l.failed
 	}
-	l.fresh = nil
-	if len(fresh) == 0 {
-		return nil
-	}
-	all, err := l.store.Findings(l.cmd.Context(), leakwatch.Query{Limit: 1 << 30})
-	if err != nil {
-		return err
-	}
-	all = slices.DeleteFunc(all, func(f leakwatch.Finding) bool { return !fresh[f.ID] })
 	head := leakwatchHead
 	if l.any {
 		head = "" // it was printed
 	}
 	l.any = true
-	return printTable(newPrinter(l.cmd), head, all, leakwatchRow)
+	if err := printTable(newPrinter(l.cmd), head, all, leakwatchRow); err != nil {
+		return err
+	}
+	for _, f := range all {
+		if err := l.store.Told(l.cmd.Context(), f.ID, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const leakwatchHead = "LAST\tKIND\tOUTCOME\tCOUNT\tBUCKET\tKEY\tSIGNER\tREQUESTER\tFROM\tSTATUS"
@@ -254,6 +272,9 @@ func (l *leakReader) sum(took time.Duration) {
 	p.say("%d lines of %.1f MB read in %v; %d requests were signed in a URL or a form", t.Lines, float64(t.Bytes)/1e6, took.Round(time.Millisecond), t.Found)
 	if t.Malformed > 0 {
 		p.say("%d lines could not be read", t.Malformed)
+	}
+	if n := l.store.Dropped(); n > 0 {
+		p.say("%d findings are not remembered: that there are more of them may be listed as new", n)
 	}
 }
 

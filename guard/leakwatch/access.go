@@ -4,21 +4,8 @@ import (
 	"strings"
 	"time"
 
-	"s3gate/guard"
 	"s3gate/guard/accesslog"
 )
-
-// Bucket is one whose requests are looked at.
-type Bucket struct {
-	// Alias is what findings call it; "" is its name.
-	Alias string
-	// Principal is the ARN of the gate's user or role, if the gate signs in the
-	// URL; "" if it signs in headers, and then nobody's signed URL is right.
-	Principal string
-	// Probe is the key of an object that the gates try presigned requests for, to
-	// prove that the bucket is locked; "" means only those below [guard.CanaryPrefix].
-	Probe string
-}
 
 // access is a request that a log tells of.
 type access struct {
@@ -54,7 +41,7 @@ func (w *Watch) found(a *access, log string) *Finding {
 	if f.Bucket == "" {
 		f.Bucket = a.bucket
 	}
-	if probe(f, bucket.Probe) || own(a, bucket.Principal) {
+	if bucket.proof(f) || bucket.own(a) {
 		return nil
 	}
 	f.name(w.window())
@@ -72,33 +59,6 @@ func clip(text string, most int) string {
 		text = text[:most] + "…"
 	}
 	return strings.ToValidUTF8(text, "\uFFFD")
-}
-
-// probe reports whether it is a request by which somebody has proven that the
-// bucket, or what is below a prefix, is locked. One that was let in is no proof, and
-// a finding.
-func probe(f *Finding, key string) bool {
-	return f.Outcome == Refused && (strings.Contains(f.Key, guard.CanaryPrefix) || key != "" && f.Key == key)
-}
-
-// own reports whether a gate that signs in the URL has made the request.
-func own(a *access, principal string) bool {
-	return principal != "" && a.auth == accesslog.Query && strings.HasPrefix(a.agent, "s3gate/") && is(a.requester, principal)
-}
-
-// is reports whether a requester is a principal: the user, or a session of the
-// role (IAM User Guide, "IAM identifiers").
-func is(requester, principal string) bool {
-	if requester == principal {
-		return true
-	}
-	account, role, ok := strings.Cut(principal, ":role/")
-	if !ok {
-		return false
-	}
-	role = role[strings.LastIndexByte(role, '/')+1:] // a session does not name the path
-	account = strings.Replace(account, ":iam:", ":sts:", 1)
-	return strings.HasPrefix(requester, account+":assumed-role/"+role+"/")
 }
 
 // outcome says whether the store has let in who signed, which it also has if it

@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,10 +27,11 @@ type Logs interface {
 }
 
 // LogBucket reads what is delivered to a bucket under a prefix: server access
-// logs, or files of CloudTrail of one account and region. Keys there sort by the
-// time of their delivery, or nearly so, since S3 delivers late and out of order:
-// it looks again at all that has come within Late before the last, and leaves out
-// what it has read.
+// logs, or files of CloudTrail. Keys there sort by the time of their delivery, or
+// nearly so, since S3 delivers late and out of order: it looks again at all that has
+// come within Late before the last, and leaves out what it has read. Where what is
+// under the prefix has prefixes of its own before the date, as logs of several
+// buckets or regions do, that goes for each of them.
 type LogBucket struct {
 	// Logs is the bucket, Name what findings call it, and Prefix what the keys
 	// begin with.
@@ -48,11 +50,29 @@ type LogBucket struct {
 	Most int
 }
 
-// place is how far a bucket was read: everything up to Floor, and of what comes
-// behind it what is in Read, with its time in seconds.
+// place is how far a bucket was read: of each prefix before a date everything up to
+// its floor, and of what comes behind it what is in Read, with its time in seconds.
+// Tries are how often a log could not be read that others stood beside which could.
 type place struct {
-	Floor string           `json:"floor"`
-	Read  map[string]int64 `json:"read"`
+	Floors map[string]string `json:"floors"`
+	Read   map[string]int64  `json:"read"`
+	Tries  map[string]int    `json:"tries,omitempty"`
+	// Floor is what the first version kept: the only one.
+	Floor string `json:"floor,omitempty"`
+}
+
+// dated is where a date begins in the key of a log: 2026-11-22-… in access logs,
+// 2026/11/22/… in those that are partitioned by date, and in CloudTrail.
+var dated = regexp.MustCompile(`[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[-/]`)
+
+// series is the part of a key that stands before the date, and "" without a date:
+// keys with the same sort by time.
+func (b *LogBucket) series(key string) string {
+	rest := strings.TrimPrefix(key, b.Prefix)
+	if at := dated.FindStringIndex(rest); at != nil {
+		return rest[:at[0]]
+	}
+	return ""
 }
 
 func (b *LogBucket) source() string { return "s3://" + b.Name + "/" + b.Prefix }
@@ -83,22 +103,40 @@ func (b *LogBucket) Once(ctx context.Context, w *Watch) (total Summary, err erro
 	if err != nil {
 		return total, err
 	}
-	l := &look{b: b, w: w, place: p, passing: true, saved: time.Now(), old: time.Now().Add(-orHour(b.Late))}
-	for after, more := p.Floor, true; more; {
+	l := &look{b: b, w: w, place: p, stuck: map[string]bool{}, saved: time.Now(), old: time.Now().Add(-orHour(b.Late))}
+	for after, more := "", true; more; {
 		page, err := listPage(ctx, b.Logs, b.Prefix, after)
 		if err != nil {
-			return l.total, errors.Join(l.failed, err)
+			return l.total, errors.Join(l.trouble(), err)
 		}
-		for _, o := range page.Objects {
-			after = o.Key
-			if err := l.take(ctx, o); err != nil {
-				// Nobody is to read again what was read, if that can be helped.
-				return l.total, errors.Join(err, l.save(context.WithoutCancel(ctx)))
-			}
+		after, err = l.page(ctx, page.Objects)
+		if err != nil {
+			// Nobody is to read again what was read, if that can be helped.
+			return l.total, errors.Join(err, l.save(context.WithoutCancel(ctx)))
 		}
 		more = page.More && len(page.Objects) > 0
 	}
-	return l.total, errors.Join(l.failed, l.save(ctx))
+	l.giveUp()
+	return l.total, errors.Join(l.trouble(), l.save(ctx))
+}
+
+// page takes a page of a listing, and returns the key after which to go on. What
+// stands before a floor was read, and is not listed further.
+func (l *look) page(ctx context.Context, objects []s3client.ListedObject) (after string, err error) {
+	for _, o := range objects {
+		if after >= o.Key {
+			continue
+		}
+		after = o.Key
+		if floor := l.place.Floors[l.b.series(o.Key)]; o.Key <= floor {
+			after = floor
+			continue
+		}
+		if err := l.take(ctx, o); err != nil {
+			return after, err
+		}
+	}
+	return after, nil
 }
 
 func orHour(d time.Duration) time.Duration {
@@ -110,36 +148,40 @@ func orHour(d time.Duration) time.Duration {
 
 // look is one look at the bucket.
 type look struct {
-	b       *LogBucket
-	w       *Watch
-	place   *place
-	old     time.Time // nothing comes any more between logs that are older
-	passing bool      // all so far was read, and is old
-	saved   time.Time
-	total   Summary
-	failed  error
+	b      *LogBucket
+	w      *Watch
+	place  *place
+	old    time.Time       // nothing comes any more between logs that are older
+	stuck  map[string]bool // series of which not all so far was read, and is old
+	saved  time.Time
+	total  Summary
+	read   int      // how many logs were
+	failed []string // the keys of logs that could not be read
+	err    error    // of the first of them
 }
 
 // take reads a log unless that was done, and moves the floor.
 func (l *look) take(ctx context.Context, o s3client.ListedObject) error {
 	_, done := l.place.Read[o.Key]
+	series := l.b.series(o.Key)
 	if !done && !strings.HasSuffix(o.Key, "/") && !o.LastModified.Before(l.b.Since) {
 		s, err := readObject(ctx, l.w, l.b.Logs, l.b.Name, o.Key)
 		l.total.add(s)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case err != nil:
-			l.failed = errors.Join(l.failed, err)
-			l.passing = false
-			return nil
 		}
+		if err != nil {
+			l.stuck[series] = true
+			return l.fail(ctx, o.Key, err)
+		}
+		l.read++
 		l.w.Metrics.behind(time.Since(o.LastModified).Seconds())
 	}
-	if l.passing = l.passing && o.LastModified.Before(l.old); l.passing {
-		l.place.Floor = o.Key
+	if !l.stuck[series] && o.LastModified.Before(l.old) {
+		l.place.Floors[series] = o.Key
 		delete(l.place.Read, o.Key)
 	} else {
+		l.stuck[series] = true
 		l.place.Read[o.Key] = o.LastModified.Unix()
 	}
 	if time.Since(l.saved) < savePause {
@@ -147,6 +189,49 @@ func (l *look) take(ctx context.Context, o s3client.ListedObject) error {
 	}
 	l.saved = time.Now()
 	return l.save(ctx)
+}
+
+// fail notes that a log could not be read. The error is one to stop for if findings
+// cannot be stored: the next log would be read in vain.
+func (l *look) fail(ctx context.Context, key string, err error) error {
+	if _, storeErr := l.w.Store.Position(ctx, l.b.source()); storeErr != nil {
+		return errors.Join(err, storeErr)
+	}
+	l.failed = append(l.failed, key)
+	if l.err == nil {
+		l.err = err
+	}
+	return nil
+}
+
+// trouble is the error of the logs that could not be read.
+func (l *look) trouble() error {
+	if n := len(l.failed); n > 1 {
+		return fmt.Errorf("%d logs cannot be read, the first: %w", n, l.err)
+	}
+	return l.err
+}
+
+// maxTries is how often a log is read before it is given up.
+const maxTries = 20
+
+// giveUp leaves out logs that could not be read again and again while others could:
+// then it is the log, and neither the store nor the credentials.
+func (l *look) giveUp() {
+	if l.read == 0 {
+		return
+	}
+	tries := map[string]int{}
+	for _, key := range l.failed {
+		if n := l.place.Tries[key] + 1; n < maxTries {
+			tries[key] = n
+			continue
+		}
+		l.place.Read[key] = time.Now().Unix()
+		l.w.Metrics.gaveUp()
+		l.w.logger().Error("a log cannot be read, and is given up", "log", "s3://"+l.b.Name+"/"+key, "tries", maxTries, "err", l.err)
+	}
+	l.place.Tries = tries
 }
 
 // save saves the place, which it keeps within its bound.
@@ -157,9 +242,8 @@ func (l *look) save(ctx context.Context) error {
 	}
 	if len(l.place.Read) > most {
 		keys := slices.Sorted(maps.Keys(l.place.Read))
-		first := keys[:len(keys)-most*9/10]
-		l.place.Floor = first[len(first)-1]
-		for _, key := range first {
+		for _, key := range keys[:len(keys)-most*9/10] {
+			l.place.Floors[l.b.series(key)] = key
 			delete(l.place.Read, key)
 		}
 		l.w.logger().Warn("so many logs came at once that late ones among them may be missed", "source", l.b.source(), "remembered", most)
@@ -172,7 +256,7 @@ func (l *look) save(ctx context.Context) error {
 }
 
 func (b *LogBucket) load(ctx context.Context, w *Watch) (*place, error) {
-	p := &place{Read: map[string]int64{}}
+	p := &place{Floors: map[string]string{}, Read: map[string]int64{}, Tries: map[string]int{}}
 	text, err := w.Store.Position(ctx, b.source())
 	if err != nil || text == "" {
 		return p, err
@@ -180,8 +264,9 @@ func (b *LogBucket) load(ctx context.Context, w *Watch) (*place, error) {
 	if err := json.Unmarshal([]byte(text), p); err != nil {
 		return nil, fmt.Errorf("place in %s: %w", b.source(), err)
 	}
-	if p.Read == nil {
-		p.Read = map[string]int64{}
+	if p.Floor != "" {
+		p.Floors[b.series(p.Floor)] = p.Floor
+		p.Floor = ""
 	}
 	return p, nil
 }

@@ -17,12 +17,14 @@ import (
 // Memory is a [Store] in memory, which can be kept in a file: for the command
 // line and for tests. It is safe for concurrent use.
 type Memory struct {
-	// Most is how many findings are kept; 0 means 10,000. The oldest go first.
+	// Most is how many findings are kept; 0 means 10,000. Those that were told go
+	// first, the oldest of them before others.
 	Most int
 
-	mu    sync.Mutex
-	path  string
-	state state
+	mu      sync.Mutex
+	path    string
+	state   state
+	dropped int
 }
 
 // state is what is in the file.
@@ -106,28 +108,59 @@ func (m *Memory) Record(_ context.Context, f Finding, part string) (Finding, boo
 	}
 	before := e.Count
 	e.merge(&f)
-	e.Count = before + f.Count - e.Parts[part]
-	e.Parts[part] = f.Count
+	said, known := e.Parts[part]
+	e.Count = before + f.Count - said
+	if known || len(e.Parts) < maxParts {
+		e.Parts[part] = f.Count
+	}
 	return e.Finding, e.Done, nil
 }
 
-// trim forgets the oldest findings, some at a time.
+// trim forgets findings, some at a time.
 func (m *Memory) trim() {
 	most := cmp.Or(m.Most, 10_000)
 	if len(m.state.Findings) <= most {
 		return
 	}
-	all := m.all()
+	all := m.all(func(*entry) bool { return true })
+	done := func(f Finding) bool { return m.state.Findings[f.ID].Done }
+	slices.SortStableFunc(all, func(a, b Finding) int {
+		switch {
+		case done(a) == done(b):
+			return 0
+		case done(a):
+			return 1
+		}
+		return -1
+	})
 	for _, f := range all[most*9/10:] {
 		delete(m.state.Findings, f.ID)
+		m.dropped++
 	}
 }
 
-// all is every finding, the latest first.
-func (m *Memory) all() []Finding {
+// Dropped is how many findings were forgotten for want of room. One that comes
+// again is new.
+func (m *Memory) Dropped() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dropped
+}
+
+// Untold are the findings that were not told, the latest first.
+func (m *Memory) Untold() []Finding {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.all(func(e *entry) bool { return !e.Done })
+}
+
+// all are the findings of some entries, the latest first.
+func (m *Memory) all(which func(*entry) bool) []Finding {
 	all := make([]Finding, 0, len(m.state.Findings))
 	for _, e := range m.state.Findings {
-		all = append(all, e.Finding)
+		if which(e) {
+			all = append(all, e.Finding)
+		}
 	}
 	slices.SortFunc(all, func(a, b Finding) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.ID, b.ID)) })
 	return all
@@ -147,13 +180,8 @@ func (m *Memory) Told(_ context.Context, id string, taken []Taken) error {
 func (m *Memory) Findings(_ context.Context, q Query) ([]Finding, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found := []Finding{}
-	for _, f := range m.all() {
-		if q.selects(&f) && len(found) < q.limit() {
-			found = append(found, f)
-		}
-	}
-	return found, nil
+	found := m.all(func(e *entry) bool { return q.selects(&e.Finding) })
+	return found[:min(len(found), q.limit())], nil
 }
 
 // Position is that of a [Store].

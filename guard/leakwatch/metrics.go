@@ -7,6 +7,7 @@ type Metrics struct {
 	leaks     *prometheus.CounterVec
 	lines     prometheus.Counter
 	malformed prometheus.Counter
+	givenUp   prometheus.Counter
 	lag       prometheus.Gauge
 }
 
@@ -19,10 +20,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "s3gate_leak_lines_total", Help: "Lines and events of logs that the leak watch has read."}),
 		malformed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "s3gate_leak_malformed_total", Help: "Lines and events of logs that the leak watch could not read."}),
+		givenUp: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "s3gate_leak_logs_given_up_total", Help: "Logs that the leak watch has left out, since it could not read them."}),
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "s3gate_leak_lag_seconds", Help: "Age of the log that the leak watch has read last, when it was read."}),
 	}
-	reg.MustRegister(m.leaks, m.lines, m.malformed, m.lag)
+	reg.MustRegister(m.leaks, m.lines, m.malformed, m.givenUp, m.lag)
 	return m
 }
 
@@ -36,6 +39,12 @@ func (m *Metrics) read(s Summary) {
 func (m *Metrics) found(f *Finding) {
 	if m != nil {
 		m.leaks.WithLabelValues(f.Bucket, string(f.Kind), string(f.Outcome)).Inc()
+	}
+}
+
+func (m *Metrics) gaveUp() {
+	if m != nil {
+		m.givenUp.Inc()
 	}
 }
 

@@ -153,18 +153,23 @@ func (s *Redis) Begin(ctx context.Context) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("reading when the leak watch began: %w", err)
 }
 
-// Findings is that of a [Store].
+// maxLooked is how many findings a query looks at, the latest first, and listBatch how
+// many it reads at a time.
+const (
+	maxLooked = 20_000
+	listBatch = 500
+)
+
+// Findings is that of a [Store]. Of more than 20,000 findings since the query's
+// beginning it looks at the latest.
 func (s *Redis) Findings(ctx context.Context, q Query) ([]Finding, error) {
 	found := []Finding{}
-	from := "-inf"
+	p := pages{from: "-inf", to: "+inf"}
 	if !q.Since.IsZero() {
-		from = strconv.FormatInt(q.Since.UnixMilli(), 10)
+		p.from = strconv.FormatInt(q.Since.UnixMilli(), 10)
 	}
-	const batch = 100
-	for offset := int64(0); ; offset += batch {
-		ids, err := s.RDB.ZRangeArgs(ctx, redis.ZRangeArgs{
-			Key: indexKey, Start: "+inf", Stop: from, ByScore: true, Rev: true, Offset: offset, Count: batch,
-		}).Result()
+	for looked := 0; looked < maxLooked; looked += listBatch {
+		ids, err := p.next(ctx, s.RDB)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrStore, err)
 		}
@@ -183,10 +188,33 @@ func (s *Redis) Findings(ctx context.Context, q Query) ([]Finding, error) {
 				found = append(found, f)
 			}
 		}
-		if len(ids) < batch || len(found) == q.limit() {
-			return found, nil
+		if len(ids) < listBatch || len(found) == q.limit() {
+			break
 		}
 	}
+	return found, nil
+}
+
+// pages goes through the index from the latest to the earliest. It goes on behind the
+// last finding by its time, so that what comes meanwhile moves nothing.
+type pages struct {
+	from, to string // scores
+	same     int64  // how many of the score to were had
+}
+
+// next returns the IDs of up to [listBatch] findings.
+func (p *pages) next(ctx context.Context, rdb redis.UniversalClient) (ids []string, err error) {
+	all, err := rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+		Key: indexKey, Start: p.to, Stop: p.from, ByScore: true, Rev: true, Offset: p.same, Count: listBatch,
+	}).Result()
+	for _, z := range all {
+		ids = append(ids, z.Member.(string))
+		if score := strconv.FormatFloat(z.Score, 'f', -1, 64); score != p.to {
+			p.to, p.same = score, 0
+		}
+		p.same++
+	}
+	return ids, err
 }
 
 // listed reads one finding of a list; one that is forgotten, or that nobody can

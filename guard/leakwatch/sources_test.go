@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"s3gate/events"
 	"s3gate/guard/leakwatch"
@@ -120,7 +121,7 @@ func TestLogsOfABucketAreReadOnceAndLateOnesToo(t *testing.T) {
 			// When nothing can come late any more it looks behind the last only.
 			once(time.Nanosecond)
 			at, err := store.Position(t.Context(), "s3://logs/"+prefix)
-			if err != nil || at != `{"floor":"`+prefix+`2026/11/22/C","read":{}}` {
+			if err != nil || at != `{"floors":{"":"`+prefix+`2026/11/22/C"},"read":{}}` {
 				t.Errorf("%s, %v", at, err)
 			}
 			deliver(t, b, prefix+"2026-11-22-10-00-00-0", attempt("too late"))
@@ -159,6 +160,102 @@ func TestALogThatCannotBeReadDoesNotStopTheOthers(t *testing.T) {
 	// What was damaged is not read for ever.
 	if slices.Sort(counted.read); !slices.Equal(counted.read, []string{"1", "2", "3", "4", "5"}) {
 		t.Errorf("read %q", counted.read)
+	}
+}
+
+// Under one prefix there may be the logs of several buckets and regions. Each goes on
+// by itself, also from the one place that was saved before they were told apart.
+func TestEachPrefixBeforeTheDateIsReadOn(t *testing.T) {
+	b, store := logBucket(t), memory(t)
+	counted := &requests{Logs: b}
+	once := func() {
+		t.Helper()
+		if _, err := (&leakwatch.LogBucket{Logs: counted, Name: "logs", Prefix: "all/", Late: time.Nanosecond}).Once(t.Context(), &leakwatch.Watch{Store: store}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliver(t, b, "all/b/2026-11-22-10-00-00-A", attempt("b1"))
+	if err := store.SavePosition(t.Context(), "s3://logs/all/", `{"floor":"all/b/2026-11-22-10-00-00-A","read":{}}`); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, b, "all/a/2026-11-22-10-00-00-A", attempt("a1"))
+	once()
+	deliver(t, b, "all/a/2026-11-22-11-00-00-A", attempt("a2"))
+	deliver(t, b, "all/b/2026-11-22-11-00-00-A", attempt("b2"))
+	deliver(t, b, "all/1/eu-west-1/vault/2026/11/22/A", attempt("c1"))
+	once()
+	once()
+	if got := keysFound(t, store); !slices.Equal(got, []string{"a11", "a21", "b21", "c11"}) || len(counted.read) != 4 {
+		t.Errorf("found %q, read %q", got, counted.read)
+	}
+}
+
+// A log that can never be read is left out in the end, if others can be.
+func TestALogIsGivenUpThatCanNeverBeRead(t *testing.T) {
+	b, store, registry := logBucket(t), memory(t), prometheus.NewRegistry()
+	w := &leakwatch.Watch{Store: store, Metrics: leakwatch.NewMetrics(registry)}
+	counted := &requests{Logs: b, fail: "0"}
+	l := &leakwatch.LogBucket{Logs: counted, Name: "logs", Late: time.Nanosecond}
+	deliver(t, b, "0", attempt("bad"))
+	failures := 0
+	look := func() {
+		if _, err := l.Once(t.Context(), w); err != nil {
+			failures++
+		}
+	}
+	for range 30 { // nothing else comes: it may be the store
+		look()
+	}
+	for i := range 30 {
+		deliver(t, b, fmt.Sprint(100+i), nil)
+		look()
+	}
+	if failures != 30+20 {
+		t.Errorf("it was tried %d times", failures)
+	}
+	look()
+	if at, err := store.Position(t.Context(), "s3://logs/"); err != nil || at != `{"floors":{"":"129"},"read":{}}` {
+		t.Errorf("%s, %v", at, err)
+	}
+	families, err := registry.Gather()
+	given := 0.0
+	for _, f := range families {
+		if f.GetName() == "s3gate_leak_logs_given_up_total" {
+			given = f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	if err != nil || given != 1 {
+		t.Errorf("%v were counted, %v", given, err)
+	}
+}
+
+// away is a store that is gone after a while.
+type away struct {
+	leakwatch.Store
+	gone bool
+}
+
+func (a *away) Record(_ context.Context, f leakwatch.Finding, _ string) (leakwatch.Finding, bool, error) {
+	a.gone = true
+	return f, false, errors.New("away")
+}
+
+func (a *away) Position(ctx context.Context, source string) (string, error) {
+	if a.gone {
+		return "", errors.New("away")
+	}
+	return a.Store.Position(ctx, source)
+}
+
+// What cannot be stored need not be read.
+func TestReadingStopsWhileFindingsCannotBeStored(t *testing.T) {
+	b := logBucket(t)
+	for i := range 5 {
+		deliver(t, b, fmt.Sprint(i), attempt("a"))
+	}
+	counted := &requests{Logs: b}
+	if _, err := (&leakwatch.LogBucket{Logs: counted, Name: "logs"}).Once(t.Context(), &leakwatch.Watch{Store: &away{Store: memory(t)}}); err == nil || len(counted.read) != 1 {
+		t.Errorf("%v, read %q", err, counted.read)
 	}
 }
 

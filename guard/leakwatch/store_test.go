@@ -3,6 +3,7 @@ package leakwatch_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -328,5 +329,83 @@ func TestPositionsAndFindingsAreKeptInAFile(t *testing.T) {
 	}
 	if _, err := leakwatch.OpenMemory(t.TempDir()); err == nil {
 		t.Error("a directory is a state")
+	}
+}
+
+// What a finding remembers of the logs that it stands in is bounded.
+func TestPartsAreBoundedInMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	m, err := leakwatch.OpenMemory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1101 {
+		// The first comes again, and counts once.
+		if _, _, err := m.Record(t.Context(), leakwatch.Finding{ID: "leak_x", First: at(1), Last: at(1), Count: 1}, fmt.Sprint("part ", i%1100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Save(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if n := strings.Count(string(raw), `"part `); n != 1000 || err != nil || findings(t, m)[0].Count != 1100 {
+		t.Errorf("%d parts are remembered, %v, %+v", n, err, findings(t, m))
+	}
+}
+
+// between does something before each page of a list.
+type between struct {
+	redis.Hook
+	do func()
+}
+
+func (between) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (b between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if strings.HasPrefix(cmd.Name(), "z") {
+			b.do()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// What is found while a list is read moves nothing in it.
+func TestAListHasEachFindingOnce(t *testing.T) {
+	rdb := newRedis(t)
+	store, n := &leakwatch.Redis{RDB: rdb}, 0
+	record := func(minute int) {
+		f := leakwatch.Finding{ID: fmt.Sprintf("leak_%05d", n), First: at(minute), Last: at(minute), Count: 1}
+		if _, _, err := store.Record(t.Context(), f, "log"); err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	for i := range 1200 {
+		record(i / 700) // 700 of one moment, 500 of another
+	}
+	listing := redis.NewClient(&redis.Options{Addr: rdb.(*redis.Client).Options().Addr})
+	defer listing.Close()
+	listing.AddHook(between{do: func() {
+		for range 50 {
+			record(10)
+		}
+	}})
+	all, err := (&leakwatch.Redis{RDB: listing}).Findings(t.Context(), leakwatch.Query{Limit: 10_000})
+	seen := map[string]bool{}
+	for _, f := range all {
+		if seen[f.ID] {
+			t.Fatalf("%s is listed twice", f.ID)
+		}
+		seen[f.ID] = true
+	}
+	for i := range 1200 {
+		if id := fmt.Sprintf("leak_%05d", i); !seen[id] {
+			t.Fatalf("%s is not listed: %d, %v", id, len(all), err)
+		}
 	}
 }

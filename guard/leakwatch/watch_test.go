@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ const (
 	developer  = "arn:aws:iam::111122223333:user/dev"
 	gateRole   = "arn:aws:iam::111122223333:role/path/s3gate"
 	gateIs     = "arn:aws:sts::111122223333:assumed-role/s3gate/i-0123"
+	gateAgent  = "s3gate/1.0 tok_abcdefghijklmnopqrstuvwxyz"
 	signature  = "5ec7e7d0"
 	gateToken  = "s3g_0aA1bB2cC3dD4eE5fF6gG7hH8iI9"
 	credential = "X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Signature=" + signature
@@ -106,7 +108,9 @@ func TestFindings(t *testing.T) {
 	const key = " AKIAIOSFODNN7EXAMPLE"
 	presigned := request{auth: "QueryString", query: credential}
 	with := func(change func(*request)) request { r := presigned; change(&r); return r }
-	gate := map[string]leakwatch.Bucket{"vault": {Alias: "v", Principal: gateRole}}
+	gate := map[string]leakwatch.Bucket{"vault": {Alias: "v", Principals: []string{developer + "2", gateRole}}}
+	near := map[string]leakwatch.Bucket{"vault": {Alias: "v", Principals: gate["vault"].Principals, Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28")}}}
+	proven := map[string]leakwatch.Bucket{"vault": {Probes: []string{"there"}, Provers: []string{gateRole, "AKIAIOSFODNN7GATEWAY"}}}
 	tests := []struct {
 		name    string
 		in      []request
@@ -150,27 +154,51 @@ func TestFindings(t *testing.T) {
 		{"buckets have their aliases, and others are left out", []request{presigned, with(func(r *request) { r.bucket = "other" })},
 			map[string]leakwatch.Bucket{"vault": {Alias: "v"}}, []string{"presigned refused v/a ×1" + key}},
 		{"the gate's own", []request{
-			with(func(r *request) { r.requester, r.agent, r.status = gateIs, "s3gate/1.0 tok_x", "200" }),
-			with(func(r *request) { r.requester, r.agent, r.status = gateRole, "s3gate/1.0", "200" }),
+			with(func(r *request) { r.requester, r.agent, r.status = gateIs, gateAgent, "200" }),
+			with(func(r *request) { r.requester, r.agent, r.status = gateRole, gateAgent, "200" }),
+			with(func(r *request) {
+				r.requester, r.agent, r.status, r.key = gateIs, "s3gate/1.0", "200", guard.CanaryPrefix+"X"
+			}),
 		}, gate, nil},
+		{"reading an object is the gate's own only with the ID of a token", []request{
+			with(func(r *request) { r.requester, r.agent, r.status = gateIs, "s3gate/1.0", "200" }),
+			with(func(r *request) { r.requester, r.agent, r.status, r.key = gateIs, "s3gate/1.0 tok_x", "200", "b" }),
+		}, gate, []string{"presigned allowed v/a ×1" + key, "presigned allowed v/b ×1" + key}},
+		{"the gate's own comes from the gates' networks", []request{
+			with(func(r *request) { r.requester, r.agent, r.status = gateIs, gateAgent, "200" }),
+			with(func(r *request) {
+				r.requester, r.agent, r.status, r.client, r.key = gateIs, gateAgent, "200", "192.0.2.16", "b"
+			}),
+		}, near, []string{"presigned allowed v/b ×1" + key}},
 		{"who only says so is not the gate", []request{
-			with(func(r *request) { r.agent = "s3gate/1.0" }),
+			with(func(r *request) { r.agent = gateAgent }),
 			with(func(r *request) { r.requester, r.key = gateIs, "b" }),
 			with(func(r *request) {
-				r.requester, r.agent, r.key = "arn:aws:sts::111122223333:assumed-role/s3gate2/i-0123", "s3gate/1.0", "c"
+				r.requester, r.agent, r.key = "arn:aws:sts::111122223333:assumed-role/s3gate2/i-0123", gateAgent, "c"
 			}),
 			with(func(r *request) {
-				r.requester, r.agent, r.key, r.auth, r.query, r.operation = gateIs, "s3gate/1.0", "d", "-", "", "REST.POST.OBJECT"
+				r.requester, r.agent, r.key, r.auth, r.query, r.operation = gateIs, gateAgent, "d", "-", "", "REST.POST.OBJECT"
 			}),
 		}, gate, []string{"form refused v/d ×1", "presigned refused v/a ×1" + key, "presigned refused v/b ×1" + key, "presigned refused v/c ×1" + key}},
-		{"a gate that signs in headers has none", []request{with(func(r *request) { r.requester, r.agent = gateIs, "s3gate/1.0" })},
+		{"a gate that signs in headers has none", []request{with(func(r *request) { r.requester, r.agent = gateIs, gateAgent })},
 			map[string]leakwatch.Bucket{"vault": {}}, []string{"presigned refused vault/a ×1" + key}},
 		{"proofs of the lock", []request{
 			with(func(r *request) { r.key = guard.CanaryPrefix + "X" }), with(func(r *request) { r.key = "private/" + guard.CanaryPrefix + "X-put" }),
 		}, nil, nil},
 		{"proofs of the lock by an object that is there", []request{
-			with(func(r *request) { r.key = "there" }), with(func(r *request) { r.key, r.status = "there", "200" }), with(func(r *request) { r.key = "there2" }),
-		}, map[string]leakwatch.Bucket{"vault": {Probe: "there"}}, []string{"presigned allowed vault/there ×1" + key, "presigned refused vault/there2 ×1" + key}},
+			with(func(r *request) { r.key, r.requester = "there", gateIs }),
+			with(func(r *request) {
+				r.key, r.query = "there", strings.Replace(credential, "AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7GATEWAY", 1)
+			}),
+			with(func(r *request) { r.key, r.requester, r.status = "there", gateIs, "200" }),
+			with(func(r *request) { r.key, r.requester = "there2", gateIs }),
+		}, proven, []string{"presigned allowed vault/there ×1" + key, "presigned refused vault/there2 ×1" + key}},
+		{"what others try there is no proof", []request{
+			with(func(r *request) { r.key = "there" }),
+			with(func(r *request) {
+				r.key, r.requester, r.query = "there", "-", strings.Replace(credential, "AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7GATEWAY", 1)
+			}),
+		}, proven, []string{"presigned refused vault/there ×1" + key, "presigned refused vault/there ×1 AKIAIOSFODNN7GATEWAY"}},
 		{"a proof that there is no lock", []request{with(func(r *request) { r.key, r.status = guard.CanaryPrefix+"X", "200" })}, nil,
 			[]string{"presigned allowed vault/" + guard.CanaryPrefix + "X ×1" + key}},
 	}
@@ -301,7 +329,7 @@ func TestRulesChooseActions(t *testing.T) {
 		outcome leakwatch.Outcome
 		want    string
 	}{
-		{leakwatch.Presigned, leakwatch.Allowed, "[lock revoke_key revoke_token]"},
+		{leakwatch.Presigned, leakwatch.Allowed, "[lock revoke_key]"},
 		{leakwatch.Presigned, leakwatch.Refused, "[]"},
 		{leakwatch.Canary, leakwatch.Refused, "[revoke_subject]"},
 		{leakwatch.Shared, leakwatch.Allowed, "[revoke_token lock]"},
@@ -311,13 +339,23 @@ func TestRulesChooseActions(t *testing.T) {
 			t.Errorf("%s %s: %s, want %s", test.kind, test.outcome, got, test.want)
 		}
 	}
-	for _, wrong := range []leakwatch.Rule{{}, {Kind: "x", Do: rules[0].Do}, {Outcome: "x", Do: rules[0].Do}, {Do: []leakwatch.Action{"x"}}} {
+	for _, wrong := range []leakwatch.Rule{
+		{}, {Kind: "x", Do: rules[0].Do}, {Outcome: "x", Do: rules[0].Do}, {Do: []leakwatch.Action{"x"}},
+		// These could only fail.
+		{Kind: leakwatch.Presigned, Do: []leakwatch.Action{leakwatch.Lock, leakwatch.RevokeToken}},
+		{Kind: leakwatch.Form, Do: []leakwatch.Action{leakwatch.RevokeSubject}},
+		{Kind: leakwatch.Shared, Do: []leakwatch.Action{leakwatch.RevokeKey}},
+		{Kind: leakwatch.Canary, Do: []leakwatch.Action{leakwatch.RevokeToken}},
+		{Kind: leakwatch.Canary, Do: []leakwatch.Action{leakwatch.RevokeKey}},
+	} {
 		if wrong.Validate() == nil {
 			t.Errorf("%+v is valid", wrong)
 		}
 	}
-	if err := rules[0].Validate(); err != nil {
-		t.Error(err)
+	for _, rule := range rules {
+		if err := rule.Validate(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

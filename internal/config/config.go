@@ -275,8 +275,9 @@ type Bucket struct {
 	// --prefix" has locked a part of the bucket. Default: all of it is.
 	VerifyPrefix string `koanf:"verify_prefix"`
 	// VerifyKey is an object that is there, for a gate that may not write: it is only
-	// read, and of writing nothing is proven. Default: an object below .s3gate-canary/
-	// is stored and deleted.
+	// read, and of writing nothing is proven. The leak watch knows its own tries by
+	// principal, assume_role.role_arn or access_key_id. Default: an object below
+	// .s3gate-canary/ is stored and deleted.
 	VerifyKey string `koanf:"verify_key"`
 	// StorageClass is that of uploads whose token names none, such as
 	// STANDARD_IA. Default: the store's.
@@ -578,6 +579,8 @@ func (c *Config) Validate() error {
 	}
 	c.validateEvents(bad)
 	c.Guard.validate(bad)
+	c.validateNames(bad)
+	c.validateGateEvents(bad)
 	if c.Log.Format != "json" && c.Log.Format != "text" {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}

@@ -193,6 +193,7 @@ func (l *layers) config() (*Config, error) {
 		return nil, problems{{Text: "settings: " + err.Error()}}
 	}
 	c.verifyUnlessSaid(raw)
+	c.networksUnlessSaid(raw)
 	for alias, b := range c.Buckets {
 		if b.Name == "" {
 			b.Name = alias
