@@ -122,7 +122,7 @@ func newAudit(b *s3client.Bucket, o AuditOptions) (*audit, error) {
 		if account == "" {
 			account = nobodysAccount
 		}
-		o.Gate = "arn:aws:iam::" + account + ":role/s3gate"
+		o.Gate = "arn:" + policy.PartitionOf(b.Region()) + ":iam::" + account + ":role/s3gate"
 	}
 	if o.Target == nil {
 		o.Target = []string{b.Name()}
@@ -133,7 +133,7 @@ func newAudit(b *s3client.Bucket, o AuditOptions) (*audit, error) {
 	}
 	return &audit{
 		bucket: b, AuditOptions: o, gate: gate,
-		admin:  policy.Principal{ARN: "arn:aws:iam::" + gate.AccountID() + ":user/admin", UserName: "admin", Account: gate.AccountID()},
+		admin:  policy.Principal{ARN: "arn:" + policy.PartitionOf(b.Region()) + ":iam::" + gate.AccountID() + ":user/admin", UserName: "admin", Account: gate.AccountID()},
 		report: AuditReport{Bucket: b.Name(), Settings: []Finding{}, Lock: []Finding{}, Policy: []Finding{}},
 	}, nil
 }

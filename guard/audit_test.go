@@ -72,7 +72,11 @@ func bad(r guard.AuditReport) (names []string) {
 // nothing else is.
 func TestAuditFindsWhatIsBroken(t *testing.T) {
 	const everybody = `,{"Sid":"Readers","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/*"}`
+	const uploads = `,{"Sid":"S3GatePublicUpload","Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::vault/*"}`
 	locked := lockedStatements(t)
+	answered := func(statements string) answers {
+		return answers{{"GET", "policy", 200, `{"Version":"2012-10-17","Statement":[` + statements + `]}`}}
+	}
 	others := func(statements string) func(context.Context, *s3client.Bucket) error {
 		return func(ctx context.Context, b *s3client.Bucket) error {
 			return b.PutPolicy(ctx, []byte(`{"Version":"2012-10-17","Statement":[`+statements+`]}`))
@@ -124,6 +128,12 @@ func TestAuditFindsWhatIsBroken(t *testing.T) {
 		{"more than a lock", lockedAs(func(o *policy.LockOptions) { o.Accounts = []string{"000000000000"} }), nil, nil, "", "", ""},
 		{"everybody may read", nil, answers{{"GET", "policy", 200, `{"Version":"2012-10-17","Statement":[` + locked + everybody + `]}`}},
 			[]string{"Readers", "anonymous-get"}, guard.Weak, "allows s3:GetObject, for everybody in the world", "s3gate bucket harden vault --only public-access-block"},
+		{"a Sid like ours that lets everybody write", nil, answered(locked + uploads), []string{"S3GatePublicUpload", "anonymous-put"},
+			guard.Weak, "allows s3:PutObject, for everybody in the world", "s3gate bucket harden vault --only public-access-block"},
+		{"a Sid of a lock that permits", nil, answered(locked + strings.Replace(uploads, "S3GatePublicUpload", policy.SidOutsider, 1)),
+			[]string{policy.SidOutsider, "anonymous-put"}, guard.Weak, "allows s3:PutObject, for everybody in the world", "s3gate bucket harden vault --only public-access-block"},
+		{"a role that was deleted", nil, answers{{"GET", "policy", 200, `{"Version":"2012-10-17","Statement":[` + locked +
+			`,{"Effect":"Allow","Principal":{"AWS":"AROAEXAMPLEEXAMPLE123"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/*"}]}`}}, nil, "", "", ""},
 		{"a few may read", others(locked + strings.Replace(everybody, `}`, `,"Condition":{"StringEquals":{"aws:SourceVpce":"vpce-1"}}}`, 1)), nil, nil, "", "", ""},
 		{"NotPrincipal", others(locked + `,{"Effect":"Deny","NotPrincipal":{"AWS":["arn:aws:iam::000000000000:user/alice","arn:aws:iam::000000000000:root"]},"Action":"s3:DeleteObject","Resource":"arn:aws:s3:::vault/*"}`), nil,
 			[]string{"statement 4"}, guard.Weak, "denies s3:DeleteObject", ""},

@@ -28,7 +28,7 @@ func (a *audit) policy(ctx context.Context) error {
 	}
 	var doc *policy.Document
 	if text != nil {
-		doc, err = policy.Parse(text)
+		doc, err = policy.ParseStored(text)
 	}
 	if err != nil {
 		// S3 takes some that the engine does not: then nobody knows what it says.
@@ -37,11 +37,6 @@ func (a *audit) policy(ctx context.Context) error {
 	}
 	if err := a.lock(doc); err != nil {
 		return err
-	}
-	for i, s := range doc.Statements() {
-		if !policy.Owned(s.Sid) {
-			a.theirs(i, s)
-		}
 	}
 	return a.requests(doc)
 }
@@ -60,9 +55,19 @@ func (a *audit) public(ctx context.Context) error {
 	return nil
 }
 
-// lock compares our statements with those of a full lock.
+// lockSids are those of all statements that a lock can have.
+var lockSids = []string{
+	policy.SidPresigned, policy.SidPresignedList, policy.SidStaleURL, policy.SidGateForm, policy.SidGateStaleURL,
+	policy.SidPlainHTTP, policy.SidOldSignature, policy.SidOutsider,
+}
+
+// lock compares our statements with those of a full lock. What bears a Sid like
+// ours and refuses nothing, or is none of a lock's, is judged as anybody's.
 func (a *audit) lock(doc *policy.Document) error {
-	o := policy.LockOptions{Bucket: a.bucket.Name(), Prefix: a.Prefix, RequireTLS: a.bucket.Secure(), DenyOldSignatures: true}
+	o := policy.LockOptions{
+		Bucket: a.bucket.Name(), Partition: policy.PartitionOf(a.bucket.Region()), Prefix: a.Prefix,
+		RequireTLS: a.bucket.Secure(), DenyOldSignatures: true,
+	}
 	if a.QuerySigning {
 		o.QuerySigner = a.gate.ARN
 	}
@@ -73,9 +78,13 @@ func (a *audit) lock(doc *policy.Document) error {
 	for _, want := range full {
 		a.add(&a.report.Lock, a.statement(want, doc))
 	}
-	for _, s := range doc.Statements() {
-		if policy.Owned(s.Sid) && !slices.ContainsFunc(full, func(f policy.Statement) bool { return f.Sid == s.Sid }) {
+	for i, s := range doc.Statements() {
+		switch {
+		case slices.ContainsFunc(full, func(f policy.Statement) bool { return f.Sid == s.Sid }):
+		case slices.Contains(lockSids, s.Sid) && s.Effect == policy.Deny:
 			a.add(&a.report.Lock, Finding{Name: s.Sid, State: OK, Is: "there, and more than a lock needs"})
+		default:
+			a.theirs(i, s)
 		}
 	}
 	return nil
@@ -171,7 +180,9 @@ func boundBy(s policy.Statement) (keys []string) {
 
 // requests evaluates the standard requests.
 func (a *audit) requests(doc *policy.Document) error {
-	o := StandardOptions{Bucket: a.bucket.Name(), Gate: a.gate, Admin: a.admin, QuerySigning: a.QuerySigning}
+	o := StandardOptions{
+		Bucket: a.bucket.Name(), Partition: policy.PartitionOf(a.bucket.Region()), Gate: a.gate, Admin: a.admin, QuerySigning: a.QuerySigning,
+	}
 	if a.Prefix != "" {
 		o.Key = a.Prefix + CanaryPrefix + "standard"
 	}

@@ -97,13 +97,22 @@ func LogTargetStatement(source string, w *Want) policy.Statement {
 		Sid: "AccessLogDelivery", Effect: policy.Allow,
 		Principal: policy.Principals{Service: policy.Values{logService}},
 		Action:    policy.Values{"s3:PutObject"},
-		Resource:  policy.Values{"arn:aws:s3:::" + w.LogBucket + "/" + w.LogPrefix + "*"},
-		Condition: policy.Conditions{"ArnLike": {"aws:SourceArn": {"arn:aws:s3:::" + source}}},
+		Resource:  policy.Values{w.arn(w.LogBucket) + "/" + w.LogPrefix + "*"},
+		Condition: policy.Conditions{"ArnLike": {"aws:SourceArn": {w.arn(source)}}},
 	}
 	if w.Account != "" {
 		s.Condition["StringEquals"] = map[string]policy.Values{"aws:SourceAccount": {w.Account}}
 	}
 	return s
+}
+
+// arn is that of a bucket in the partition of the log bucket, which is in the region
+// of the other one.
+func (w *Want) arn(bucket string) string {
+	if w.Logs == nil {
+		return bucketARN("", bucket)
+	}
+	return bucketARN(policy.PartitionOf(w.Logs.Region()), bucket)
 }
 
 // policyTakesLogs evaluates the policy of the log bucket for the service that
@@ -112,16 +121,16 @@ func policyTakesLogs(text []byte, source string, w *Want) (bool, error) {
 	if text == nil {
 		return false, nil
 	}
-	doc, err := policy.Parse(text)
+	doc, err := policy.ParseStored(text)
 	if err != nil {
 		return false, err
 	}
 	r := policy.Request{
 		Action:    "s3:PutObject",
-		Resource:  "arn:aws:s3:::" + w.LogBucket + "/" + w.LogPrefix + "2026-01-01-00-00-00-0123456789ABCDEF",
+		Resource:  w.arn(w.LogBucket) + "/" + w.LogPrefix + "2026-01-01-00-00-00-0123456789ABCDEF",
 		Principal: policy.Principal{Service: logService}, Context: policy.Context{},
 	}
-	r.Context.Set("aws:SourceArn", "arn:aws:s3:::"+source)
+	r.Context.Set("aws:SourceArn", w.arn(source))
 	r.Context.Set("aws:SecureTransport", "true")
 	for _, account := range accountsOf(doc, w.Account) {
 		r.Context.Set("aws:SourceAccount", account)

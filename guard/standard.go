@@ -42,7 +42,7 @@ type StandardRequest struct {
 	Request policy.Request
 }
 
-// StandardRequests returns ten requests in a fixed order: those that a locked bucket refuses, and those
+// StandardRequests returns eleven requests in a fixed order: those that a locked bucket refuses, and those
 // that it must not refuse. They come with Signature Version 4 over TLS, unless their name says otherwise.
 // Errors name the option.
 func StandardRequests(o StandardOptions) ([]StandardRequest, error) {
@@ -64,6 +64,7 @@ func StandardRequests(o StandardOptions) ([]StandardRequest, error) {
 		{"presigned-put", "PUT by a URL that an admin has presigned", "admin", false, put.by(AuthPresigned)},
 		{"post-form", "upload by a form that an admin has signed", "admin", false, put.by(AuthPost)},
 		{"anonymous-get", "GET without a signature", "anonymous", false, get.by(AuthNone)},
+		{"anonymous-put", "PUT without a signature", "anonymous", false, put.by(AuthNone)},
 		{"plain-http", "GET over plain HTTP, signed in the header by the gate", "gate", false, Description{Action: get.Action, PlainHTTP: true}},
 		{"signature-v2", "GET signed with Signature Version 2 in the header by an admin", "admin", false, Description{Action: get.Action, OldSignature: true}},
 		{"header-get-by-gate", "GET signed in the header by the gate", "gate", true, get},

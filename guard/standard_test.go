@@ -58,6 +58,7 @@ func TestStandardRequestsUnderALock(t *testing.T) {
 		"presigned-put":          policy.SidPresigned,
 		"post-form":              policy.SidPresigned,
 		"anonymous-get":          "",
+		"anonymous-put":          "",
 		"plain-http":             policy.SidPlainHTTP,
 		"signature-v2":           policy.SidOldSignature,
 		"header-get-by-gate":     "",

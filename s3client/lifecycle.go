@@ -34,7 +34,8 @@ type LifecycleRule struct {
 	// in days after they began; 0 is never.
 	AbortDays int
 	// NoncurrentDays is when versions are deleted that are not the current one,
-	// in days after they were replaced; 0 is never.
+	// in days after they were replaced; 0 is never. A rule that keeps some of them
+	// (NewerNoncurrentVersions) has 0: those are never deleted.
 	NoncurrentDays int
 }
 
@@ -223,6 +224,7 @@ func (r *ruleAt) decode(d *xml.Decoder, element xml.StartElement) error {
 		}
 		Abort int `xml:"AbortIncompleteMultipartUpload>DaysAfterInitiation"`
 		Old   int `xml:"NoncurrentVersionExpiration>NoncurrentDays"`
+		Kept  int `xml:"NoncurrentVersionExpiration>NewerNoncurrentVersions"`
 	}
 	if err := d.DecodeElement(&in, &element); err != nil {
 		return err
@@ -234,6 +236,9 @@ func (r *ruleAt) decode(d *xml.Decoder, element xml.StartElement) error {
 		Everything: (in.Prefix == nil || *in.Prefix == "") && f.Prefix == "" &&
 			f.Tag == nil && f.And == nil && f.GreaterThan == nil && f.LessThan == nil,
 		AbortDays: in.Abort, NoncurrentDays: in.Old,
+	}
+	if in.Kept > 0 {
+		r.NoncurrentDays = 0
 	}
 	return nil
 }

@@ -67,7 +67,8 @@ func TestLifecycleRulesAreMergedByID(t *testing.T) {
 func TestLifecycleRulesAreUnderstood(t *testing.T) {
 	b := answering(t, "lifecycle", 200, head+theirRule+theirAbort+oldRule+minioRule+
 		`<Rule><ID>sized</ID><Filter><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan></Filter><Status>Enabled</Status></Rule>`+
-		`<Rule><ID>tagged</ID><Filter><Tag><Key>k</Key></Tag></Filter><Status>Enabled</Status></Rule>`+tail)
+		`<Rule><ID>tagged</ID><Filter><Tag><Key>k</Key></Tag></Filter><Status>Enabled</Status></Rule>`+
+		`<Rule><ID>some stay</ID><Filter/><Status>Enabled</Status><NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays><NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration></Rule>`+tail)
 	l, err := b.Lifecycle(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +80,7 @@ func TestLifecycleRulesAreUnderstood(t *testing.T) {
 		{ID: "m", Enabled: true, Everything: true, NoncurrentDays: 9},
 		{ID: "sized", Enabled: true},
 		{ID: "tagged", Enabled: true},
+		{ID: "some stay", Enabled: true, Everything: true},
 	}
 	if got := l.Rules(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)

@@ -20,7 +20,7 @@ func newAudit() *cobra.Command {
 		Use:   "audit [BUCKET]",
 		Short: "Say what protects a bucket, what does not, and how to mend it (exit code 3 if something was found)",
 		Long: `Look at the bucket's settings, at the statements of the lock, at what else its policy
-lets through, and at what the policy makes of ten requests that every lock has to
+lets through, and at what the policy makes of eleven requests that every lock has to
 have an answer to; and change nothing. With --config and no BUCKET, all buckets of
 the configuration.
 

@@ -24,7 +24,7 @@ func newBucketExplain() *cobra.Command {
 bucket's, or with --policy a file, and then nothing is asked over the network.
 
 The request is one of the standard requests by its name (--request, or --all for
-the ten of them; --key, --source-ip and --vpce are theirs too), a URL, "METHOD URL",
+the eleven of them; --key, --source-ip and --vpce are theirs too), a URL, "METHOD URL",
 a whole HTTP request or a description in JSON in a file (or - for stdin), or is
 described by flags. Flags change what a URL or a file says.
 Signatures are not looked at, and never printed.
@@ -32,7 +32,7 @@ Signatures are not looked at, and never printed.
 What identity policies say is not known here: who belongs to the bucket's account is
 allowed unless the policy denies, others need a statement that allows.
 
-Exit code 0 if the request is allowed, 3 if not. With --all, 0 if all ten are as with
+Exit code 0 if the request is allowed, 3 if not. With --all, 0 if all eleven are as with
 a locked bucket.`,
 		Example: `  s3gate bucket explain docs --all --gate arn:aws:iam::111122223333:role/s3gate
   s3gate bucket explain --policy policy.json --request presigned-get-by-admin
@@ -44,7 +44,7 @@ a locked bucket.`,
 	f := cmd.Flags()
 	file := f.String("policy", "", "a file with the policy, or - for stdin")
 	request := f.String("request", "", "the request: a standard one, a URL, or a file (- for stdin)")
-	all := f.Bool("all", false, "the ten standard requests")
+	all := f.Bool("all", false, "the eleven standard requests")
 	var w who
 	f.StringVar(&w.owner, "owner", "", "the account that owns the bucket (default: that of the gate, the admin or the caller)")
 	f.StringVar(&w.gate, "gate", "", "the ARN the gate signs as (default: the configuration's)")
