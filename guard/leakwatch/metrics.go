@@ -8,6 +8,7 @@ type Metrics struct {
 	lines     prometheus.Counter
 	malformed prometheus.Counter
 	lag       prometheus.Gauge
+	untold    prometheus.Counter
 }
 
 // NewMetrics registers them.
@@ -21,8 +22,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "s3gate_leak_malformed_total", Help: "Lines and events of logs that the leak watch could not read."}),
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "s3gate_leak_lag_seconds", Help: "Age of the log that the leak watch has read last, when it was read."}),
+		untold: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "s3gate_leaks_untold_total", Help: "Findings about refused requests that were only listed, since there were too many to tell of."}),
 	}
-	reg.MustRegister(m.leaks, m.lines, m.malformed, m.lag)
+	reg.MustRegister(m.leaks, m.lines, m.malformed, m.lag, m.untold)
 	return m
 }
 
@@ -42,5 +45,12 @@ func (m *Metrics) found(f *Finding) {
 func (m *Metrics) behind(seconds float64) {
 	if m != nil {
 		m.lag.Set(seconds)
+	}
+}
+
+// Untold counts a finding that is in the list and that nobody was told of.
+func (m *Metrics) Untold() {
+	if m != nil {
+		m.untold.Inc()
 	}
 }

@@ -22,6 +22,9 @@ type Leaks struct {
 	// Window is the time within which requests for one key, by one signer and from
 	// one network, are one finding. Default 1h.
 	Window time.Duration `koanf:"window"`
+	// Since is by how much older requests may be than the first start of a watch: what
+	// logs tell of earlier ones is left out. Default 1d.
+	Since time.Duration `koanf:"since"`
 	// Networks is from how many networks (/24 and /48) one link may be used; more
 	// are a finding. It takes audit.client_address full or prefix. 0 finds none.
 	// Default 5.
@@ -37,8 +40,8 @@ type Leaks struct {
 	Actions map[string]LeakAction `koanf:"actions"`
 	// DryRun only says what would be done. Default false.
 	DryRun bool `koanf:"dry_run"`
-	// MaxActions is how many findings an hour something is done about, 1 to 100000;
-	// of others it is only told. Default 60.
+	// MaxActions is how much is done in an hour about findings of one kind and outcome,
+	// 1 to 100000; more waits for a day, and of it is told. Default 60.
 	MaxActions int `koanf:"max_actions"`
 }
 
@@ -102,7 +105,7 @@ func (l *Leaks) Rules() (rules []leakwatch.Rule) {
 
 func defaultLeaks() Leaks {
 	return Leaks{
-		Interval: time.Minute, Late: time.Hour, Window: time.Hour, Networks: 5, NetworksWindow: time.Hour,
+		Interval: time.Minute, Late: time.Hour, Window: time.Hour, Since: 24 * time.Hour, Networks: 5, NetworksWindow: time.Hour,
 		Keep: 10_000, KeepFor: 90 * 24 * time.Hour, MaxActions: 60,
 	}
 }
@@ -115,6 +118,9 @@ func (l *Leaks) validate(bad func(name, format string, args ...any)) {
 		if d <= 0 {
 			bad(path+name, "must be more than 0, got %s", d)
 		}
+	}
+	if l.Since < 0 {
+		bad(path+"since", "must not be less than 0, got %s", l.Since)
 	}
 	for name, n := range map[string][3]int{"networks": {l.Networks, 0, 1000}, "keep": {l.Keep, 1, 1_000_000}, "max_actions": {l.MaxActions, 1, 100_000}} {
 		if n[0] < n[1] || n[0] > n[2] {
