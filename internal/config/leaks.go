@@ -119,9 +119,6 @@ func (l *Leaks) validate(bad func(name, format string, args ...any)) {
 			bad(path+name, "must be more than 0, got %s", d)
 		}
 	}
-	if l.Since < 0 {
-		bad(path+"since", "must not be less than 0, got %s", l.Since)
-	}
 	for name, n := range map[string][3]int{"networks": {l.Networks, 0, 1000}, "keep": {l.Keep, 1, 1_000_000}, "max_actions": {l.MaxActions, 1, 100_000}} {
 		if n[0] < n[1] || n[0] > n[2] {
 			bad(path+name, "must be %d to %d, got %d", n[1], n[2], n[0])

@@ -50,7 +50,6 @@ func TestLeakSettings(t *testing.T) {
 func TestWrongLeakSettings(t *testing.T) {
 	for settings, want := range map[string]string{
 		"    window: 0s\n":                                  "guard.leaks.window: must be more than 0, got 0s",
-		"    since: -1s\n":                                  "guard.leaks.since: must not be less than 0, got -1s",
 		"    networks: -1\n":                                "guard.leaks.networks: must be 0 to 1000, got -1",
 		"    keep: 0\n":                                     "guard.leaks.keep: must be 1 to 1000000, got 0",
 		"    max_actions: 0\n":                              "guard.leaks.max_actions: must be 1 to 100000, got 0",
