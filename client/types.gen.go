@@ -327,6 +327,9 @@ type LeakAction struct {
 	// Why it was not done, or not wholly.
 	Error string `json:"error,omitempty"`
 
+	// Whether it is tried again, because it failed or was held back. `at` is since when.
+	Pending bool `json:"pending,omitempty"`
+
 	// When it was done.
 	At time.Time `json:"at"`
 }

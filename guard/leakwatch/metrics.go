@@ -9,6 +9,7 @@ type Metrics struct {
 	malformed prometheus.Counter
 	givenUp   prometheus.Counter
 	lag       prometheus.Gauge
+	untold    prometheus.Counter
 }
 
 // NewMetrics registers them.
@@ -24,8 +25,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "s3gate_leak_logs_given_up_total", Help: "Logs that the leak watch has left out, since it could not read them."}),
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "s3gate_leak_lag_seconds", Help: "Age of the log that the leak watch has read last, when it was read."}),
+		untold: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "s3gate_leaks_untold_total", Help: "Findings about refused requests that were only listed, since there were too many to tell of."}),
 	}
-	reg.MustRegister(m.leaks, m.lines, m.malformed, m.givenUp, m.lag)
+	reg.MustRegister(m.leaks, m.lines, m.malformed, m.givenUp, m.lag, m.untold)
 	return m
 }
 
@@ -51,5 +54,12 @@ func (m *Metrics) gaveUp() {
 func (m *Metrics) behind(seconds float64) {
 	if m != nil {
 		m.lag.Set(seconds)
+	}
+}
+
+// Untold counts a finding that is in the list and that nobody was told of.
+func (m *Metrics) Untold() {
+	if m != nil {
+		m.untold.Inc()
 	}
 }

@@ -10,12 +10,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What is pending is tried again after as long as it has been so already, within
-// these bounds, and for a day.
+// RetriedFor is for how long what is pending is tried again; then it is given up.
+const RetriedFor = 24 * time.Hour
+
+// It is tried again after as long as it has been pending, within these bounds.
 const (
 	minRetryPause = time.Minute
 	maxRetryPause = time.Hour
-	retriedFor    = 24 * time.Hour
 )
 
 // retryAt is when what is pending is tried again; the zero time if nothing is, or has
@@ -23,7 +24,7 @@ const (
 func retryAt(taken []Taken, now time.Time) (at time.Time) {
 	for _, t := range taken {
 		since := now.Sub(t.At)
-		if !t.Pending || since >= retriedFor {
+		if !t.Pending || since >= RetriedFor {
 			continue
 		}
 		next := now.Add(min(max(since, minRetryPause), maxRetryPause))

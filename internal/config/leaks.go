@@ -25,6 +25,9 @@ type Leaks struct {
 	// Window is the time within which requests for one key, by one signer and from
 	// one network, are one finding. Default 1h.
 	Window time.Duration `koanf:"window"`
+	// Since is by how much older requests may be than the first start of a watch: what
+	// logs tell of earlier ones is left out. Default 1d.
+	Since time.Duration `koanf:"since"`
 	// Networks is from how many networks (/24 and /48) one link may be used; more
 	// are a finding. It takes audit.client_address full or prefix, and a stream of
 	// events. 0 finds none. Default 5, or 0 where there are no such events.
@@ -43,8 +46,8 @@ type Leaks struct {
 	Gates []string `koanf:"gates"`
 	// DryRun only says what would be done. Default false.
 	DryRun bool `koanf:"dry_run"`
-	// MaxActions is how many findings an hour something is done about, 1 to 100000;
-	// of others it is only told. Default 60.
+	// MaxActions is how much is done in an hour about findings of one kind and outcome,
+	// 1 to 100000; more waits for a day, and of it is told. Default 60.
 	MaxActions int `koanf:"max_actions"`
 }
 
@@ -109,7 +112,7 @@ func (l *Leaks) Rules() (rules []leakwatch.Rule) {
 
 func defaultLeaks() Leaks {
 	return Leaks{
-		Interval: time.Minute, Late: time.Hour, Window: time.Hour, Networks: 5, NetworksWindow: time.Hour,
+		Interval: time.Minute, Late: time.Hour, Window: time.Hour, Since: 24 * time.Hour, Networks: 5, NetworksWindow: time.Hour,
 		Keep: 10_000, KeepFor: 90 * 24 * time.Hour, MaxActions: 60,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +30,10 @@ type leaks struct {
 	sources []leakSource
 	logs    []*s3client.Bucket // to be closed
 	rules   []leakwatch.Rule
-	budget  *rate.Limiter
+	budgets leakBudgets
+	acting  sync.Mutex             // one thing at a time
+	quiet   map[bool]*rate.Limiter // see [Gate.toldOf]
+	full    rate.Sometimes
 }
 
 // leakSource reads until its context is done.
@@ -43,7 +47,12 @@ func (g *Gate) openLeaks(ctx context.Context, reg prometheus.Registerer, version
 	l := &g.leaks
 	l.store = &leakwatch.Redis{RDB: g.rdb, Most: c.Keep, MaxAge: c.KeepFor}
 	l.rules = c.Rules()
-	l.budget = rate.NewLimiter(rate.Every(time.Hour/time.Duration(c.MaxActions)), c.MaxActions)
+	l.budgets = newLeakBudgets(c.MaxActions)
+	l.quiet = map[bool]*rate.Limiter{}
+	for _, known := range []bool{false, true} {
+		l.quiet[known] = rate.NewLimiter(rate.Limit(float64(maxRefusedTold)/3600), maxRefusedTold)
+	}
+	l.full = rate.Sometimes{Interval: time.Hour}
 	l.watch = &leakwatch.Watch{
 		Buckets: g.cfg.WatchedBuckets(), Store: l.store, Window: c.Window, Act: g.leaked, Metrics: leakwatch.NewMetrics(reg), Logger: g.logger,
 	}
@@ -56,6 +65,9 @@ func (g *Gate) openLeaks(ctx context.Context, reg prometheus.Registerer, version
 			return fmt.Errorf("guard.leaks.sources.%s: %w", name, err)
 		}
 		l.sources = append(l.sources, source)
+	}
+	if len(l.sources) > 0 {
+		l.sources = append(l.sources, &leakwatch.Retries{Store: l.store, Every: min(c.Interval, 10*time.Second)})
 	}
 	return nil
 }
@@ -115,8 +127,18 @@ func (g *Gate) watchLeaks(ctx context.Context) {
 	}
 	lead := &leakwatch.Lead{RDB: g.rdb, Logger: g.logger}
 	lead.Run(ctx, func(ctx context.Context) {
+		begin, err := g.leaks.store.Begin(ctx)
+		if err != nil {
+			g.logger.Error("watching for leaks", "err", err)
+			return
+		}
+		// Nobody reads yet, or any more.
+		g.leaks.watch.Since = begin.Add(-g.cfg.Guard.Leaks.Since)
 		var reading sync.WaitGroup
 		for _, s := range g.leaks.sources {
+			if b, ok := s.(*leakwatch.LogBucket); ok {
+				b.Since = g.leaks.watch.Since
+			}
 			reading.Go(func() {
 				if err := s.Run(ctx, g.leaks.watch); err != nil && !errors.Is(err, context.Canceled) {
 					g.logger.Error("watching for leaks", "err", err)
@@ -134,35 +156,55 @@ func (g *Gate) closeLeaks() (errs []error) {
 	return errs
 }
 
-// leaked does what the settings say about a finding, and tells of it.
+// leaked does what the settings say about a finding, and tells of it. About one that
+// comes again, since something is pending, it tells when that is settled.
 func (g *Gate) leaked(ctx context.Context, f leakwatch.Finding) []leakwatch.Taken {
-	do := leakwatch.Choose(g.leaks.rules, &f)
-	dry := g.cfg.Guard.Leaks.DryRun
-	held := len(do) > 0 && !dry && !g.leaks.budget.Allow()
-	var taken []leakwatch.Taken
-	for _, action := range do {
-		t := leakwatch.Taken{Action: action, DryRun: dry, At: time.Now().UTC().Truncate(time.Millisecond)}
-		var err error
-		switch {
-		case held:
-			err = fmt.Errorf("not done: guard.leaks.max_actions is %d an hour", g.cfg.Guard.Leaks.MaxActions)
-		default:
-			t.Tokens, err = g.leakAction(ctx, action, &f, dry)
+	if f.Taken != nil {
+		taken, settled := g.actAgainOnLeak(ctx, &f)
+		if f.Taken = taken; settled {
+			g.tellOfLeak(&f)
 		}
-		if err != nil {
-			t.Error = err.Error()
-		}
-		taken = append(taken, t)
+		return taken
 	}
-	f.Taken = taken
-	g.telling.bus.Emit(events.LeakSeen, f.Token, leakEvent(&f))
+	for _, action := range leakwatch.Choose(g.leaks.rules, &f) {
+		f.Taken = append(f.Taken, g.actOnLeak(ctx, action, &f, time.Time{}))
+	}
+	if g.toldOf(&f) {
+		g.tellOfLeak(&f)
+	}
+	return f.Taken
+}
+
+// maxRefusedTold is of how many refused requests past the gate there are events
+// within an hour: of those that nobody has signed, and of others. Everybody can send
+// as many as they like.
+const maxRefusedTold = 1000
+
+// toldOf reports whether there is an event about a finding. All others are in the
+// list.
+func (g *Gate) toldOf(f *leakwatch.Finding) bool {
+	done := slices.ContainsFunc(f.Taken, func(t leakwatch.Taken) bool { return t.Error == "" && !t.DryRun })
+	if done || f.Outcome != leakwatch.Refused || f.Kind != leakwatch.Presigned && f.Kind != leakwatch.Form {
+		return true
+	}
+	if g.leaks.quiet[f.Requester != ""].Allow() {
+		return true
+	}
+	g.leaks.watch.Metrics.Untold()
+	g.leaks.full.Do(func() {
+		g.logger.Warn("more refused requests past the gate than are told of; the list of leaks has them", "an_hour", maxRefusedTold)
+	})
+	return false
+}
+
+func (g *Gate) tellOfLeak(f *leakwatch.Finding) {
+	g.telling.bus.Emit(events.LeakSeen, f.Token, leakEvent(f))
 	level := slog.LevelWarn
 	if f.Outcome == leakwatch.Allowed {
 		level = slog.LevelError
 	}
-	g.logger.LogAttrs(ctx, level, "leak found", slog.String("leak", f.ID), slog.String("kind", string(f.Kind)), slog.String("outcome", string(f.Outcome)),
-		slog.String("bucket", f.Bucket), slog.String("token", f.Token), slog.String("signer", f.Signer), slog.Any("actions", actionNames(taken)))
-	return taken
+	g.logger.LogAttrs(context.Background(), level, "leak found", slog.String("leak", f.ID), slog.String("kind", string(f.Kind)), slog.String("outcome", string(f.Outcome)),
+		slog.String("bucket", f.Bucket), slog.String("token", f.Token), slog.String("signer", f.Signer), slog.Any("actions", actionNames(f.Taken)))
 }
 
 func actionNames(taken []leakwatch.Taken) (names []string) {
