@@ -27,7 +27,8 @@ type Leaks struct {
 	Window time.Duration `koanf:"window"`
 	// Networks is from how many networks (/24 and /48) one link may be used; more
 	// are a finding. It takes audit.client_address full or prefix, and a stream of
-	// events. 0 finds none. Default 5, or 0 where there are no such events.
+	// events; where these are not kept, and nothing is said here, none are found. 0
+	// finds none. Default 5.
 	Networks int `koanf:"networks"`
 	// NetworksWindow is the time within which they count. Default 1h.
 	NetworksWindow time.Duration `koanf:"networks_window"`
