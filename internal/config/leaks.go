@@ -30,7 +30,8 @@ type Leaks struct {
 	Since time.Duration `koanf:"since"`
 	// Networks is from how many networks (/24 and /48) one link may be used; more
 	// are a finding. It takes audit.client_address full or prefix, and a stream of
-	// events. 0 finds none. Default 5, or 0 where there are no such events.
+	// events; where these are not kept, and nothing is said here, none are found. 0
+	// finds none. Default 5.
 	Networks int `koanf:"networks"`
 	// NetworksWindow is the time within which they count. Default 1h.
 	NetworksWindow time.Duration `koanf:"networks_window"`
