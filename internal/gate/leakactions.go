@@ -19,7 +19,6 @@ const maxRevoked = 1000
 // leakAction does one thing about a finding. A dry run says which tokens it would
 // revoke, and locks nothing.
 func (g *Gate) leakAction(ctx context.Context, action leakwatch.Action, f *leakwatch.Finding, dry bool) (revoked []string, err error) {
-	q := tokens.Query{Limit: 100}
 	switch action {
 	case leakwatch.Lock:
 		return nil, g.lockForLeak(ctx, f.Bucket, dry)
@@ -27,20 +26,32 @@ func (g *Gate) leakAction(ctx context.Context, action leakwatch.Action, f *leakw
 		if f.Key == "" || f.Kind == leakwatch.Shared || f.Kind == leakwatch.Canary {
 			return nil, errors.New("the finding is about no object that was asked for past the gate")
 		}
-		q.Bucket, q.Prefix = f.Bucket, f.Key
-		q.Match = func(grant *tokens.Grant) bool { return grant.Key == f.Key && !grant.Canary }
+		match := func(grant *tokens.Grant) bool { return grant.Key == f.Key && !grant.Canary }
+		for _, alias := range g.cfg.LeakAliases(f) { // the object is behind each of them
+			if revoked, err = g.revokeAll(ctx, tokens.Query{Bucket: alias, Prefix: f.Key, Match: match}, f, dry, revoked); err != nil {
+				return revoked, err
+			}
+		}
+		return revoked, nil
 	case leakwatch.RevokeSubject:
 		if f.Subject == "" {
 			return nil, errors.New("the finding is about no subject")
 		}
-		q.Subject = f.Subject
-		q.Match = func(grant *tokens.Grant) bool { return !grant.Canary }
+		match := func(grant *tokens.Grant) bool { return !grant.Canary }
+		return g.revokeAll(ctx, tokens.Query{Subject: f.Subject, Match: match}, f, dry, nil)
 	case leakwatch.RevokeToken:
 		if f.Token == "" || f.Kind == leakwatch.Canary {
 			return nil, errors.New("the finding is about no token that works")
 		}
 		return g.revokeForLeak(ctx, tokens.ID(f.Token), f, dry, nil)
 	}
+	return nil, fmt.Errorf("%q is no action", action)
+}
+
+// revokeAll revokes every token that q finds, page by page, and adds them to those
+// that were revoked before.
+func (g *Gate) revokeAll(ctx context.Context, q tokens.Query, f *leakwatch.Finding, dry bool, revoked []string) ([]string, error) {
+	q.Limit = 100
 	for {
 		page, err := g.store.List(ctx, q)
 		if err != nil {

@@ -18,7 +18,7 @@ func TestAGateReadsAQueue(t *testing.T) {
 	const region, key, secret = "eu-central-1", "AKIDSQS", "a secret for the tests of queues"
 	message := map[string]any{"detail-type": "AWS API Call via CloudTrail", "detail": map[string]any{
 		"eventSource": "s3.amazonaws.com", "eventName": "GetObject", "eventTime": time.Now().UTC().Format(time.RFC3339), "requestID": "3E57", "sourceIPAddress": "192.0.2.1",
-		"userIdentity": map[string]string{"accessKeyId": "AKIAIOSFODNN7EXAMPLE"}, "requestParameters": map[string]string{"bucketName": bucketName, "key": "a"},
+		"userIdentity": map[string]string{"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "arn": "arn:aws:iam::111122223333:user/dev"}, "requestParameters": map[string]string{"bucketName": bucketName, "key": "a"},
 		"additionalEventData": map[string]string{"AuthenticationMethod": "QueryString"},
 	}}
 	body, err := json.Marshal(message)
