@@ -27,6 +27,12 @@ type Access struct {
 	// Read is for links to download and to folders, Write for uploads, and Verify
 	// for trying real requests on canaries.
 	Read, Write, Verify bool
+	// VerifyPrefix begins the keys that are locked, and so those of the canaries; ""
+	// is all. VerifyKey is the object that is tried where the gate may store none; ""
+	// means canaries. VerifyPolicy is for a gate that signs in the query string, which
+	// has to read the policy to know whether others may.
+	VerifyPrefix, VerifyKey string
+	VerifyPolicy            bool
 	// KMSKey is the ARN of the key that objects are encrypted with; "" if they are
 	// not by KMS.
 	KMSKey string
@@ -100,8 +106,10 @@ func (a *Access) check() error {
 		return errors.New("bucket: is required")
 	case !a.Read && !a.Write && !a.Verify:
 		return errors.New("neither reading nor writing nor verifying")
-	case strings.ContainsAny(a.Prefix+a.TempPrefix, "*?") || strings.Contains(a.Prefix+a.TempPrefix, "${"):
-		return fmt.Errorf("prefix: %q holds a wildcard or a variable", a.Prefix+a.TempPrefix)
+	case strings.ContainsAny(a.Prefix+a.TempPrefix+a.VerifyPrefix, "*?") || strings.Contains(a.Prefix+a.TempPrefix+a.VerifyPrefix, "${"):
+		return fmt.Errorf("prefix: %q holds a wildcard or a variable", a.Prefix+a.TempPrefix+a.VerifyPrefix)
+	case strings.ContainsAny(a.VerifyKey, "*?") || strings.Contains(a.VerifyKey, "${"):
+		return fmt.Errorf("key to verify: %q holds a wildcard or a variable", a.VerifyKey)
 	case a.Write && a.TempPrefix == "":
 		return errors.New("prefix of the gate's own objects: is required for uploads")
 	case a.KMSKey != "" && !keyARN.MatchString(a.KMSKey):
@@ -128,7 +136,7 @@ func (a *Access) statements() (list []policy.Statement) {
 		list = a.own(list, "OwnObjects", []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}, a.TempPrefix)
 	}
 	if a.Verify {
-		list = a.own(list, "Canaries", []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"}, a.Prefix+CanaryPrefix)
+		list = append(list, a.verifying()...)
 	}
 	if a.Read || a.Write {
 		list = append(list, a.listing())
@@ -141,6 +149,20 @@ func (a *Access) statements() (list []policy.Statement) {
 		s := allow("Key", a.onKey(), a.KMSKey)
 		s.Condition = a.viaS3()
 		list = append(list, s)
+	}
+	return list
+}
+
+// verifying permits what verification does.
+func (a *Access) verifying() (list []policy.Statement) {
+	switch {
+	case a.VerifyKey == "":
+		list = a.own(nil, "Canaries", []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"}, a.VerifyPrefix+CanaryPrefix)
+	case !a.Read && !a.Write || !strings.HasPrefix(a.VerifyKey, a.Prefix):
+		list = append(list, allow("Canary", []string{"s3:GetObject"}, a.arn("/"+a.VerifyKey)))
+	}
+	if a.VerifyPolicy {
+		list = append(list, allow("OwnPolicy", []string{"s3:GetBucketPolicy"}, a.arn("")))
 	}
 	return list
 }
@@ -181,7 +203,7 @@ func (a *Access) listing() policy.Statement {
 // onKey are the actions on the key. S3 decrypts the parts of an upload to put them
 // together.
 func (a *Access) onKey() []string {
-	if a.Write || a.Verify {
+	if a.Write || a.Verify && a.VerifyKey == "" {
 		return []string{"kms:Decrypt", "kms:GenerateDataKey"}
 	}
 	return []string{"kms:Decrypt"}

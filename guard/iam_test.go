@@ -54,7 +54,9 @@ func TestGatePolicies(t *testing.T) {
 	}{
 		{"all", []guard.Access{all}, nil},
 		{"prefix", with(func(a *guard.Access) { a.Prefix = "team/" }), nil},
-		{"own-below-prefix", with(func(a *guard.Access) { a.Prefix, a.TempPrefix = "team/", "team/.s3gate/" }), nil},
+		{"own-below-prefix", with(func(a *guard.Access) { a.Prefix, a.TempPrefix, a.VerifyPrefix = "team/", "team/.s3gate/", "team/" }), nil},
+		{"verify-key", with(func(a *guard.Access) { a.Prefix, a.VerifyKey, a.VerifyPolicy = "team/", "canary.txt", true }), nil},
+		{"verify-key-of-links", with(func(a *guard.Access) { a.VerifyKey = "canary.txt" }), nil},
 		{"read-only-prefix", with(func(a *guard.Access) { a.Prefix, a.Write, a.Verify = "team/", false, false }), nil},
 		{"write-only", with(func(a *guard.Access) { a.Read, a.Verify = false, false }), nil},
 		{"verify-only", with(func(a *guard.Access) { a.Read, a.Write = false, false }), nil},

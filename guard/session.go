@@ -12,11 +12,18 @@ import (
 // but with presigned URLs, POST forms and Signature Version 2: what to hand to STS
 // AssumeRole, which grants what both this and the role allow. It is as short as it
 // can be: AWS takes 2,048 characters.
-func SessionPolicy(bucket string) ([]byte, error) {
-	arn := "arn:aws:s3:::" + bucket
-	return identityForm(policy.LockOptions{Bucket: bucket, DenyOldSignatures: true}, policy.Statement{
-		Sid: "S3GateAllowBucket", Effect: policy.Allow, Action: policy.Values{"s3:*"}, Resource: policy.Values{arn, arn + "/*"},
-	})
+//
+// The partition is that of ARNs; "" is "aws". With kms it also allows the use of
+// keys of AWS KMS through S3, without which no object that one encrypts is read.
+func SessionPolicy(bucket, partition string, kms bool) ([]byte, error) {
+	arn := bucketARN(partition, bucket)
+	allowed := []policy.Statement{allow("S3GateAllowBucket", []string{"s3:*"}, arn, arn+"/*")}
+	if kms {
+		keys := allow("S3GateAllowKeys", []string{"kms:Decrypt", "kms:GenerateDataKey"}, "*")
+		keys.Condition = policy.Conditions{"StringLike": {"kms:ViaService": {"s3.*.amazonaws.com*"}}}
+		allowed = append(allowed, keys)
+	}
+	return identityForm(policy.LockOptions{Bucket: bucket, Partition: partition, DenyOldSignatures: true}, allowed...)
 }
 
 // IdentityLock is a lock as a policy to attach to a user, for stores that apply

@@ -80,9 +80,10 @@ func (i *iamFlags) access(names []string) (list []guard.Access, principal string
 	for _, b := range buckets {
 		principal = cmp.Or(i.principal, b.Principal, principal)
 		a := guard.Access{
-			Bucket: b.Name, Partition: partitionOf(cmp.Or(i.principal, b.Principal)), Region: b.Region,
+			Bucket: b.Name, Partition: partitionOf(cmp.Or(i.principal, b.Principal), regionOf(b)), Region: b.Region,
 			Prefix: i.prefix, TempPrefix: temp,
-			Read: !i.writeOnly, Write: !i.readOnly, Verify: !i.noVerify,
+			Read: !i.writeOnly, Write: !i.readOnly, Verify: !i.noVerify && b.Verify,
+			VerifyPrefix: b.VerifyPrefix, VerifyKey: b.VerifyKey, VerifyPolicy: b.Signing == "query",
 		}
 		if strings.HasPrefix(b.SSE, "aws:kms") {
 			a.KMSKey = keyOf(b, principal)
@@ -90,7 +91,7 @@ func (i *iamFlags) access(names []string) (list []guard.Access, principal string
 		a.KMSKey = cmp.Or(i.kmsKey, a.KMSKey)
 		list = append(list, a)
 	}
-	i.logs.Partition = partitionOf(principal)
+	i.logs.Partition = partitionOf(principal, os.Getenv("AWS_REGION"))
 	return list, principal, nil
 }
 
@@ -102,7 +103,7 @@ func (i *iamFlags) buckets(names []string) (list []config.Bucket, temp string, e
 			return nil, "", usagef("name a bucket, or a configuration that has some with --config")
 		}
 		for _, name := range names {
-			list = append(list, config.Bucket{Name: name})
+			list = append(list, config.Bucket{Name: name, Verify: true, VerifyPrefix: i.prefix})
 		}
 		return list, cfg.Upload.TempPrefix, nil
 	}
@@ -130,15 +131,15 @@ func keyOf(b config.Bucket, principal string) string {
 	if strings.ContainsAny(id, ":/") || account == "" || b.Region == "" || id == "" {
 		return cmp.Or(id, "the account's own key")
 	}
-	return "arn:" + partitionOf(principal) + ":kms:" + b.Region + ":" + account + ":key/" + id
+	return "arn:" + partitionOf(principal, b.Region) + ":kms:" + b.Region + ":" + account + ":key/" + id
 }
 
-// partitionOf is the partition in an ARN; "aws" if there is none.
-func partitionOf(arn string) string {
+// partitionOf is the partition in an ARN, or that of a region if there is none.
+func partitionOf(arn, region string) string {
 	if f := strings.SplitN(arn, ":", 3); len(f) == 3 && f[0] == "arn" {
 		return f[1]
 	}
-	return "aws"
+	return policy.PartitionOf(region)
 }
 
 func (i *iamFlags) printPolicy(cmd *cobra.Command, buckets []guard.Access) error {

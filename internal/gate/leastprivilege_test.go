@@ -305,7 +305,7 @@ func (n *narrow) all() error {
 func TestTheGateNeedsItsPolicyAndNoMore(t *testing.T) {
 	for _, prefix := range []string{"", "team/"} {
 		statements, err := guard.GatePolicy([]guard.Access{{
-			Bucket: bucketName, Prefix: prefix, TempPrefix: ".s3gate/", Read: true, Write: true, Verify: true,
+			Bucket: bucketName, Prefix: prefix, VerifyPrefix: prefix, TempPrefix: ".s3gate/", Read: true, Write: true, Verify: true,
 		}}, nil)
 		if err != nil {
 			t.Fatal(err)

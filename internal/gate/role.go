@@ -12,6 +12,7 @@ import (
 
 	"s3gate/guard"
 	"s3gate/internal/config"
+	"s3gate/policy"
 )
 
 // noRole is the role that MinIO is asked for, which does not look at it.
@@ -56,6 +57,7 @@ func sessionPolicy(b config.Bucket) (string, error) {
 	if b.AssumeRole.SessionPolicy != config.LockPolicy {
 		return b.AssumeRole.SessionPolicy, nil
 	}
-	document, err := guard.SessionPolicy(b.Name)
+	// Where STS is Amazon's the store is too, and may encrypt with KMS.
+	document, err := guard.SessionPolicy(b.Name, policy.PartitionOf(b.Region), b.AssumeRole.Endpoint == "")
 	return string(document), err
 }
