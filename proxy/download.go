@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 
 	"s3gate/s3client"
 	"s3gate/tokens"
@@ -187,21 +186,19 @@ func (x *exchange) refused(resp *http.Response) error {
 	return s3client.ReadError(resp)
 }
 
-var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
-
-// stream charges the use and copies the body. Nothing is sent before the
+// stream charges the use and carries the body. Nothing is sent before the
 // first bytes are at hand, so that a failure until then costs no use and has
 // a status of its own.
 func (x *exchange) stream(resp *http.Response, part part) error {
-	buf := buffers.Get().(*[64 << 10]byte)
-	defer buffers.Put(buf)
 	ctx := x.transfer.Context()
 	pipe, closePipe := x.h.Bandwidth.open(x.grant())
 	defer closePipe()
 	source := &source{x: x, part: part, body: resp.Body}
 	defer source.Close()
-	body := pipe.reader(ctx, source)
-	n, readErr := readSome(body, buf[:])
+	c := x.newCarrier(source, pipe.reader(ctx, source))
+	defer c.close()
+	buf := c.buffer()
+	n, readErr := readSome(c.body, buf)
 	if readErr != nil && readErr != io.EOF {
 		return fmt.Errorf("%w: %w", s3client.ErrUnreachable, readErr)
 	}
@@ -220,48 +217,46 @@ func (x *exchange) stream(resp *http.Response, part part) error {
 	x.transfer.Expect(part.length)
 	x.copyHeaders(resp)
 	x.writeHeader(resp.StatusCode)
-	for {
-		if n > 0 {
-			x.give(ctx, buf[:n])
-		}
-		if readErr != nil {
-			x.endBody(readErr)
-			return nil
-		}
-		n, readErr = body.Read(buf[:])
-	}
+	x.endBody(c.carry(ctx, buf[:n], readErr))
+	return nil
 }
 
-// give hands bytes of the body to the client, as many as the use has left.
-func (x *exchange) give(ctx context.Context, p []byte) {
+// give hands size bytes of the body to the client, or as many as the use has left,
+// by write, which is told how many.
+func (x *exchange) give(ctx context.Context, size int, write func(n int) (int, error)) {
 	before := x.transfer.Bytes()
-	allowed, err := x.use.Allow(ctx, before+int64(len(p)))
-	if err == nil && allowed < before+int64(len(p)) {
-		p, err = p[:max(0, allowed-before)], &tokens.SpentError{}
+	allowed, err := x.use.Allow(ctx, before+int64(size))
+	if err == nil && allowed < before+int64(size) {
+		size, err = int(max(0, allowed-before)), &tokens.SpentError{}
 	}
-	if len(p) > 0 && (err == nil || errors.Is(err, tokens.ErrUsed)) {
-		n, writeErr := x.transfer.Write(x.w, p)
+	if size > 0 && (err == nil || errors.Is(err, tokens.ErrUsed)) {
+		n, writeErr := write(size)
 		if writeErr != nil {
-			x.maybe = x.sentInPart(p[n:], writeErr)
+			x.maybe = x.sentInPart(size-n, writeErr)
 			err = fmt.Errorf("writing to the client: %w", writeErr)
 		}
 	}
 	if err != nil {
-		x.err = err
-		_ = x.transfer.Flush() // what was charged may leave
-		x.abort()
+		x.breakOff(err)
 	}
+}
+
+// breakOff ends a body in the middle.
+func (x *exchange) breakOff(err error) {
+	x.err = err
+	_ = x.transfer.Flush() // what was charged may leave
+	x.abort()
 }
 
 // sentInPart is how many bytes may have left of the rest of a write that has
 // failed. HTTP/2 sends a write in frames and does not say which have left when
 // the stream is reset; unless the transfer was stopped before it, all of it
 // may be with the client.
-func (x *exchange) sentInPart(rest []byte, err error) int64 {
+func (x *exchange) sentInPart(rest int, err error) int64 {
 	if x.r.ProtoMajor < 2 || errors.Is(err, x.transfer.Err()) {
 		return 0
 	}
-	return int64(len(rest))
+	return int64(rest)
 }
 
 // endBody ends a body that has begun: cleanly if S3's came to its end.

@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
+	"s3gate/internal/splice"
 	"s3gate/s3client"
 )
 
@@ -38,8 +40,34 @@ const (
 )
 
 func (s *source) Read(p []byte) (int, error) {
+	return s.next(func() (int, error) { return s.body.Read(p) })
+}
+
+// socket is where the next bytes can be spliced from, if they can, and how many.
+func (s *source) socket() (syscall.RawConn, int64) {
+	if body, ok := s.body.(splice.Source); ok {
+		return body.Socket()
+	}
+	return nil, 0
+}
+
+// fill is Read into a pipe. It may return nothing and no error.
+func (s *source) fill(pipe *splice.Pipe, most int) (int, error) {
+	return s.next(func() (int, error) {
+		socket, left := s.socket()
+		if socket == nil {
+			return 0, nil // it was opened again: its first bytes have to be read
+		}
+		n, err := pipe.Fill(socket, int(min(left, int64(most))))
+		return n, s.body.(splice.Source).Took(n, err)
+	})
+}
+
+// next takes bytes by take. Where the body breaks, and can be gone on with, take
+// comes again.
+func (s *source) next(take func() (int, error)) (int, error) {
 	for {
-		n, err := s.body.Read(p)
+		n, err := take()
 		s.read += int64(n)
 		if n > 0 {
 			s.failures = 0

@@ -4,13 +4,16 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"s3gate/internal/fault"
+	"s3gate/internal/splice"
 )
 
 // Listen wraps a listener so that the connections it accepts can be cut, and
@@ -35,6 +38,9 @@ func (l listener) Accept() (net.Conn, error) {
 	}
 	keepUnsentLow(c)
 	own := &conn{Conn: c, gate: l.gate, stall: l.stall}
+	if s, ok := c.(syscall.Conn); ok {
+		own.socket, _ = s.SyscallConn()
+	}
 	own.ctx, own.cancel = context.WithCancel(context.Background())
 	return own, nil
 }
@@ -45,9 +51,12 @@ type conn struct {
 	gate  Gate
 	stall time.Duration
 
+	socket    syscall.RawConn // nil where there is none
 	ctx       context.Context // ends with the connection
 	cancel    context.CancelFunc
 	transfers atomic.Int32 // that use it
+
+	held held // what waits to leave together
 
 	mu    sync.Mutex
 	wish  time.Time // the write deadline that the server has set
@@ -74,32 +83,63 @@ func (c *conn) Close() error {
 // in the middle the rest waits for the next one: to the server above that is
 // one slow write, and no error, which would be the end of a TLS connection.
 func (c *conn) Write(p []byte) (n int, err error) {
+	c.held.mu.Lock()
+	defer c.held.mu.Unlock()
+	if ok, err := c.put(p); ok {
+		return len(p), nil
+	} else if err != nil {
+		return 0, err
+	}
+	return c.feed(len(p), func(n int) (int, error) { return c.Conn.Write(p[n:]) })
+}
+
+// feed writes so many bytes: write writes those after the first n.
+func (c *conn) feed(size int, write func(n int) (int, error)) (n int, err error) {
 	for {
-		if c.gate == nil || c.transfers.Load() == 0 {
-			return c.finish(p, n)
-		}
-		if c.gate.Remaining() <= 0 {
+		free := c.gate == nil || c.transfers.Load() == 0
+		if !free && c.gate.Remaining() <= 0 {
 			if err := c.await(); err != nil {
 				return n, err
 			}
 		}
-		if fault.On(fault.StallFeeds) {
-			return c.finish(p, n)
+		if free || fault.On(fault.StallFeeds) {
+			c.arm(time.Time{})
+		} else {
+			c.arm(time.Now().Add(c.gate.Remaining() - armGrain))
 		}
-		c.arm(time.Now().Add(c.gate.Remaining() - armGrain))
-		m, err := c.Conn.Write(p[n:])
+		m, err := write(n)
 		n += m
-		if n == len(p) || !errors.Is(err, os.ErrDeadlineExceeded) || c.wished() {
+		switch {
+		case n == size:
+			return n, nil
+		case err == nil && m > 0: // a part, as the kernel gives it
+		case err == nil:
+			return n, io.ErrShortWrite
+		case free, !errors.Is(err, os.ErrDeadlineExceeded), c.wished():
 			return n, err
 		}
 	}
 }
 
-// finish writes what is left without asking for the lease.
-func (c *conn) finish(p []byte, n int) (int, error) {
-	c.arm(time.Time{})
-	m, err := c.Conn.Write(p[n:])
-	return n + m, err
+// splice hands bytes of a pipe to the kernel on the same terms.
+func (c *conn) splice(p *splice.Pipe, size int) (n int, err error) {
+	c.held.mu.Lock()
+	defer c.held.mu.Unlock()
+	return c.feed(size, func(n int) (int, error) { return p.Drain(c.socket, size-n) })
+}
+
+// booked are bytes that were spliced, for a server that has to count them.
+type booked int64
+
+func (booked) Read([]byte) (int, error) { return 0, io.EOF }
+
+// ReadFrom is how net/http gives a body to its connection, and learns how much of
+// it was sent.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	if n, ok := r.(booked); ok {
+		return int64(n), nil
+	}
+	return io.Copy(struct{ io.Writer }{c}, r)
 }
 
 // errStalled is a connection that has waited for the lease for too long.

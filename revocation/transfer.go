@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"s3gate/internal/fault"
+	"s3gate/internal/splice"
 	"s3gate/tokens"
 )
 
@@ -86,6 +88,7 @@ type Transfer struct {
 	cancel   context.CancelCauseFunc
 	conn     *conn // nil when it is not ours to cut
 	shared   bool  // other requests use the connection too (HTTP/2)
+	secure   bool  // TLS is on it
 	rc       *http.ResponseController
 	bytes    atomic.Int64
 	received atomic.Int64 // of an upload's body
@@ -120,7 +123,7 @@ const (
 // Begin registers a transfer before its permission is asked for, so that no
 // revocation slips between. The caller must call [Transfer.End].
 func (ts *Transfers) Begin(id string, token tokens.ID, w http.ResponseWriter, r *http.Request) *Transfer {
-	return ts.begin(r.Context(), &Transfer{ID: id, Token: token, rc: http.NewResponseController(w), shared: r.ProtoMajor > 1})
+	return ts.begin(r.Context(), &Transfer{ID: id, Token: token, rc: http.NewResponseController(w), shared: r.ProtoMajor > 1, secure: r.TLS != nil})
 }
 
 func (ts *Transfers) begin(ctx context.Context, t *Transfer) *Transfer {
@@ -204,13 +207,67 @@ func (t *Transfer) Context() context.Context { return t.ctx }
 // Write hands p to w, the client, unless the transfer has been cut; then it
 // returns the error of [Transfer.Err].
 func (t *Transfer) Write(w http.ResponseWriter, p []byte) (int, error) {
+	return t.write(w, p, t.secure && len(p) > tlsRecord, false)
+}
+
+// Push is Write and [Transfer.Flush], with as few calls of the kernel as there can
+// be.
+func (t *Transfer) Push(w http.ResponseWriter, p []byte) (int, error) {
+	return t.write(w, p, true, true)
+}
+
+// tlsRecord is how much of a body a record of TLS takes (RFC 8446, section 5.1).
+const tlsRecord = 16 << 10
+
+func (t *Transfer) write(w http.ResponseWriter, p []byte, gather, flush bool) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.start(); err != nil {
 		return 0, err
 	}
+	gather = gather && t.conn != nil && !t.shared
+	if gather {
+		t.conn.gather()
+	}
 	n, err := w.Write(p)
+	if err == nil && flush {
+		err = t.flush()
+	}
+	if gather {
+		sent, unsent, failed := t.conn.release()
+		switch {
+		case failed == nil:
+		case t.secure:
+			n = min(n, sent) // more than were sent, rather than less
+		default:
+			n = max(0, n-unsent)
+		}
+		err = cmp.Or(err, failed)
+	}
 	t.bytes.Add(int64(n))
+	return n, err
+}
+
+// Splices reports whether [Transfer.Splice] can be used for w: for HTTP/1.1 without
+// TLS, on a connection of [Listen].
+func (t *Transfer) Splices(w http.ResponseWriter) bool {
+	_, ok := w.(io.ReaderFrom)
+	return ok && t.conn != nil && t.conn.socket != nil && !t.shared && !t.secure
+}
+
+// Splice is Write for n bytes of what is in a pipe. All that was written before must
+// have been flushed, and the body's length must be among the headers.
+func (t *Transfer) Splice(w http.ResponseWriter, p *splice.Pipe, n int) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.start(); err != nil {
+		return 0, err
+	}
+	n, err := t.conn.splice(p, n)
+	t.bytes.Add(int64(n))
+	if _, bookErr := w.(io.ReaderFrom).ReadFrom(booked(n)); err == nil {
+		err = bookErr
+	}
 	return n, err
 }
 
@@ -222,6 +279,10 @@ func (t *Transfer) Flush() error {
 	if err := t.start(); err != nil {
 		return err
 	}
+	return t.flush()
+}
+
+func (t *Transfer) flush() error {
 	if err := t.rc.Flush(); !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}

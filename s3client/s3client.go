@@ -72,7 +72,8 @@ type Bucket struct {
 	credentials *credentials
 	signer      signer
 	transport   http.RoundTripper
-	settings    *s3.Client // for what is not worth a fast path
+	direct      http.RoundTripper // the same, shorter
+	settings    *s3.Client        // for what is not worth a fast path
 }
 
 // Open resolves the endpoint and starts refreshing credentials, which ends
@@ -97,6 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 	if b.transport == nil {
 		b.transport = NewTransport(TransportConfig{})
 	}
+	b.direct = newLean(b.transport)
 	b.credentials = newCredentials(cfg.Credentials, cfg.Logger)
 	b.signer = signer{credentials: b.credentials, region: cfg.Region, query: query}
 	b.settings = newSettingsClient(cfg, b.credentials, b.transport)
@@ -120,7 +122,7 @@ func (c *Config) queryLife() (time.Duration, error) {
 // Close stops refreshing credentials and closes idle connections.
 func (b *Bucket) Close() error {
 	b.credentials.close()
-	if t, ok := b.transport.(interface{ CloseIdleConnections() }); ok {
+	if t, ok := b.direct.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 	return nil
@@ -247,7 +249,7 @@ func (b *Bucket) send(ctx context.Context, r *Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resp, err := b.transport.RoundTrip(req)
+	resp, err := b.direct.RoundTrip(req)
 	if err != nil {
 		if b.signer.query > 0 {
 			err = hideQuery(err, req.URL.RawQuery)

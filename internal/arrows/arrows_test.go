@@ -19,10 +19,10 @@ var allowed = map[string][]string{
 	"policy":       nil,
 	"auth":         nil,
 	"events":       nil,
-	"revocation":   {"tokens", "internal/fault", "internal/script"},
+	"revocation":   {"tokens", "internal/fault", "internal/script", "internal/splice"},
 	"s3client":     nil,
 	"uploads":      {"tokens", "s3client", "internal/script"},
-	"proxy":        {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit"},
+	"proxy":        {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit", "internal/splice"},
 	"web":          nil,
 	"api":          {"auth", "tokens", "revocation", "events", "guard/rounds", "guard/leakwatch", "internal/duration", "internal/ratelimit", "internal/spelling"},
 	"guard":        {"s3client", "policy", "guard/accesslog"},
@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"internal/devs3/disk":  nil,
 	"internal/arrows":      nil,
 	"internal/fault":       nil,
+	"internal/splice":      nil,
 	"internal/gate":        {"*"}, // wiring
 	"internal/dev":         {"*"},
 	"internal/s3gatetest":  {"*"}, // tests

@@ -239,9 +239,7 @@ func (g *Gate) handle() error {
 	g.control = g.apiHandler(metrics, registerLimits(reg))
 	g.api.server.Handler = g.control
 	if g.ops != nil {
-		mux := http.NewServeMux()
-		mux.Handle("GET /metrics", metrics)
-		g.ops.server.Handler = mux
+		g.ops.server.Handler = operators(metrics)
 	}
 	return nil
 }
