@@ -137,15 +137,19 @@ func (q *eventQuery) readPlace(values url.Values, header http.Header) error {
 
 // wants reports whether an event is asked for, and may be seen.
 func (q *eventQuery) wants(c *call, e *events.Entry) bool {
+	if q.kind != "" && e.Type != q.kind {
+		return false
+	}
+	about := e.About()
 	switch {
-	case q.kind != "" && e.Type != q.kind, q.token != "" && e.About.Token != string(q.token), q.of != "" && e.About.Request != q.of:
+	case q.token != "" && about.Token != string(q.token), q.of != "" && about.Request != q.of:
 		return false
 	case c.caller.SeesAll():
 		return true
-	case e.About.Rule:
-		return c.caller.SeesRule(e.About.Issuer, e.About.Bucket)
+	case about.Rule:
+		return c.caller.SeesRule(about.Issuer, about.Bucket)
 	}
-	return c.caller.Sees(auth.Origin{Issuer: e.About.Issuer, Subject: e.About.IssuedBy, Bucket: e.About.Bucket})
+	return c.caller.Sees(auth.Origin{Issuer: about.Issuer, Subject: about.IssuedBy, Bucket: about.Bucket})
 }
 
 // teller writes events to a caller.

@@ -19,6 +19,7 @@ var ErrRejected = errors.New("events rejected for good")
 
 const (
 	maxBatch   = 256
+	linger     = 5 * time.Millisecond
 	logPause   = time.Minute
 	writeLimit = 30 * time.Second
 )
@@ -85,8 +86,15 @@ func (q *queue) drain() {
 	}
 }
 
-// batch is the record and what is behind it.
+// batch is the record and what is behind it. Where that is little it waits for
+// more: a sink costs about as much for one event as for hundreds.
 func (q *queue) batch(first *Record) []*Record {
+	if len(q.records) < maxBatch/2 {
+		select {
+		case <-time.After(linger):
+		case <-q.bus.stopping.Done():
+		}
+	}
 	batch := q.sound(nil, first)
 	for len(batch) < maxBatch {
 		select {

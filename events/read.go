@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,15 +27,14 @@ var (
 	ErrStream = errors.New("stream of events cannot be read")
 )
 
-// Entry is an event of the stream, and what decides who may see it.
+// Entry is an event of the stream. [Entry.About] decides who may see it.
 type Entry struct {
 	// Position is its place in the stream.
 	Position string
 	// Raw is the event as JSON.
 	Raw []byte
-	// Type is the event's, and About what it says of a token or a rule.
-	Type  Type
-	About About
+	// Type is the event's.
+	Type Type
 }
 
 // About is what an event is about. Fields that it does not say are "".
@@ -175,8 +175,32 @@ func splitPosition(p string) (time, number uint64) {
 func entryOf(m redis.XMessage) Entry {
 	text, _ := m.Values["e"].(string)
 	e := Entry{Position: m.ID, Raw: []byte(text)}
+	if t, _ := e.Text("type"); Type(t).Known() {
+		e.Type = Type(t)
+		return e
+	}
+	var read struct{ Type Type }
+	_ = json.Unmarshal(e.Raw, &read) // or it is of a later version
+	e.Type = read.Type
+	return e
+}
+
+// Text is the first field of the event with a name, if that is a string without
+// escapes; ok is false otherwise. It costs much less than to decode the event, and
+// finds no field in what a string holds, since quotes are escaped there.
+func (e *Entry) Text(name string) (text string, ok bool) {
+	_, rest, found := bytes.Cut(e.Raw, []byte(`"`+name+`":"`))
+	end := bytes.IndexAny(rest, `"\\`)
+	if !found || end < 0 || rest[end] != '"' {
+		return "", false
+	}
+	return string(rest[:end]), true
+}
+
+// About decodes what the event is about. Of one that cannot be decoded, as one of a
+// later version may be, nothing is known: it is for those who see everything.
+func (e *Entry) About() About {
 	var read struct {
-		Type Type
 		Data struct {
 			ID, Token, Request, Bucket, Issuer string
 			IssuedBy                           string `json:"issued_by"`
@@ -184,20 +208,19 @@ func entryOf(m redis.XMessage) Entry {
 		}
 	}
 	if json.Unmarshal(e.Raw, &read) != nil {
-		return e // of a later version; for those who see everything
+		return About{}
 	}
 	d := &read.Data
-	e.Type = read.Type
-	e.About = About{Token: d.Token, Request: d.Request, Bucket: d.Bucket, Issuer: d.Issuer, IssuedBy: d.IssuedBy}
+	about := About{Token: d.Token, Request: d.Request, Bucket: d.Bucket, Issuer: d.Issuer, IssuedBy: d.IssuedBy}
 	if e.Type == RuleRevoked || e.Type == RuleLifted {
-		e.About.Rule = d.Token == ""
+		about.Rule = d.Token == ""
 		if g := d.Grant; g != nil {
-			e.About.Issuer, e.About.IssuedBy, e.About.Bucket = g.Issuer, g.IssuedBy, g.Bucket
+			about.Issuer, about.IssuedBy, about.Bucket = g.Issuer, g.IssuedBy, g.Bucket
 		} else if d.Token != "" {
-			e.About = About{Token: d.Token} // whose it is nobody knows
+			about = About{Token: d.Token} // whose it is nobody knows
 		}
 	}
-	return e
+	return about
 }
 
 // Follow tells on a channel that there may be something new, also when there is

@@ -179,7 +179,7 @@ func TestEntriesSayWhatTheyAreAbout(t *testing.T) {
 		rdb.Del(t.Context(), "s3g:{events}:stream")
 		write(t, events.NewStream(rdb, 10), &events.Record{Event: events.New(tt.kind, "g", "", tt.data)})
 		p, err := newReader(t, rdb, 1).Read(t.Context(), events.Start, 1)
-		if err != nil || len(p.Entries) != 1 || p.Entries[0].About != tt.want || p.Entries[0].Type != tt.kind {
+		if err != nil || len(p.Entries) != 1 || p.Entries[0].About() != tt.want || p.Entries[0].Type != tt.kind {
 			t.Errorf("%s: %+v, %v; want %+v", tt.kind, p.Entries, err, tt.want)
 		}
 	}

@@ -125,6 +125,9 @@ func (e *GateEvents) take(ctx context.Context, w *Watch, entry *events.Entry) er
 	if entry.Type != events.TokenRedeemed && entry.Type != events.TokenRefused {
 		return nil
 	}
+	if entry.Type == events.TokenRedeemed && !e.shared(entry) {
+		return nil
+	}
 	var event struct {
 		ID   string
 		Time time.Time
@@ -142,7 +145,8 @@ func (e *GateEvents) take(ctx context.Context, w *Watch, entry *events.Entry) er
 	switch {
 	case d.Canary:
 		f.Kind = Canary
-	case entry.Type == events.TokenRedeemed && e.shared(&f):
+	case entry.Type == events.TokenRedeemed:
+		f.Kind, f.Outcome, f.Network, f.Networks = Shared, Allowed, "", e.networks(f.Token)
 	default:
 		return nil
 	}
@@ -155,28 +159,33 @@ func (e *GateEvents) take(ctx context.Context, w *Watch, entry *events.Entry) er
 }
 
 // shared notes a use, and reports whether it is the first from one network more
-// than there may be. Then f says so.
-func (e *GateEvents) shared(f *Finding) bool {
-	if e.NoNetworks || f.Token == "" || f.Network == "" {
+// than there may be. There is one such event for each download, so it is not decoded.
+func (e *GateEvents) shared(entry *events.Entry) bool {
+	token, _ := entry.Text("token")
+	client, _ := entry.Text("client")
+	text, _ := entry.Text("time")
+	at, err := time.Parse(time.RFC3339, text)
+	network := NetworkOf(client)
+	if e.NoNetworks || token == "" || network == "" || err != nil {
 		return false
 	}
-	u := e.of(f.Token)
-	maps.DeleteFunc(u.networks, func(_ string, last time.Time) bool { return f.First.Sub(last) > e.window() })
-	_, known := u.networks[f.Network]
+	u := e.of(token)
+	maps.DeleteFunc(u.networks, func(_ string, last time.Time) bool { return at.Sub(last) > e.window() })
+	_, known := u.networks[network]
 	most := e.Networks
 	if most == 0 {
 		most = 5
 	}
 	// Beyond twice as many it is known well enough.
 	if known || len(u.networks) < 2*most+1 {
-		u.networks[f.Network] = f.First
+		u.networks[network] = at
 	}
-	if known || len(u.networks) <= most {
-		return false
-	}
-	f.Kind, f.Outcome, f.Network = Shared, Allowed, ""
-	f.Networks = slices.Sorted(maps.Keys(u.networks))
-	return true
+	return !known && len(u.networks) > most
+}
+
+// networks are those from which a token was used lately.
+func (e *GateEvents) networks(token string) []string {
+	return slices.Sorted(maps.Keys(e.of(token).networks))
 }
 
 // of returns what is known of a token, and forgets the one that was used longest
