@@ -298,12 +298,10 @@ func (w *wire) send(r *http.Request) error {
 	return writer.Flush()
 }
 
-// maxInterim is how many interim answers may come before the one that counts
-// (RFC 9110, section 15.2); net/http takes as many.
-const maxInterim = 5
-
+// answer reads the headers of the answer, after interim ones (RFC 9110, section
+// 15.2), of which there may be as many as the room for headers holds.
 func (w *wire) answer(r *http.Request) (*http.Response, error) {
-	for range maxInterim + 1 {
+	for {
 		resp, err := http.ReadResponse(w.reader, r)
 		switch {
 		case err == io.EOF:
@@ -312,11 +310,10 @@ func (w *wire) answer(r *http.Request) (*http.Response, error) {
 			return nil, err
 		case resp.StatusCode == http.StatusSwitchingProtocols:
 			return nil, errors.New("s3 switches protocols unasked")
-		case resp.StatusCode >= http.StatusOK:
+		case resp.StatusCode/100 != 1:
 			return resp, nil
 		}
 	}
-	return nil, errors.New("s3 answers with too many interim responses")
 }
 
 // open gives an answer its body.
