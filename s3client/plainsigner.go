@@ -26,7 +26,7 @@ const (
 )
 
 // plainSigner signs plain requests in the Authorization header, with the body
-// unsigned, exactly as the SDK's signer does, in a fraction of its time (Amazon S3
+// unsigned, exactly as the SDK's signer does, in less than half its time (Amazon S3
 // API, "Signature Calculations for the Authorization Header"). Which are plain,
 // [plain] says; the SDK's signer is for all others. It is safe for concurrent use.
 type plainSigner struct {
