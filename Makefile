@@ -1,5 +1,7 @@
 # make test     everything: what CI runs
 # make bench    Go benchmarks with allocations
+# make gobench  the Go benchmarks of what is hot, BENCH_COUNT times each, compared with
+#               those in BENCH_BASE=FILE by benchstat
 # make fuzz     every fuzz target for FUZZTIME each
 # make soak     SOAK_OPS operations on gates in trouble, whose histories must fit,
 #               and uploads of sizes that take too long otherwise
@@ -13,6 +15,12 @@ GO       ?= go
 FUZZTIME ?= 1m
 TIMEOUT  ?= 40m
 SOAK_OPS ?= 1000000
+
+# A line of BENCH_OUT has the name of a benchmark and what it took.
+BENCH       ?= .
+BENCH_COUNT ?= 6
+BENCH_OUT   ?= dist/gobench/$(shell git describe --always --dirty 2>/dev/null || echo now).txt
+BENCH_BASE  ?=
 
 # The race detector needs cgo; without a C compiler the tests run without it.
 RACE := $(if $(shell command -v gcc || command -v clang),-race,)
@@ -32,7 +40,7 @@ UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 # Programs that the tests run, and the Debian packages that have them.
 PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base
 
-.PHONY: test unit lint cross deps programs build man bench fuzz soak leaks million
+.PHONY: test unit lint cross deps programs build man bench gobench fuzz soak leaks million
 
 test: deps lint cross unit
 
@@ -89,6 +97,15 @@ man:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+HOT := ./tokens ./revocation ./s3client ./proxy ./events ./auth ./policy ./api
+
+gobench:
+	@mkdir -p $(dir $(BENCH_OUT))
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) -timeout 0 -p 1 $(HOT) >$(BENCH_OUT).part
+	@mv $(BENCH_OUT).part $(BENCH_OUT)
+	$(GO) tool -modfile=tools/go.mod benchstat $(BENCH_BASE) $(BENCH_OUT)
+	@echo "kept in $(BENCH_OUT)"
 
 fuzz:
 	@set -e; for d in $$($(GO) list -f '{{.Dir}}' ./...); do \

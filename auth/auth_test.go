@@ -168,3 +168,34 @@ func BenchmarkVerifyMillionDots(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkVerify is what a call of the API costs before it is looked at.
+func BenchmarkVerify(b *testing.B) {
+	c := newClock()
+	own, err := auth.New(auth.Config{Keys: [][]byte{key}, Issuer: "https://id.example", Now: c.now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	admin, err := auth.Sign(key, auth.Caller{Issuer: "https://id.example", Subject: "ops", Admin: true}, "", time.Hour)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, bb := range []struct {
+		name     string
+		verifier *auth.Verifier
+		header   string
+	}{
+		{"HS256", own, "Bearer " + admin},
+		{"ES256 and rules", open(b, c, auth.Issuer{Issuer: acme, PublicKeys: pemOf(b, p256().Public()), Algorithms: auth.Texts{"ES256"}}), signWith(b, "ES256", p256(), nil, claimsOf(c, acme, nil))},
+		{"RS256 and rules", open(b, c, auth.Issuer{Issuer: acme, PublicKeys: pemOf(b, rsaKey().Public()), Algorithms: auth.Texts{"RS256"}}), signWith(b, "RS256", rsaKey(), nil, claimsOf(c, acme, nil))},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bb.verifier.Verify(bb.header); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

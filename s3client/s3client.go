@@ -100,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 	}
 	b.direct = newLean(b.transport)
 	b.credentials = newCredentials(cfg.Credentials, cfg.Logger)
-	b.signer = signer{credentials: b.credentials, region: cfg.Region, query: query}
+	b.signer = signer{credentials: b.credentials, region: cfg.Region, query: query, plain: plainSigner{region: cfg.Region}}
 	b.settings = newSettingsClient(cfg, b.credentials, b.transport)
 	return b, nil
 }

@@ -42,6 +42,7 @@ type signer struct {
 	credentials *credentials
 	region      string
 	query       time.Duration // how long a signed query is good for; 0 for the header
+	plain       plainSigner
 
 	mu     sync.Mutex
 	secret string
@@ -67,6 +68,9 @@ func (s *signer) sign(ctx context.Context, req *http.Request, at time.Time) (aws
 }
 
 func (s *signer) signHeader(ctx context.Context, creds aws.Credentials, req *http.Request, at time.Time) error {
+	if s.plain.sign(&creds, req, at) {
+		return nil
+	}
 	// A request that is sent once more brings its first signature along.
 	req.Header.Del("X-Amz-Security-Token")
 	// The hash must be a header before signing, so that it is signed too.
