@@ -182,8 +182,9 @@ type JWT struct {
 
 // Ops is the listener for operators.
 type Ops struct {
-	// Addr is host:port for /metrics; empty turns it off, and the API's address
-	// puts it there. Default 127.0.0.1:8091.
+	// Addr is host:port for /metrics, and profiles below /debug/pprof/; empty turns
+	// it off, and the API's address puts the metrics there, without profiles. Default
+	// 127.0.0.1:8091.
 	Addr string `koanf:"addr"`
 }
 
