@@ -1,7 +1,8 @@
 # make test     everything: what CI runs
-# make bench    Go benchmarks with allocations
 # make gobench  the Go benchmarks of what is hot, BENCH_COUNT times each, compared with
 #               those in BENCH_BASE=FILE by benchstat
+# make bench    s3gate beside nginx, nginx with Lua and Redis, and HAProxy, in a
+#               quarter of an hour; writes docs/performance.md
 # make fuzz     every fuzz target for FUZZTIME each
 # make soak     SOAK_OPS operations on gates in trouble, whose histories must fit,
 #               and uploads of sizes that take too long otherwise
@@ -37,8 +38,10 @@ UPLOADERS_LOCK := internal/s3gatetest/uploaders/package-lock.json
 UPLOADERS_DIR  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/uploaders-$(shell git hash-object $(UPLOADERS_LOCK) | cut -c1-12)
 UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 
-# Programs that the tests run, and the Debian packages that have them.
-PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base
+# Programs and files that the tests and "make bench" need, and the Debian packages
+# that have them.
+PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base \
+	/usr/sbin/haproxy:haproxy taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
 .PHONY: test unit lint cross deps programs build man bench gobench fuzz soak leaks million
 
@@ -70,7 +73,7 @@ cross:
 deps: programs $(MINIO) $(UPLOADERS)
 
 programs:
-	@missing=; for p in $(PACKAGES); do command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
+	@missing=; for p in $(PACKAGES); do test -e $${p%%:*} || command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
@@ -95,8 +98,8 @@ build:
 man:
 	$(GO) test ./cmd/s3gate -run TestManualPages -man $(CURDIR)/man
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: programs
+	$(GO) run ./loadtest/peers -doc docs/performance.md
 
 HOT := ./tokens ./revocation ./s3client ./proxy ./events ./auth ./policy ./api
 

@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"guard/accesslog": nil,
 	"guard/leakwatch": {"guard", "guard/accesslog", "s3client", "events"},
 	"loadtest":        {"client"},
+	"loadtest/peers":  {"client"}, // speaks public HTTP only, too
 
 	"internal/script":      {"internal/fault"},
 	"internal/duration":    nil,

@@ -182,8 +182,8 @@ type JWT struct {
 
 // Ops is the listener for operators.
 type Ops struct {
-	// Addr is host:port for /metrics and for profiles below /debug/pprof/; empty
-	// turns both off, and the API's address puts /metrics there. Default
+	// Addr is host:port for /metrics, and profiles below /debug/pprof/; empty turns
+	// it off, and the API's address puts the metrics there, without profiles. Default
 	// 127.0.0.1:8091.
 	Addr string `koanf:"addr"`
 }

@@ -239,7 +239,10 @@ func (g *Gate) handle() error {
 	g.control = g.apiHandler(metrics, registerLimits(reg))
 	g.api.server.Handler = g.control
 	if g.ops != nil {
-		g.ops.server.Handler = operators(metrics)
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", metrics)
+		profiling(mux)
+		g.ops.server.Handler = mux
 	}
 	return nil
 }
@@ -475,7 +478,7 @@ func (g *Gate) listeners() []*listener {
 // LinksURL is how the link listener is reached from this machine.
 func (g *Gate) LinksURL() string { return g.links.url() }
 
-// OpsURL is the address of the metrics; "" if they are turned off.
+// OpsURL is the address of the metrics, and unless it is the API's of profiles; "" if they are turned off.
 func (g *Gate) OpsURL() string {
 	switch {
 	case g.ops != nil:
