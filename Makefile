@@ -17,7 +17,7 @@ FUZZTIME ?= 1m
 TIMEOUT  ?= 40m
 SOAK_OPS ?= 1000000
 
-# A line of BENCH_OUT has the name of a benchmark and what it took.
+# Which benchmarks gobench runs, and where it keeps what they took.
 BENCH       ?= .
 BENCH_COUNT ?= 6
 BENCH_OUT   ?= dist/gobench/$(shell git describe --always --dirty 2>/dev/null || echo now).txt

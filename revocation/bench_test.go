@@ -92,7 +92,7 @@ func BenchmarkWrite(b *testing.B) {
 			defer c.Close()
 			ts := &revocation.Transfers{Gate: test.gate}
 			r := httptest.NewRequest("GET", "/", nil)
-			w := client{httptest.NewRecorder(), c}
+			w := &client{httptest.NewRecorder(), c}
 			transfer := ts.Begin("req_1", "tok_a", w, r.WithContext(revocation.ConnContext(b.Context(), c)))
 			defer transfer.End()
 			chunk := make([]byte, 64<<10)
@@ -133,7 +133,7 @@ func BenchmarkWriteToKernel(b *testing.B) {
 				b.Fatal(err)
 			}
 			ts := &revocation.Transfers{Gate: test.gate}
-			w := client{httptest.NewRecorder(), c}
+			w := &client{httptest.NewRecorder(), c}
 			r := httptest.NewRequest("GET", "/", nil)
 			transfer := ts.Begin("req_1", "tok_a", w, r.WithContext(revocation.ConnContext(b.Context(), c)))
 			chunk := make([]byte, 64<<10)
@@ -159,7 +159,7 @@ type client struct {
 	conn net.Conn
 }
 
-func (c client) Write(p []byte) (int, error) { return c.conn.Write(p) }
+func (c *client) Write(p []byte) (int, error) { return c.conn.Write(p) }
 
 // sink is a listener, and its connections, that take everything at once.
 type sink struct{}

@@ -31,8 +31,8 @@ const (
 // [plain] says; the SDK's signer is for all others. It is safe for concurrent use.
 type plainSigner struct {
 	region string
-	// last is the key that was used last, nil before the first. There is one at
-	// a time but around midnight, and when credentials change.
+	// last is the key that was derived last, nil before the first. One is enough:
+	// two are in use only around midnight, and when credentials change.
 	last atomic.Pointer[signingKey]
 }
 

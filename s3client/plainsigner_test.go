@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -55,7 +56,7 @@ func bySDK(t testing.TB, region string, creds aws.Credentials, req *http.Request
 // nothing.
 func difference(got, want *http.Request) string {
 	switch {
-	case got.Host != want.Host || *got.URL != *want.URL:
+	case got.Host != want.Host || !reflect.DeepEqual(got.URL, want.URL):
 		return fmt.Sprintf("host %q and URL %#v, want %q and %#v", got.Host, *got.URL, want.Host, *want.URL)
 	case !maps.EqualFunc(got.Header, want.Header, slices.Equal):
 		return fmt.Sprintf("header\n%q, want\n%q", got.Header, want.Header)
