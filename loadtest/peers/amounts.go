@@ -25,9 +25,9 @@ func usual() amounts {
 	return amounts{
 		small: 4 << 10, medium: 1 << 20, large: 256 << 20, upload: 1 << 30,
 		requests: 20_000, mediumRequests: 1_000, largeRequests: 4, clients: 8,
-		rate: 200, low: 4 * time.Second,
-		slow: []int{1_000, 5_000}, settle: 3 * time.Second,
-		mostTokens: 1_000_000, stateRequests: 10_000, rules: 10_000, gates: []int{1, 2, 4},
+		rate: 200, low: 3 * time.Second,
+		slow: []int{1_000, 5_000}, settle: 2 * time.Second,
+		mostTokens: 1_000_000, stateRequests: 5_000, rules: 10_000, gates: []int{1, 2, 4},
 		profiled: 5 * time.Second,
 	}
 }

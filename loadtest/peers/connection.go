@@ -117,7 +117,9 @@ func (c *connection) head(want int64) error {
 		return err
 	}
 	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-		return fmt.Errorf("%w: must be HTTP/1.1 200, is %q", errAnswer, bytes.TrimSpace(line[:min(len(line), 64)]))
+		e := &statusError{line: string(bytes.TrimSpace(line[:min(len(line), 64)]))}
+		fmt.Sscanf(e.line, "HTTP/1.1 %d", &e.status) // 0 where there is none
+		return e
 	}
 	length := int64(-1)
 	for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -85,7 +86,8 @@ func downloads(object string, limited bool) client.MintRequest {
 
 // mint returns the path of a link.
 func mint(ctx context.Context, gate *server, r client.MintRequest) (string, error) {
-	t, err := gate.api.Mint(ctx, r)
+	var t *client.Token
+	err := whenAvailable(ctx, func() (err error) { t, err = gate.api.Mint(ctx, r); return err })
 	if err != nil {
 		return "", fmt.Errorf("minting: %w", err)
 	}
@@ -120,7 +122,8 @@ func (b *bench) lua(ctx context.Context, r, up *server) (*server, error) {
 	}
 	defer c.close()
 	err = c.ask(getRequest("/"+luaToken), 0)
-	if !errors.Is(err, errAnswer) || !strings.Contains(err.Error(), " 404 ") {
+	var answer *statusError
+	if !errors.As(err, &answer) || answer.status != http.StatusNotFound {
 		return nil, fmt.Errorf("a token that there is not: must be 404, is: %v", err)
 	}
 	return s, nil

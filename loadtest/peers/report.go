@@ -29,13 +29,15 @@ type WorkResults struct {
 	How   string `json:"how"`
 	Base  string `json:"base,omitempty"` // what was subtracted
 	Rows  []Row  `json:"rows"`
+	// Repeated are turns that failed and were done again.
+	Repeated int `json:"repeated,omitempty"`
 	// Failed says why there are no rows; "" where there are.
 	Failed string `json:"failed,omitempty"`
 }
 
 // add notes what came of a work.
 func (r *Report) add(w *work, rows []Row, err error) {
-	results := WorkResults{Name: w.name, Title: w.title, How: w.how, Base: w.base, Rows: rows}
+	results := WorkResults{Name: w.name, Title: w.title, How: w.how, Base: w.base, Rows: rows, Repeated: w.repeated}
 	if err != nil {
 		results.Failed = err.Error()
 	}

@@ -74,20 +74,24 @@ func (t *target) work(all []*connection, n int) error {
 // verify fetches once from each server and compares every byte by its hash.
 func (t *target) verify(ctx context.Context, want []byte) error {
 	for _, s := range t.servers {
-		c, err := dial(ctx, s.addr, t.secure)
-		if err != nil {
-			return err
-		}
-		got, err := c.sum(t.request(1), t.size)
-		c.close()
-		if err != nil {
+		if err := whenAvailable(ctx, func() error { return t.verifyOne(ctx, s, want) }); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		if !bytes.Equal(got, want) {
-			return fmt.Errorf("%s: %w: has other bytes than the object", s.name, errAnswer)
 		}
 	}
 	return nil
+}
+
+func (t *target) verifyOne(ctx context.Context, s *server, want []byte) error {
+	c, err := dial(ctx, s.addr, t.secure)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	got, err := c.sum(t.request(1), t.size)
+	if err == nil && !bytes.Equal(got, want) {
+		err = fmt.Errorf("%w: has other bytes than the object", errAnswer)
+	}
+	return err
 }
 
 // costs are the CPU time of the servers and of Redis.

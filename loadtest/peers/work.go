@@ -16,7 +16,8 @@ type work struct {
 	metrics []metric
 	// prepare starts what is needed, looks whether it answers rightly, and returns
 	// the contenders in the order of their turns.
-	prepare func(context.Context) ([]contender, error)
+	prepare  func(context.Context) ([]contender, error)
+	repeated int // turns that have failed
 }
 
 // metric is one number of a turn. Less is better.
