@@ -429,13 +429,28 @@ func (b *wireBody) end(whole bool) {
 }
 
 // body reads of a body of known length: first what came with the headers.
-func (w *wire) body(p []byte) (int, error) {
+func (w *wire) body(p []byte) (n int, err error) {
 	if w.reader != nil && w.reader.Buffered() > 0 {
 		return w.reader.Read(p)
 	}
 	w.forgetReader()
-	return w.Conn.Read(p)
+	n, err = w.Conn.Read(p)
+	if w.Conn == w.tcp || w.socket == nil {
+		return n, err
+	}
+	// TLS gives a record at a time. Those that are here already come along, so that
+	// they can leave together.
+	for err == nil && n < len(p) && waiting(w.socket) >= tlsRecord {
+		var m int
+		m, err = w.Conn.Read(p[n:])
+		n += m
+	}
+	return n, err
 }
+
+// tlsRecord is what the largest record of TLS takes with all that belongs to it (RFC
+// 8446, section 5.2).
+const tlsRecord = 5 + 16<<10 + 256
 
 // forgetReader gives the reader, which is empty, to other connections.
 func (w *wire) forgetReader() {

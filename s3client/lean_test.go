@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -381,6 +382,12 @@ func TestBodiesThatAreClosedEarly(t *testing.T) {
 func TestDirectOverTLS(t *testing.T) {
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
 	t.Cleanup(s.Close)
+	content := strings.Repeat("0123456789abcdef", 200_000)
+	large := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+		io.WriteString(w, content)
+	}))
+	t.Cleanup(large.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
 	var dials atomic.Int64
@@ -404,6 +411,10 @@ func TestDirectOverTLS(t *testing.T) {
 	}
 	if g := get(bucketAt(t, s.URL, nil), "GET"); !g.failed {
 		t.Error("a certificate that nobody trusts was taken")
+	}
+	// Many records are whole, whatever of them comes together.
+	if g := get(bucketAt(t, large.URL, trusting), "GET"); g.body != content || g.broken {
+		t.Errorf("%d bytes of %d, broken %v", len(g.body), len(content), g.broken)
 	}
 }
 
