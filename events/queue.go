@@ -29,6 +29,7 @@ type queue struct {
 	bus     *Bus
 	sink    Sink
 	records chan *Record
+	ended   time.Time // when the sink had the last batch; for its goroutine only
 	logged  time.Time // when it last complained; for its goroutine only
 	silent  int       // how often it would have, since
 }
@@ -86,10 +87,10 @@ func (q *queue) drain() {
 	}
 }
 
-// batch is the record and what is behind it. Where that is little it waits for
-// more: a sink costs about as much for one event as for hundreds.
+// batch is the record and what is behind it. Where events come one after the other
+// it waits for more of them: a sink costs about as much for one as for hundreds.
 func (q *queue) batch(first *Record) []*Record {
-	if len(q.records) < maxBatch/2 {
+	if len(q.records) < maxBatch/2 && time.Since(q.ended) < 10*linger {
 		select {
 		case <-time.After(linger):
 		case <-q.bus.stopping.Done():
@@ -125,6 +126,7 @@ func (q *queue) deliver(batch []*Record) bool {
 		last := q.bus.stopping.Err() != nil
 		m.pending(name, len(batch)+len(q.records))
 		err := q.write(batch)
+		q.ended = time.Now()
 		if err == nil {
 			m.delivered.WithLabelValues(name).Add(float64(len(batch)))
 			m.lag.WithLabelValues(name).Set(time.Since(batch[0].Time).Seconds())

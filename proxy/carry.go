@@ -15,11 +15,11 @@ import (
 const (
 	bufferSize = 64 << 10
 	smallSize  = 16 << 10
-	spliceSize = 256 << 10
-	// slow is how long a client takes for a chunk that makes it slow, and quick how
-	// long for a small one that makes it quick again.
-	slow  = 20 * time.Millisecond
-	quick = 2 * time.Millisecond
+	spliceSize = splice.Most
+	// slow is how many bytes a second a client takes that is slow, and quick how many
+	// make it quick again.
+	slow  = 3 << 20
+	quick = 8 << 20
 )
 
 var (
@@ -103,19 +103,21 @@ func (c *carrier) carry(ctx context.Context, p []byte, err error) error {
 
 // give hands over what was read; push says that nothing may be held back of it.
 func (c *carrier) give(ctx context.Context, p []byte, push bool) {
-	began := time.Now()
 	c.x.give(ctx, len(p), func(n int) (int, error) {
+		defer c.pace(n, time.Now())
 		if push {
 			return c.x.transfer.Push(c.x.w, p[:n])
 		}
 		return c.x.transfer.Write(c.x.w, p[:n])
 	})
 	c.flushed = push
-	c.pace(time.Since(began))
 }
 
-// pace says whether the client is slow, by how long it took for the last chunk.
-func (c *carrier) pace(took time.Duration) { c.slow = took > slow || c.slow && took > quick }
+// pace says whether the client is slow, by how long the last chunk took.
+func (c *carrier) pace(n int, began time.Time) {
+	rate := float64(n) / time.Since(began).Seconds()
+	c.slow = rate < slow || c.slow && rate < quick
+}
 
 // canSplice reports whether what comes next can go through the kernel.
 func (c *carrier) canSplice() bool {
@@ -152,9 +154,10 @@ func (c *carrier) splice(ctx context.Context) error {
 	}
 	n, err := c.source.fill(c.pipe, size)
 	if n > 0 {
-		began := time.Now()
-		c.x.give(ctx, n, func(n int) (int, error) { return c.x.transfer.Splice(c.x.w, c.pipe, n) })
-		c.pace(time.Since(began))
+		c.x.give(ctx, n, func(n int) (int, error) {
+			defer c.pace(n, time.Now())
+			return c.x.transfer.Splice(c.x.w, c.pipe, n)
+		})
 	}
 	return err
 }

@@ -30,6 +30,7 @@ type source struct {
 	resuming bool
 	failures int // in a row
 	reopened int
+	copies   bool // it cannot be spliced from
 }
 
 const (
@@ -45,7 +46,7 @@ func (s *source) Read(p []byte) (int, error) {
 
 // socket is where the next bytes can be spliced from, if they can, and how many.
 func (s *source) socket() (syscall.RawConn, int64) {
-	if body, ok := s.body.(splice.Source); ok {
+	if body, ok := s.body.(splice.Source); ok && !s.copies {
 		return body.Socket()
 	}
 	return nil, 0
@@ -59,6 +60,9 @@ func (s *source) fill(pipe *splice.Pipe, most int) (int, error) {
 			return 0, nil // it was opened again: its first bytes have to be read
 		}
 		n, err := pipe.Fill(socket, int(min(left, int64(most))))
+		if s.copies = errors.Is(err, splice.ErrUnsupported); s.copies {
+			return 0, nil
+		}
 		return n, s.body.(splice.Source).Took(n, err)
 	})
 }

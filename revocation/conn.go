@@ -90,7 +90,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	} else if err != nil {
 		return 0, err
 	}
-	return c.feed(len(p), func(n int) (int, error) { return c.Conn.Write(p[n:]) })
+	n, err = c.feed(len(p), func(n int) (int, error) { return c.Conn.Write(p[n:]) })
+	c.held.out += n
+	return n, err
 }
 
 // feed writes so many bytes: write writes those after the first n.

@@ -8,11 +8,12 @@ import "sync"
 type held struct {
 	mu  sync.Mutex      // held during every write; TLS also writes while it reads
 	buf *[heldMost]byte // nil while nobody gathers
-	n   int
+	n   int             // bytes in it
+	out int             // bytes that have left since it was begun
 }
 
 // heldMost is what a chunk of [Transfer.Write] takes with headers, and with what TLS
-// adds.
+// adds; what is more leaves in between.
 const heldMost = 72 << 10
 
 var heldBuffers = sync.Pool{New: func() any { return new([heldMost]byte) }}
@@ -21,20 +22,19 @@ var heldBuffers = sync.Pool{New: func() any { return new([heldMost]byte) }}
 func (c *conn) gather() {
 	c.held.mu.Lock()
 	defer c.held.mu.Unlock()
-	c.held.buf = heldBuffers.Get().(*[heldMost]byte)
+	c.held.buf, c.held.out = heldBuffers.Get().(*[heldMost]byte), 0
 }
 
-// release writes what was gathered since. It returns how many bytes were taken of
-// what was held at last, and how many not.
-func (c *conn) release() (sent, unsent int, err error) {
+// release writes what is held still. It returns how many bytes have left since gather
+// was called.
+func (c *conn) release() (out int, err error) {
 	h := &c.held
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := h.n
-	sent, err = c.letGo()
+	err = c.letGo()
 	heldBuffers.Put(h.buf)
 	h.buf = nil
-	return sent, n - sent, err
+	return h.out, err
 }
 
 // put holds p if somebody gathers and there is room, after it has let go of the rest.
@@ -44,7 +44,7 @@ func (c *conn) put(p []byte) (ok bool, err error) {
 		return false, nil
 	}
 	if len(p) > len(h.buf)-h.n {
-		if _, err := c.letGo(); err != nil || len(p) > len(h.buf) {
+		if err := c.letGo(); err != nil || len(p) > len(h.buf) {
 			return false, err
 		}
 	}
@@ -53,11 +53,13 @@ func (c *conn) put(p []byte) (ok bool, err error) {
 }
 
 // letGo writes what is held.
-func (c *conn) letGo() (n int, err error) {
+func (c *conn) letGo() error {
 	h := &c.held
-	if h.n > 0 {
-		n, err = c.feed(h.n, func(n int) (int, error) { return c.Conn.Write(h.buf[n:h.n]) })
-		h.n = 0
+	if h.n == 0 {
+		return nil
 	}
-	return n, err
+	n, err := c.feed(h.n, func(n int) (int, error) { return c.Conn.Write(h.buf[n:h.n]) })
+	h.n = 0
+	h.out += n
+	return err
 }

@@ -234,15 +234,11 @@ func (t *Transfer) write(w http.ResponseWriter, p []byte, gather, flush bool) (i
 		err = t.flush()
 	}
 	if gather {
-		sent, unsent, failed := t.conn.release()
-		switch {
-		case failed == nil:
-		case t.secure:
-			n = min(n, sent) // more than were sent, rather than less
-		default:
-			n = max(0, n-unsent)
+		out, failed := t.conn.release()
+		if err = cmp.Or(err, failed); err != nil {
+			// With headers and what TLS adds: more than were given out, rather than less.
+			n = min(len(p), out)
 		}
-		err = cmp.Or(err, failed)
 	}
 	t.bytes.Add(int64(n))
 	return n, err

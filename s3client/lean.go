@@ -29,6 +29,7 @@ type lean struct {
 	mu    sync.Mutex
 	idle  map[place][]*wire // the last one was used last
 	sweep *time.Timer       // nil while nothing is idle
+	shut  bool              // nothing is kept, until somebody asks again
 }
 
 // place is where connections lead.
@@ -38,8 +39,8 @@ type place struct{ scheme, addr string }
 // is not of net/http, or that does more than dial, is used as it is.
 func newLean(base http.RoundTripper) http.RoundTripper {
 	t, ok := base.(*http.Transport)
-	if !ok || t.Proxy != nil || t.DialContext == nil || t.DialTLSContext != nil || t.DisableKeepAlives ||
-		!t.DisableCompression || t.MaxConnsPerHost != 0 {
+	if !ok || !canTell || t.Proxy != nil || t.DialContext == nil || t.DialTLSContext != nil || t.DialTLS != nil ||
+		t.ForceAttemptHTTP2 || t.DisableKeepAlives || !t.DisableCompression || t.MaxConnsPerHost != 0 {
 		return base
 	}
 	return &lean{base: t, idle: map[place][]*wire{}}
@@ -53,9 +54,14 @@ func carries(r *http.Request) (at place, ok bool) {
 		r.Body != nil && r.Body != http.NoBody || r.Close || r.Header.Get("Expect") != "" || len(r.Trailer) > 0 {
 		return at, false
 	}
-	for _, c := range []byte(r.URL.Host) {
-		if c >= 0x80 {
-			return at, false // an international name, which net/http knows to spell
+	if !isPrintable(r.URL.Host) {
+		return at, false // an international name, which net/http knows to spell
+	}
+	for _, values := range r.Header {
+		for _, v := range values {
+			if !isPrintable(v) {
+				return at, false // which net/http may refuse
+			}
 		}
 	}
 	if r.URL.Port() == "" {
@@ -79,6 +85,9 @@ func (l *lean) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w, err := l.dial(r.Context(), at)
 	if err != nil {
+		if r.Context().Err() != nil {
+			err = context.Cause(r.Context())
+		}
 		return nil, err
 	}
 	return w.exchange(r)
@@ -118,13 +127,17 @@ func (l *lean) secure(ctx context.Context, c net.Conn, at place) (net.Conn, erro
 		defer cancel()
 	}
 	secured := tls.Client(c, cfg)
-	return secured, secured.HandshakeContext(ctx)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return secured, nil
 }
 
 // take returns an idle connection that is still good, nil if there is none.
 func (l *lean) take(at place) *wire {
 	for {
 		l.mu.Lock()
+		l.shut = false
 		list := l.idle[at]
 		if len(list) == 0 {
 			l.mu.Unlock()
@@ -145,39 +158,42 @@ func (l *lean) take(at place) *wire {
 func (l *lean) put(w *wire) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.idle[w.at]) >= cmp.Or(l.base.MaxIdleConnsPerHost, http.DefaultMaxIdleConnsPerHost) {
+	if l.shut || w.socket == nil || len(l.idle[w.at]) >= cmp.Or(l.base.MaxIdleConnsPerHost, http.DefaultMaxIdleConnsPerHost) {
 		w.tcp.Close()
 		return
 	}
 	w.since = time.Now()
 	l.idle[w.at] = append(l.idle[w.at], w)
-	if limit := l.base.IdleConnTimeout; limit > 0 && l.sweep == nil {
-		l.sweep = time.AfterFunc(limit, l.closeOld)
+	if l.sweep == nil {
+		l.sweep = time.AfterFunc(l.pause(), l.closeOld)
 	}
 }
 
-// closeOld closes what has been idle for too long.
+// pause is how long idle connections are left alone.
+func (l *lean) pause() time.Duration {
+	return max(cmp.Or(l.base.IdleConnTimeout, time.Minute)/4, 10*time.Millisecond)
+}
+
+// closeOld closes what has been idle for too long, and what the other side has closed.
 func (l *lean) closeOld() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep = nil
-	now, next := time.Now(), time.Duration(0)
 	for at, list := range l.idle {
-		old := 0
-		for ; old < len(list) && now.Sub(list[old].since) >= l.base.IdleConnTimeout; old++ {
-			list[old].tcp.Close()
+		kept := list[:0:0]
+		for _, w := range list {
+			if limit := l.base.IdleConnTimeout; limit > 0 && time.Since(w.since) >= limit || !w.quiet() {
+				w.tcp.Close()
+				continue
+			}
+			kept = append(kept, w)
 		}
-		if list = append(list[:0:0], list[old:]...); len(list) == 0 {
+		if l.idle[at] = kept; len(kept) == 0 {
 			delete(l.idle, at)
-			continue
-		}
-		l.idle[at] = list
-		if left := l.base.IdleConnTimeout - now.Sub(list[0].since); next == 0 || left < next {
-			next = left
 		}
 	}
-	if next > 0 {
-		l.sweep = time.AfterFunc(next, l.closeOld)
+	if len(l.idle) > 0 {
+		l.sweep = time.AfterFunc(l.pause(), l.closeOld)
 	}
 }
 
@@ -192,6 +208,7 @@ func (l *lean) CloseIdleConnections() {
 		}
 	}
 	clear(l.idle)
+	l.shut = true
 	if l.sweep != nil {
 		l.sweep.Stop()
 		l.sweep = nil
@@ -242,7 +259,7 @@ const defaultHeaderSize = 10 << 20
 // quiet reports whether an idle connection is as it was left: open, and with
 // nothing on it, since what comes unasked would answer the next request.
 func (w *wire) quiet() bool {
-	if w.socket != nil && !silent(w.socket) {
+	if !silent(w.socket) {
 		return false
 	}
 	if w.Conn == w.tcp {

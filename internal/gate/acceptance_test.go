@@ -24,8 +24,8 @@ import (
 // frame that had been framed, the reset of the stream, and TLS around them.
 const oneFrame = 16<<10 + 1<<10
 
-// chunk is what a gate copies at once.
-const chunk = 64 << 10
+// chunk is what a gate writes at once: what it copies, headers, and what TLS adds.
+const chunk = 72 << 10
 
 // The promise of revocation, by the write(2)s of the gates: when the answer has
 // come, no write to a client of a revoked transfer is under way and none

@@ -93,12 +93,18 @@ func (g *testGate) leaks(n int) []client.Leak {
 // told are the data of the events of a type.
 func (g *testGate) told(kind string) (all []map[string]any) {
 	g.t.Helper()
-	_ = g.api.Events(g.t.Context(), client.EventQuery{Type: kind}, func(e client.Event) error {
-		var data map[string]any
-		_ = json.Unmarshal(e.Data, &data)
-		all = append(all, data)
-		return nil
-	})
+	for range 20 { // an event follows what it tells of by some milliseconds
+		_ = g.api.Events(g.t.Context(), client.EventQuery{Type: kind}, func(e client.Event) error {
+			var data map[string]any
+			_ = json.Unmarshal(e.Data, &data)
+			all = append(all, data)
+			return nil
+		})
+		if len(all) > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	return all
 }
 

@@ -23,11 +23,14 @@ type Source interface {
 	Took(n int, err error) error
 }
 
-// ErrUnsupported: this system cannot, or has no pipes left.
+// ErrUnsupported: this system cannot, or has no pipes left. Nothing is lost then.
 var ErrUnsupported = errors.New("splice: not supported")
 
 // Least is the size in bytes from which it pays: a pipe costs some calls itself.
 const Least = 64 << 10
+
+// Most is how many bytes a pipe holds at least: what Linux gives it by itself.
+const Most = 64 << 10
 
 // Pipe is a pipe in the kernel. It is not for concurrent use. Closing it loses what
 // is in it.
@@ -41,7 +44,8 @@ func (p *Pipe) Held() int { return p.held }
 
 // Fill takes what there is of at most so many bytes from a socket, and waits until
 // there is something, as long as the socket's read deadline lets it. The pipe is
-// empty before. At the end of what the other side sends the error is io.EOF.
+// empty before. At the end of what the other side sends the error is io.EOF; where
+// the system does not let this process splice it is [ErrUnsupported].
 func (p *Pipe) Fill(from syscall.RawConn, most int) (n int, err error) {
 	waitErr := from.Read(func(fd uintptr) bool {
 		n, err = move(int(fd), p.write, most)
@@ -50,6 +54,8 @@ func (p *Pipe) Fill(from syscall.RawConn, most int) (n int, err error) {
 	switch {
 	case waitErr != nil:
 		return 0, waitErr
+	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EOPNOTSUPP):
+		return 0, ErrUnsupported
 	case err != nil:
 		return 0, err
 	case n == 0:

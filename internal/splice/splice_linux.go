@@ -2,12 +2,8 @@ package splice
 
 import "syscall"
 
-// size is how much a pipe should hold. The kernel may grant less to users without
-// privileges (pipe(7), pipe-user-pages-soft).
-const size = 256 << 10
-
 const (
-	pipeSize = 1031 // F_SETPIPE_SZ, which package syscall lacks
+	pipeSize = 1032 // F_GETPIPE_SZ, which package syscall lacks
 	move_    = 1    // SPLICE_F_MOVE
 	nonblock = 2    // SPLICE_F_NONBLOCK
 )
@@ -26,8 +22,14 @@ func Open() (*Pipe, error) {
 	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		return nil, ErrUnsupported
 	}
-	_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, uintptr(fds[0]), pipeSize, size)
-	return &Pipe{read: fds[0], write: fds[1]}, nil
+	p := &Pipe{read: fds[0], write: fds[1]}
+	// A user without privileges who has many pipes (pipe(7), pipe-user-pages-soft) gets
+	// such as hold next to nothing.
+	if size, _, e := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fds[0]), pipeSize, 0); e != 0 || size < Most {
+		p.discard()
+		return nil, ErrUnsupported
+	}
+	return p, nil
 }
 
 // Close gives the pipe up. It may be called once.
@@ -39,6 +41,10 @@ func (p *Pipe) Close() {
 		default:
 		}
 	}
+	p.discard()
+}
+
+func (p *Pipe) discard() {
 	syscall.Close(p.read)
 	syscall.Close(p.write)
 }
