@@ -113,13 +113,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
+	here := machine() // before it is busy with this
 	b, err := open(ctx, o, stderr)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	report := &Report{Began: time.Now().UTC().Truncate(time.Second), Command: o.command, Quick: o.quick, Logs: o.logs, Rounds: o.rounds}
-	report.Machine, report.Versions = machine(), b.versions(ctx)
+	report.Machine, report.Versions = here, b.versions(ctx)
 	for _, w := range works(b) {
 		if o.only != nil && !o.only.MatchString(w.name) {
 			continue
