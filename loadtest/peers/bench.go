@@ -41,7 +41,7 @@ func open(ctx context.Context, o *options, stderr io.Writer) (_ *bench, err erro
 		return nil, errors.New("CPU time of other processes is read from Linux' /proc")
 	}
 	b := &bench{options: o, cores: runtime.NumCPU(), maxFiles: moreFiles(65536), stderr: stderr, began: time.Now(), cast: map[string]*server{}}
-	if b.dir, err = os.MkdirTemp(place(), "s3gate-peers-"); err != nil {
+	if b.dir, err = os.MkdirTemp(place(), fmt.Sprintf("s3gate-peers-%d-", os.Getpid())); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -65,13 +66,20 @@ func (t *target) openLoop(ctx context.Context, clients, rate int, length time.Du
 	return []float64{at(50), at(99)}, ctx.Err()
 }
 
+// wakeful is how long before a request the client stays awake: the runtime's timers
+// wake an idle process up to a millisecond late, which would be the whole latency.
+const wakeful = 1200 * time.Microsecond
+
 // pace says when each of n requests is due, and then closes the channel.
 func pace(ctx context.Context, due chan<- time.Time, n int, interval time.Duration) {
 	defer close(due)
 	start := time.Now()
 	for i := range n {
 		next := start.Add(time.Duration(i) * interval)
-		time.Sleep(time.Until(next))
+		time.Sleep(time.Until(next) - wakeful)
+		for time.Now().Before(next) {
+			runtime.Gosched()
+		}
 		if ctx.Err() != nil {
 			return
 		}

@@ -14,12 +14,16 @@ type Machine struct {
 	Cores  int    `json:"cores"`
 	Kernel string `json:"kernel"`
 	System string `json:"system"`
+	// Load is the load average of the minute before the run: of what else runs.
+	Load string `json:"load"`
 }
 
 // machine reads it from /proc; what is not there is "unknown".
 func machine() Machine {
+	load, _, _ := strings.Cut(first("/proc/loadavg"), " ")
 	return Machine{
-		CPU: after("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(),
+		Load: load,
+		CPU:  after("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(),
 		Kernel: first("/proc/sys/kernel/osrelease"), System: strings.Trim(after("/etc/os-release", "PRETTY_NAME"), `"`),
 	}
 }
@@ -70,6 +74,7 @@ func (b *bench) versions(ctx context.Context) []Version {
 func says(ctx context.Context, path string, args ...string) string {
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	line = strings.TrimPrefix(line, "nginx version: ")
 	if err != nil || line == "" {
 		return "unknown"
 	}

@@ -65,7 +65,7 @@ type options struct {
 
 // parse reads the flags.
 func parse(args []string, stderr io.Writer) (*options, error) {
-	o := &options{amounts: usual(), command: strings.Join(append([]string{"go run ./loadtest/peers"}, args...), " ")}
+	o := &options{amounts: usual(), command: commandLine(args)}
 	f := flag.NewFlagSet("peers", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.IntVar(&o.rounds, "rounds", 5, "how often each server has its turn")
@@ -106,6 +106,23 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	return o, nil
 }
 
+// commandLine is how it was started, for others to read: of files elsewhere on this
+// machine it has the names only.
+func commandLine(args []string) string {
+	text := "go run ./loadtest/peers"
+	for _, arg := range args {
+		flag, path, found := strings.Cut(arg, "=")
+		switch {
+		case filepath.IsAbs(arg):
+			arg = filepath.Base(arg)
+		case found && filepath.IsAbs(path):
+			arg = flag + "=" + filepath.Base(path)
+		}
+		text += " " + arg
+	}
+	return text
+}
+
 // run does the works and writes what was found. Works that failed are in the report,
 // and an error names them.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -113,13 +130,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
+	here := machine() // before it is busy with this
 	b, err := open(ctx, o, stderr)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	report := &Report{Began: time.Now().UTC().Truncate(time.Second), Command: o.command, Quick: o.quick, Logs: o.logs, Rounds: o.rounds}
-	report.Machine, report.Versions = machine(), b.versions(ctx)
+	report.Machine, report.Versions = here, b.versions(ctx)
 	for _, w := range works(b) {
 		if o.only != nil && !o.only.MatchString(w.name) {
 			continue

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,22 +37,18 @@ func built(t *testing.T, pkg string) (path string) {
 	return path
 }
 
-// left are directories of runs, in the place where they are made.
-func left(t *testing.T) map[string]bool {
+// left are the directories of a run, in the place where they are made.
+func left(t *testing.T, run *os.Process) []string {
 	t.Helper()
 	dir := place()
 	if dir == "" {
 		dir = os.TempDir()
 	}
-	all, err := filepath.Glob(filepath.Join(dir, "s3gate-peers-*"))
+	all, err := filepath.Glob(filepath.Join(dir, fmt.Sprintf("s3gate-peers-%d-*", run.Pid)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := map[string]bool{}
-	for _, name := range all {
-		names[name] = true
-	}
-	return names
+	return all
 }
 
 // running are the processes that were told of a directory.
@@ -73,7 +70,6 @@ func running(t *testing.T, dir string) (all []string) {
 // them, and nothing stays.
 func TestSmokeRun(t *testing.T) {
 	needPrograms(t)
-	before := left(t)
 	dir := t.TempDir()
 	report, page, profiles := filepath.Join(dir, "report.json"), filepath.Join(dir, "page.md"), filepath.Join(dir, "profiles")
 	cmd := exec.Command(built(t, "s3gate/loadtest/peers"), "-quick", "-s3gate", built(t, "s3gate/cmd/s3gate"),
@@ -118,17 +114,14 @@ func TestSmokeRun(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes", name, err, len(profile))
 		}
 	}
-	for name := range left(t) {
-		if !before[name] {
-			t.Errorf("%s is still there", name)
-		}
+	if names := left(t, cmd.Process); len(names) > 0 {
+		t.Errorf("%q is still there", names)
 	}
 }
 
 // Whoever interrupts a run has nothing left of it.
 func TestInterruptedRunEndsWhatItStarted(t *testing.T) {
 	needPrograms(t)
-	before := left(t)
 	cmd := exec.Command(built(t, "s3gate/loadtest/peers"), "-only", "get-256m$", "-rounds", "1000", "-s3gate", built(t, "s3gate/cmd/s3gate"))
 	progress, err := cmd.StderrPipe()
 	if err != nil {
@@ -146,12 +139,11 @@ func TestInterruptedRunEndsWhatItStarted(t *testing.T) {
 		}
 		text += string(buffer[:n])
 	}
-	dir := ""
-	for name := range left(t) {
-		if !before[name] {
-			dir = name
-		}
+	names := left(t, cmd.Process)
+	if len(names) != 1 {
+		t.Fatalf("the run has the directories %q, want one", names)
 	}
+	dir := names[0]
 	if len(running(t, dir)) < 3 {
 		t.Fatalf("of a run in %q there are only %q", dir, running(t, dir))
 	}

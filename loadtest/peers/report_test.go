@@ -13,7 +13,7 @@ import (
 // sample is a report with everything that a page may have.
 func sample() *Report {
 	r := &Report{Began: time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC), Took: "9m", Command: "go run ./loadtest/peers", Logs: true, Rounds: 3,
-		Machine: Machine{CPU: "A processor", Cores: 2, Kernel: "6.1", System: "A system"}, Versions: []Version{{"nginx", "1.2"}}}
+		Machine: Machine{CPU: "A processor", Cores: 2, Kernel: "6.1", System: "A system", Load: "0.10"}, Versions: []Version{{"nginx", "1.2"}}}
 	r.add(&work{name: "get-4k", title: "small downloads", how: "Many GETs."}, []Row{
 		{Subject: gateUnlimited, Metric: "CPU", Unit: microsPerRequest, Peer: nginxLua, Ratio: &Spread{0.8, 0.9, 1.2}, Value: Spread{30, 31, 35},
 			Samples: []float64{30, 31, 35}, Aim: "≤ 1.0 ×", Reached: true},
@@ -34,7 +34,7 @@ func TestReport(t *testing.T) {
 			[]string{"get-4k s3gate, unlimited CPU 31.0 µs/request 0.80–0.90–1.20 nginx + Lua ≤ 1.0 × yes", "put-1g FAILED: nobody answers"}},
 		{"page", func(b *bytes.Buffer) error { return r.page(b) },
 			[]string{"| [small downloads](#get-4k) | s3gate, unlimited | CPU | nginx + Lua | ≤ 1.0 × | 0.80–0.90–1.20 | 31.0 µs/request | yes |",
-				"| processor | A processor, 2 cores |", "| nginx | 1.2 |", "    go run ./loadtest/peers\n", "31 January 2030, 12:00 UTC", "    nobody answers", "write their access logs",
+				"| processor | A processor, 2 cores |", "| 0.10: of what else ran |", "| nginx | 1.2 |", "    go run ./loadtest/peers\n", "31 January 2030, 12:00 UTC", "    nobody answers", "write their access logs",
 				"| s3gate, unlimited | CPU | 30.0–31.0–35.0 µs/request | 0.80–0.90–1.20 | nginx + Lua |\n| nginx + Lua | CPU |"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -221,7 +221,11 @@ func (b *bench) bearer(ctx context.Context, config string, env []string) (string
 // build makes the binary of s3gate as it is released.
 func (b *bench) build(ctx context.Context) error {
 	b.binary = filepath.Join(b.dir, "s3gate")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.binary, "s3gate/cmd/s3gate")
+	version := "dev"
+	if out, err := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty").Output(); err == nil {
+		version = strings.TrimSpace(string(out))
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+version, "-o", b.binary, "s3gate/cmd/s3gate")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building s3gate: %w\n%s", err, out)

@@ -72,8 +72,9 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%s: is %v, want %q", tt.args, err, tt.want)
 		}
 	}
-	o, err := parse(strings.Fields("-only get -rounds 3 -doc x.md"), t.Output())
-	if err != nil || o.rounds != 3 || !o.logs || o.doc != "x.md" || !o.only.MatchString("get-4k") || o.command != "go run ./loadtest/peers -only get -rounds 3 -doc x.md" {
+	o, err := parse(strings.Fields("-only get -rounds 3 -json=/elsewhere/r.json -doc docs/x.md -s3gate /elsewhere/s3gate"), t.Output())
+	if err != nil || o.rounds != 3 || !o.logs || o.doc != "docs/x.md" || o.json != "/elsewhere/r.json" || !o.only.MatchString("get-4k") ||
+		o.command != "go run ./loadtest/peers -only get -rounds 3 -json=r.json -doc docs/x.md -s3gate s3gate" {
 		t.Errorf("became %+v, %v", o, err)
 	}
 }

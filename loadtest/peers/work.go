@@ -34,11 +34,11 @@ type aim struct {
 	value   float64 // in the metric's unit, at most; 0 is no such aim
 }
 
-// String says it as the page does.
-func (a aim) String() string {
+// text says it as the page does, of a metric in a unit.
+func (a aim) text(unit string) string {
 	text := fmt.Sprintf("≤ %.1f ×", a.ratio)
 	if a.value > 0 {
-		text += fmt.Sprintf(" and ≤ %g", a.value)
+		text += fmt.Sprintf(" and ≤ %g %s", a.value, unit)
 	}
 	return text
 }
@@ -86,6 +86,9 @@ func (w *work) rows(contenders []contender, samples map[string][][]float64) []Ro
 		for _, c := range contenders {
 			row := Row{Subject: c.name, Metric: m.name, Unit: m.unit, Samples: w.values(samples, c.name, i)}
 			row.Value = spread(row.Samples)
+			if m.aside && row.Value.Max == 0 {
+				continue // nothing to tell, as of Redis behind who asks none
+			}
 			if !m.aside && c.name != w.peer && c.name != w.base {
 				row.compare(w.peer, w.values(samples, w.peer, i))
 			}
@@ -120,6 +123,6 @@ func (r *Row) compare(peer string, values []float64) {
 
 // judge says whether an aim is reached. Without a ratio nobody knows, so it is not.
 func (r *Row) judge(a aim) {
-	r.Aim = a.String()
+	r.Aim = a.text(r.Unit)
 	r.Reached = r.Ratio != nil && r.Ratio.Median <= a.ratio && (a.value == 0 || r.Value.Median <= a.value)
 }
