@@ -49,7 +49,7 @@ test: deps lint cross unit
 
 # Tests of these packages start many programs and judge what happens in time:
 # one package has the machine for itself.
-BUSY := ./tokens ./revocation ./proxy ./internal/gate ./internal/consistency ./cmd/s3gate
+BUSY := ./loadtest ./loadtest/peers ./tokens ./revocation ./proxy ./internal/gate ./internal/consistency ./cmd/s3gate
 
 unit: export S3GATE_TEST_MINIO = $(MINIO)
 unit: export S3GATE_TEST_UPLOADERS = $(UPLOADERS_DIR)

@@ -39,7 +39,7 @@ type place struct{ scheme, addr string }
 // is not of net/http, or that does more than dial, is used as it is.
 func newLean(base http.RoundTripper) http.RoundTripper {
 	t, ok := base.(*http.Transport)
-	if !ok || !canTell || t.Proxy != nil || t.DialContext == nil || t.DialTLSContext != nil || t.DialTLS != nil ||
+	if !ok || !canTell || t.Proxy != nil || t.DialContext == nil || t.DialTLSContext != nil ||
 		t.ForceAttemptHTTP2 || t.DisableKeepAlives || !t.DisableCompression || t.MaxConnsPerHost != 0 {
 		return base
 	}
