@@ -346,16 +346,25 @@ func gateName() string {
 }
 
 // Ready reports why the gate cannot serve: it is shutting down, Redis has not
-// confirmed lately that it knows everything that was revoked, or a bucket is not
-// known to be locked and the settings say that this counts.
-func (g *Gate) Ready(context.Context) error {
+// confirmed lately that it knows everything that was revoked, or does not answer over
+// the connections of requests, or a bucket is not known to be locked and the settings
+// say that this counts.
+func (g *Gate) Ready(ctx context.Context) error {
 	if g.draining.Load() {
 		return api.ErrDraining
 	}
 	if err := g.guarded(); err != nil {
 		return err
 	}
-	return g.member.Lease()
+	if err := g.member.Lease(); err != nil {
+		return err
+	}
+	// The client stops dialling for up to a second when that has failed often, and the
+	// lease has a client of its own.
+	if err := g.rdb.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("%w: %w", tokens.ErrUnproven, err)
+	}
+	return nil
 }
 
 // Await returns when the gate can serve, or why it cannot when ctx is done.
