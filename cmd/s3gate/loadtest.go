@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -51,6 +53,7 @@ func newLoadtest() *cobra.Command {
 	f.Uint64Var(&c.Seed, "seed", 1, "the same seed makes the same objects and asks for the same")
 	f.IntVar(&c.Clients, "clients", 8, "clients that race for a token, or download by one that is revoked")
 	f.StringToIntVar(&c.Mix, "mix", loadtest.DefaultMix(), "the weights of scenarios in mixed")
+	f.Lookup("mix").DefValue = inOrder(loadtest.DefaultMix()) // pflag's own has any order
 	f.DurationVar(&c.Grace, "grace", 250*time.Millisecond, "how long what was on its way may arrive after a revocation")
 	f.DurationVar(&c.Timeout, "timeout", time.Minute, "the longest that one operation may take")
 	f.IntSliceVar(&c.PIDs, "pid", nil, "a process of this machine whose CPU time and memory are shown; may be repeated (Linux)")
@@ -199,4 +202,13 @@ func newCompareLoad() *cobra.Command {
 		return cmp.Or(err, writeErr)
 	}
 	return cmd
+}
+
+// inOrder writes weights as the flag takes them, the same each time.
+func inOrder(mix map[string]int) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(mix)) {
+		all = append(all, fmt.Sprintf("%s=%d", name, mix[name]))
+	}
+	return strings.Join(all, ",")
 }
