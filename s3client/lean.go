@@ -46,10 +46,13 @@ func newLean(base http.RoundTripper) http.RoundTripper {
 	return &lean{base: t, idle: map[place][]*wire{}}
 }
 
+// ports are those that go without saying.
+var ports = map[string]string{"http": "80", "https": "443"}
+
 // carries reports whether a request is one that may be sent again when its
 // connection turns out to be dead, and that asks for nothing special.
 func carries(r *http.Request) (at place, ok bool) {
-	port := map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]
+	port := ports[r.URL.Scheme]
 	if port == "" || r.Method != http.MethodGet && r.Method != http.MethodHead ||
 		r.Body != nil && r.Body != http.NoBody || r.Close || r.Header.Get("Expect") != "" || len(r.Trailer) > 0 {
 		return at, false

@@ -403,12 +403,12 @@ func FuzzPlainSigner(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, address string, length int64, lines, secret, session string, second int64) {
 		u, err := url.Parse(address)
 		if err != nil {
-			t.Skip()
+			return // nothing can be asked there
 		}
 		for line := range strings.SplitSeq(lines, "\n") {
 			// Two names that differ in case alone the SDK signs in any order.
 			if name, _, _ := strings.Cut(line, ": "); name != http.CanonicalHeaderKey(name) {
-				t.Skip()
+				return
 			}
 		}
 		req := request(method, u.String(), length, strings.Split(lines, "\n")...)

@@ -39,9 +39,6 @@ type Pipe struct {
 	held        int
 }
 
-// Held is how many bytes are in it.
-func (p *Pipe) Held() int { return p.held }
-
 // Fill takes what there is of at most so many bytes from a socket, and waits until
 // there is something, as long as the socket's read deadline lets it. The pipe is
 // empty before. At the end of what the other side sends the error is io.EOF; where
