@@ -51,12 +51,21 @@ test: deps lint cross unit
 # one package has the machine for itself.
 BUSY := ./loadtest ./loadtest/peers ./tokens ./revocation ./proxy ./internal/gate ./internal/consistency ./cmd/s3gate
 
+# Tests judge what happens in time, on machines that may stand still for a second: up
+# to eight that fail (a subtest counts, and what it is in) are run once more, whole, and
+# listed. A data race never is.
+FAILED  := dist/failed-once.txt
+TESTSUM := $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --hide-summary output --rerun-fails=1 --rerun-fails-max-failures 8 \
+	--rerun-fails-run-root-test --rerun-fails-abort-on-data-race --rerun-fails-report $(FAILED)
+
 unit: export S3GATE_TEST_MINIO = $(MINIO)
 unit: export S3GATE_TEST_UPLOADERS = $(UPLOADERS_DIR)
 unit:
-	$(GO) test $(RACE) -timeout $(TIMEOUT) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(BUSY))")
-	$(GO) test $(RACE) -timeout $(TIMEOUT) -p 1 $(BUSY)
-	$(GO) test -tags faults -timeout $(TIMEOUT) -run Fault ./internal/fault ./internal/consistency ./loadtest
+	@mkdir -p $(dir $(FAILED))
+	$(TESTSUM).1 --packages "$$($(GO) list ./... | grep -vxF "$$($(GO) list $(BUSY))")" -- $(RACE) -timeout $(TIMEOUT)
+	$(TESTSUM).2 --packages "$(BUSY)" -- $(RACE) -timeout $(TIMEOUT) -p 1
+	$(TESTSUM).3 --packages "./internal/fault ./internal/consistency ./loadtest" -- -tags faults -timeout $(TIMEOUT) -run Fault
+	@cat $(FAILED).* 2>/dev/null || true
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-clean:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
