@@ -52,10 +52,10 @@ test: deps lint cross unit
 BUSY := ./loadtest ./loadtest/peers ./tokens ./revocation ./proxy ./internal/gate ./internal/consistency ./cmd/s3gate
 
 # Tests judge what happens in time, on machines that may stand still for a second: up
-# to eight that fail (a subtest counts, and what it is in) are run once more, whole, and
+# to 20 that fail (a subtest counts, and what it is in) are run once more, whole, and
 # listed. A data race never is.
 FAILED  := dist/failed-once.txt
-TESTSUM := $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --hide-summary output --rerun-fails=1 --rerun-fails-max-failures 8 \
+TESTSUM := $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --rerun-fails=1 --rerun-fails-max-failures 20 \
 	--rerun-fails-run-root-test --rerun-fails-abort-on-data-race --rerun-fails-report $(FAILED)
 
 unit: export S3GATE_TEST_MINIO = $(MINIO)

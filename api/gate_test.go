@@ -89,7 +89,7 @@ func newLeasedGate(t testing.TB, lease time.Duration, change ...func(*api.Config
 		t.Fatal(err)
 	}
 	member := revocation.Join(rdb, revocation.MemberOptions{
-		Name: "gate-1/4711", Lease: lease, Fresh: true, Answer: g.transfers.Answer,
+		Name: "gate-1/4711", Lease: cmp.Or(lease, 3*time.Second), Fresh: true, Answer: g.transfers.Answer,
 		Apply: func(r *revocation.Rule) revocation.Effect {
 			stopped, late := g.transfers.Cut(r.CoversTransfer)
 			return revocation.Effect{Stopped: stopped, Committing: late}

@@ -63,7 +63,7 @@ func newGate(t testing.TB, p protocol) *gate {
 	t.Helper()
 	g := &gate{t: t, s3: newStubS3(t), transfers: &revocation.Transfers{}, log: &s3gatetest.Log{}, metrics: prometheus.NewRegistry()}
 	g.redis, g.store = newStore(t)
-	g.rdb = redis.NewClient(&redis.Options{Addr: g.redis.Addr(), MaxRetries: -1})
+	g.rdb = newClient(g.redis)
 	t.Cleanup(func() { g.rdb.Close() })
 	g.Handler = &proxy.Handler{
 		Tokens: g.store, Transfers: g.transfers,
@@ -74,7 +74,7 @@ func newGate(t testing.TB, p protocol) *gate {
 		Logger:  slog.New(slog.NewJSONHandler(g.log, nil)),
 	}
 	member := revocation.Join(g.rdb, revocation.MemberOptions{
-		Name: "gate-1", Fresh: true,
+		Name: "gate-1", Fresh: true, Lease: time.Minute, // however long the machine stands still
 		Apply: func(r *revocation.Rule) revocation.Effect {
 			stopped, late := g.transfers.Cut(r.CoversTransfer)
 			return revocation.Effect{Stopped: stopped, Committing: late}
@@ -97,10 +97,15 @@ func newGate(t testing.TB, p protocol) *gate {
 	return g
 }
 
+// newClient connects to a Redis that may answer late, as a busy machine does.
+func newClient(server *miniredis.Miniredis) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1, ReadTimeout: soon, WriteTimeout: soon})
+}
+
 // newStore returns a store on a fresh Redis. It does not wait for uses.
 func newStore(t testing.TB) (*miniredis.Miniredis, *tokens.Store) {
 	server := miniredis.RunT(t)
-	rdb := redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1})
+	rdb := newClient(server)
 	store := tokens.New(rdb, tokens.Options{BusyWait: -1})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), soon)

@@ -431,7 +431,7 @@ func TestWaitingIsNotIdle(t *testing.T) {
 			if g.Multipart.Concurrency = 1; i < 2 {
 				g.Multipart.Memory = testPart
 			}
-			g.UploadIdle, g.UploadMinRate = 300*time.Millisecond, 1<<10
+			g.UploadIdle, g.UploadMinRate = 1500*time.Millisecond, 1<<10
 			first, proceed := make(chan struct{}), make(chan struct{})
 			g.s3.times(1, uploadPart, func(w http.ResponseWriter, r *http.Request) {
 				close(first)

@@ -83,7 +83,8 @@ func (w *world) config() *config.Config {
 	cfg.Ops.Addr = cfg.API.Addr
 	cfg.API.JWT.HS256Key = string(jwtKey)
 	cfg.Redis.Addrs = []string{w.redis}
-	cfg.Redis.Timeout = time.Second
+	// The machine may stand still for a second. Tests of what happens then set these.
+	cfg.Redis.Timeout, cfg.Revocation.Lease = 3*time.Second, 3*time.Second
 	cfg.DrainTimeout = 2 * time.Second
 	cfg.Buckets = map[string]config.Bucket{"docs": {
 		Name: bucketName, Region: w.s3.Region, Endpoint: w.s3.URL, PathStyle: true,
@@ -115,7 +116,7 @@ func (w *world) open(change func(*config.Config)) *testGate {
 		w.t.Fatal(err)
 	}
 	g.Start()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Second)
 	defer cancel()
 	_ = g.Await(ctx) // some tests have no Redis
 	bearer, err := auth.Sign(jwtKey, auth.Caller{Subject: "tester", Admin: true}, "", time.Hour)

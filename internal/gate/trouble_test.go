@@ -63,7 +63,7 @@ func TestRedisDown(t *testing.T) {
 // wantReadyz waits until the gate is as ready as that.
 func wantReadyz(t *testing.T, g *testGate, status int) {
 	t.Helper()
-	for range 200 {
+	for range 1000 {
 		if do(t, "GET", g.APIURL()+"/readyz", nil).status == status {
 			return
 		}
