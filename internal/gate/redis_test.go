@@ -56,8 +56,9 @@ func TestOracleGateLosesRedis(t *testing.T) {
 	w.store("secret/film", "video/mp4", body)
 	w.store("public/film", "video/mp4", body)
 	relay := newRelay(t, w.redis)
-	near := w.gate(nil)
-	far := w.gate(func(c *config.Config) { c.Redis.Addrs = []string{relay.Addr} })
+	const lease = time.Second
+	near := w.gate(func(c *config.Config) { c.Revocation.Lease = lease })
+	far := w.gate(func(c *config.Config) { c.Revocation.Lease, c.Redis.Addrs = lease, []string{relay.Addr} })
 	mint := func(key string) string {
 		token := near.mint("get", key, func(r *client.MintRequest) { r.Bandwidth = 4 << 20 })
 		return far.LinksURL() + "/" + token.Token
@@ -97,7 +98,7 @@ func TestOracleGateLosesRedis(t *testing.T) {
 		t.Errorf("%d bytes of what was revoked were handed to the kernel after the answer", n)
 	}
 	all := w.writes.to(t, map[string]bool{doomed.client: true, spared.client: true})
-	if n := all.before(back).after(lost + 1100*time.Millisecond).bytes(); n > chunk {
+	if n := all.before(back).after(lost + lease + lease/10).bytes(); n > chunk {
 		t.Errorf("%d bytes were handed to the kernel without a lease", n)
 	}
 	t.Logf("one of two gates without Redis: acknowledged after %.0f ms; its last write was %s after it lost Redis",

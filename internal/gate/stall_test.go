@@ -92,6 +92,7 @@ func TestOracleOfAGigabyte(t *testing.T) {
 	w.writes = &oracle{}
 	content := newFilm(t, size)
 	g := w.gate(func(c *config.Config) {
+		c.Revocation.Lease = lease
 		b := c.Buckets["docs"]
 		b.Endpoint = content.serve(t)
 		c.Buckets["docs"] = b
