@@ -15,8 +15,8 @@ import (
 )
 
 // fail answers with the problem that err is, in the form the client asks
-// for: a page for browsers, problem+json for those who ask for JSON, and
-// S3's XML for the rest.
+// for: a page for browsers, problem+json for those who ask for JSON, both in
+// their language, and S3's XML for the rest.
 func (x *exchange) fail(err error) {
 	x.err = err
 	x.hurry()
@@ -106,7 +106,7 @@ func (x *exchange) renderJSON(p problem) []byte {
 		Code    string `json:"code"`
 		Detail  string `json:"detail"`
 		Request string `json:"request_id"`
-	}{"about:blank", http.StatusText(p.status), p.status, p.code, p.message, x.id})
+	}{"about:blank", http.StatusText(p.status), p.status, p.code, p.in(x.language()), x.id})
 	return append(body, '\n')
 }
 
@@ -117,7 +117,7 @@ func (x *exchange) renderXML(p problem) []byte {
 		Code      string
 		Message   string
 		RequestID string `xml:"RequestId"`
-	}{Code: p.code, Message: p.message, RequestID: x.id})
+	}{Code: p.code, Message: p.in(web.Language{}), RequestID: x.id})
 	return append([]byte(xml.Header), append(body, '\n')...)
 }
 
@@ -139,11 +139,12 @@ var headings = map[string]string{
 }
 
 func (x *exchange) renderPage(p problem) []byte {
-	title := cmp.Or(headings[p.code], http.StatusText(p.status))
-	page := web.Error(web.ErrorPage{
-		Title: title, Message: strings.TrimPrefix(p.message, title+". "), Contact: x.now.Contact,
+	look := x.appearance()
+	title := look.Language.Say(cmp.Or(headings[p.code], http.StatusText(p.status)))
+	page := web.Error(look, web.ErrorPage{
+		Title: title, Message: strings.TrimPrefix(p.in(look.Language), title+". "),
 		Status: strconv.Itoa(p.status) + " " + http.StatusText(p.status), Request: x.id,
 	})
-	x.w.Header().Set("Content-Security-Policy", page.Policy)
+	x.announce(page)
 	return page.HTML
 }

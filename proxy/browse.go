@@ -99,8 +99,8 @@ func (x *exchange) list(ctx context.Context) error {
 		}
 		return x.sendListing("application/json", append(body, '\n'))
 	}
-	page := web.Listing(d.page(x.tail, x.now.Contact))
-	x.w.Header().Set("Content-Security-Policy", page.Policy)
+	page := web.Listing(x.appearance(), d.page(x.tail))
+	x.announce(page)
 	return x.sendListing(web.ContentType, page.HTML)
 }
 

@@ -219,8 +219,8 @@ func questionOf(err error) *question {
 // ask shows the page. It tells of a file with a passcode no more than HEAD
 // does: nothing.
 func (x *exchange) ask(ctx context.Context, q *question) error {
-	g := x.grant()
-	page := web.ConfirmPage{Until: g.ExpiresAt, Problem: q.problem, Contact: x.now.Contact, Folder: x.lists(), Upload: g.Operation == tokens.Put}
+	g, look := x.grant(), x.appearance()
+	page := web.ConfirmPage{Until: g.ExpiresAt, Problem: look.Language.Say(q.problem), Folder: x.lists(), Upload: g.Operation == tokens.Put}
 	if !g.Passcode.IsZero() && q.status == http.StatusUnauthorized {
 		page.Passcode = true
 		challengeAuth(x.w.Header(), true)
@@ -243,7 +243,7 @@ func (x *exchange) ask(ctx context.Context, q *question) error {
 			return err
 		}
 	}
-	x.sendPage(q.status, web.Confirm(page))
+	x.sendPage(q.status, web.Confirm(look, page))
 	return nil
 }
 
@@ -278,7 +278,21 @@ func (x *exchange) describe() (*web.File, error) {
 
 // sendPage answers with a page.
 func (x *exchange) sendPage(status int, page web.Document) {
+	x.announce(page)
+	x.sendBody(status, web.ContentType, page.HTML)
+}
+
+// announce sets the headers that a page needs.
+func (x *exchange) announce(page web.Document) {
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", page.Policy)
-	x.sendBody(status, web.ContentType, page.HTML)
+	h.Set("Content-Language", page.Language)
+}
+
+// language is the one of whoever asks.
+func (x *exchange) language() web.Language { return web.Speak(x.r.Header.Get("Accept-Language")) }
+
+// appearance is how pages look to whoever asks.
+func (x *exchange) appearance() web.Look {
+	return web.Look{Language: x.language(), Contact: x.now.Contact}
 }

@@ -200,7 +200,7 @@ func TestPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		"<title>Download &lt;b&gt;Report &#34;1&#34;.txt</title>", "25 bytes", "text/plain", "<dd>2</dd>", "help@example.com",
-		`<time datetime="` + expires.ExpiresAt.UTC().Format(time.RFC3339) + `">`, `<html lang="en">`,
+		`<time datetime="` + expires.ExpiresAt.UTC().Format(time.RFC3339) + `" data-local>`, `<html lang="en">`,
 	} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("no %q in\n%s", want, a.body)

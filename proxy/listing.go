@@ -98,8 +98,8 @@ func (d *folder) href(path, after string) string {
 }
 
 // page is the folder as a page, for which tail is the path that was asked for.
-func (d *folder) page(tail, contact string) web.ListingPage {
-	p := web.ListingPage{Contact: contact}
+func (d *folder) page(tail string) web.ListingPage {
+	var p web.ListingPage
 	p.Above, p.Name = above(tail)
 	for i := range p.Above {
 		p.Above[i].Href = d.href(p.Above[i].Href, "")

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"s3gate/s3client"
 	"s3gate/tokens"
 	"s3gate/uploads"
+	"s3gate/web"
 )
 
 // problem is an error as the client hears of it: fixed words, apart from the
@@ -20,10 +20,14 @@ import (
 type problem struct {
 	status  int
 	code    string // in the manner of S3's error codes
-	message string
+	message string // as [web.Language.Say] has it
+	args    []any  // of the message
 	retry   int    // seconds for Retry-After, 0 for none
 	allow   string // for 405
 }
+
+// in is the message in a language.
+func (p *problem) in(l web.Language) string { return l.Say(p.message, p.args...) }
 
 // Problems that several causes share.
 var (
@@ -127,7 +131,7 @@ var causes = []struct {
 	{errMetadata, problem{status: http.StatusBadRequest, code: "InvalidArgument",
 		message: "Values of x-amz-meta headers must be printable US-ASCII."}},
 	{errMetadataSize, problem{status: http.StatusBadRequest, code: "MetadataTooLarge",
-		message: fmt.Sprintf("The metadata has more than the %d bytes that are possible.", tokens.MaxMetadataBytes)}},
+		message: "The metadata has more than the {0} bytes that are possible.", args: []any{tokens.MaxMetadataBytes}}},
 	{errEncoding, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "Send the plain bytes of the file: aws-chunked and STREAMING-… bodies are not taken."}},
 	{errTwoRanges, problem{status: http.StatusBadRequest, code: "InvalidRequest",
@@ -189,23 +193,23 @@ func problemOf(err error) problem {
 			message: "The file has no such range."}
 	case errors.As(err, &spent):
 		return problem{status: http.StatusGone, code: "LinkUsed",
-			message: fmt.Sprintf("This link has been used as often as it may be. Of a download that may still be resumed %d bytes are left: ask for a range of them.", spent.Left)}
+			message: "This link has been used as often as it may be. Of a download that may still be resumed {0} bytes are left: ask for a range of them.", args: []any{spent.Left}}
 	case errors.As(err, &large):
 		if large.size < 0 {
 			return problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
-				message: fmt.Sprintf("The upload has more than the %d bytes that this link permits, so nothing was stored.", large.limit)}
+				message: "The upload has more than the {0} bytes that this link permits, so nothing was stored.", args: []any{large.limit}}
 		}
 		return problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",
-			message: fmt.Sprintf("The upload has %d bytes; this link permits at most %d.", large.size, large.limit)}
+			message: "The upload has {0} bytes; this link permits at most {1}.", args: []any{large.size, large.limit}}
 	case errors.As(err, &missing):
 		return problem{status: http.StatusBadRequest, code: "MissingChecksum",
-			message: "This link takes only uploads with a checksum: send " + checksumHeader(missing.checksum) + "."}
+			message: "This link takes only uploads with a checksum: send {0}.", args: []any{checksumHeader(missing.checksum)}}
 	case errors.As(err, &media) && media.sniffed:
 		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
-			message: "This link takes only " + strings.Join(media.allowed, ", ") + ", and the upload does not look like that."}
+			message: "This link takes only {0}, and the upload does not look like that.", args: []any{strings.Join(media.allowed, ", ")}}
 	case errors.As(err, &media):
 		return problem{status: http.StatusUnsupportedMediaType, code: "UnsupportedMediaType",
-			message: "This link takes only " + strings.Join(media.allowed, ", ") + "; declare it in Content-Type."}
+			message: "This link takes only {0}; declare it in Content-Type.", args: []any{strings.Join(media.allowed, ", ")}}
 	case errors.As(err, &tries):
 		return problem{status: http.StatusTooManyRequests, code: "TooManyPasscodes", retry: int(tries.Wait/time.Second) + 1,
 			message: "The passcode of this link was wrong too often. Try again later."}

@@ -27,8 +27,8 @@ type tusError struct{ problem }
 func (e *tusError) Error() string { return "tus: " + e.code }
 
 // tusProblem is an error with an answer of its own.
-func tusProblem(status int, code, message string) *tusError {
-	return &tusError{problem{status: status, code: code, message: message}}
+func tusProblem(status int, code, message string, args ...any) *tusError {
+	return &tusError{problem{status: status, code: code, message: message, args: args}}
 }
 
 // What is wrong with requests of tus.

@@ -7,7 +7,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"hash"
 	"hash/crc32"
 	"io"
@@ -26,7 +25,7 @@ var (
 	errChecksum = tusProblem(statusMismatch, "ChecksumMismatch",
 		"The piece does not match its Upload-Checksum, and was not taken. Send it again.")
 	errChecksumForm = tusProblem(http.StatusBadRequest, "InvalidRequest",
-		"Upload-Checksum must be an algorithm ("+tusAlgorithms+") and a checksum of its length in base64.")
+		"Upload-Checksum must be an algorithm ({0}) and a checksum of its length in base64.", tusAlgorithms)
 	errChecksumLength = tusProblem(http.StatusLengthRequired, "MissingContentLength",
 		"A piece with an Upload-Checksum must say its Content-Length.")
 )
@@ -75,7 +74,7 @@ func (t *resumable) check(ctx context.Context, body *partBody, sum *checksum) (*
 	size, room := t.r.ContentLength, (t.part+t.memory.block-1)/t.memory.block*t.memory.block
 	if most := max(0, t.memory.size-room); size > most {
 		return nil, tusProblem(http.StatusRequestEntityTooLarge, "EntityTooLarge",
-			fmt.Sprintf("The piece has %d bytes; one with an Upload-Checksum may have at most %d here. Send smaller ones.", size, most))
+			"The piece has {0} bytes; one with an Upload-Checksum may have at most {1} here. Send smaller ones.", size, most)
 	}
 	b, err := t.memory.take(ctx, size+room)
 	if err != nil {

@@ -38,11 +38,11 @@ func (x *exchange) offerUpload(ctx context.Context) error {
 	page := web.UploadPage{
 		Link: string(g.ID), Many: g.DropBox(), Limited: limited, Left: left,
 		MaxBytes: g.Upload.MaxBytes, Types: g.Upload.ContentTypes, Passcode: !g.Passcode.IsZero(),
-		Until: g.ExpiresAt, Contact: x.now.Contact,
+		Until: g.ExpiresAt,
 	}
 	if g.Upload.Checksum != "" {
 		page.Checksum = checksumHeader(g.Upload.Checksum)
 	}
-	x.sendPage(http.StatusOK, web.Upload(page))
+	x.sendPage(http.StatusOK, web.Upload(x.appearance(), page))
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"fmt"
 	"hash/fnv"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -27,10 +26,9 @@ type ConfirmPage struct {
 	// [Gesture] when a person presses the button, and without script a person
 	// types Digits. Both are empty if Passcode is asked for.
 	Challenge, Digits string
-	// Problem is what was wrong with the last answer; "" for the first.
+	// Problem is what was wrong with the last answer, in the language of the page;
+	// "" for the first.
 	Problem string
-	// Contact is whom to ask; "" leaves that out.
-	Contact string
 }
 
 // File is what a page says of a file.
@@ -49,44 +47,41 @@ var confirmHTML string
 //go:embed confirm.js
 var confirmJS string
 
-var confirmTemplate = parse(confirmHTML)
+var confirmPage = newPage(source{html: confirmHTML, scripts: []string{confirmJS}})
 
 // confirmView is the page as the template has it.
 type confirmView struct {
-	frame
+	*frame
 	ConfirmPage
-	Contact         string // both of the above have one
 	Heading         string
 	Known           bool
 	Readable, Exact string
 	Type            string
 	Digits          string
-	Until           string
-	UntilText       string
+	Until           moment
 }
 
 // Confirm renders the page. Its form posts to the page's own address, as
 // application/x-www-form-urlencoded, the field "passcode", or the fields
 // "challenge", "gesture" and "digits".
-func Confirm(p ConfirmPage) Document {
-	f := newFrame(p.Contact, confirmJS)
-	f.forms = true
-	until := p.Until.UTC()
+func Confirm(look Look, p ConfirmPage) Document {
+	f := confirmPage.open(look)
+	f.policy.forms = true
+	l := f.Look.Language
 	v := confirmView{
-		frame: f, ConfirmPage: p, Contact: p.Contact, Heading: "This file needs a passcode", Digits: spell(p.Digits),
-		Until: until.Format(time.RFC3339), UntilText: until.Format("2 January 2006, 15:04 UTC"),
+		frame: &f, ConfirmPage: p, Heading: l.Say("This file needs a passcode"), Digits: spell(l, p.Digits), Until: l.moment(p.Until),
 	}
 	switch {
 	case p.Folder:
-		v.Heading = "This folder needs a passcode"
+		v.Heading = l.Say("This folder needs a passcode")
 	case p.Upload:
-		v.Heading = "This link needs a passcode"
+		v.Heading = l.Say("This link needs a passcode")
 	}
 	if p.File != nil {
 		v.Heading, v.Known, v.Type = p.File.Name, true, p.File.Type
-		v.Readable, v.Exact = readable(p.File.Size)
+		v.Readable, v.Exact = l.size(p.File.Size)
 	}
-	return f.document(confirmTemplate, v)
+	return f.document(v)
 }
 
 // Gesture is what the script of the confirm page answers to a challenge: its
@@ -98,10 +93,12 @@ func Gesture(challenge string) string {
 	return fmt.Sprintf("%08x", h.Sum32())
 }
 
-var numerals = [10]string{"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
-
 // spell writes digits in words, which a program does not copy by chance.
-func spell(digits string) string {
+func spell(l Language, digits string) string {
+	numerals := [10]string{
+		l.Say("zero"), l.Say("one"), l.Say("two"), l.Say("three"), l.Say("four"),
+		l.Say("five"), l.Say("six"), l.Say("seven"), l.Say("eight"), l.Say("nine"),
+	}
 	var words []string
 	for _, c := range digits {
 		if c >= '0' && c <= '9' {
@@ -109,31 +106,4 @@ func spell(digits string) string {
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// readable writes a size for people, and exactly where that is something
-// else.
-func readable(size int64) (short, exact string) {
-	switch {
-	case size < 0:
-		return "not known", ""
-	case size == 1:
-		return "1 byte", ""
-	case size < 1000:
-		return strconv.FormatInt(size, 10) + " bytes", ""
-	}
-	value, unit := float64(size)/1000, 0
-	for value >= 999.95 {
-		value, unit = value/1000, unit+1
-	}
-	return fmt.Sprintf("%.1f %s", value, [...]string{"kB", "MB", "GB", "TB", "PB", "EB"}[unit]), grouped(size)
-}
-
-// grouped writes a number with commas.
-func grouped(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

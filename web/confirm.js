@@ -1,4 +1,3 @@
-"use strict";
 // Programs that open links submit forms as they find them, or call the
 // button. Only a person's pointer or key makes an event that is trusted.
 const form = document.forms[0], button = form.querySelector("button");
@@ -20,6 +19,3 @@ form.addEventListener("submit", () => {
   setTimeout(() => { button.disabled = true; });
   setTimeout(() => { button.disabled = false; }, 5000);
 });
-for (const time of document.querySelectorAll("time")) {
-  time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-}

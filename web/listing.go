@@ -20,8 +20,6 @@ type ListingPage struct {
 	Files   []ListedFile
 	// First and Next lead to other pages of this folder; "" for none.
 	First, Next string
-	// Contact is whom to ask; "" leaves that out.
-	Contact string
 }
 
 // Link is a name and where it leads, relative to the page. A folder's name
@@ -40,13 +38,15 @@ type ListedFile struct {
 //go:embed listing.html
 var listingHTML string
 
-var listingTemplate = parse(listingHTML)
+//go:embed listing.css
+var listingCSS string
+
+var listingPage = newPage(source{html: listingHTML, style: listingCSS})
 
 // listingView is the page as the template has it.
 type listingView struct {
-	frame
+	*frame
 	ListingPage
-	Contact         string // both of the above have one
 	Shared, Heading string
 	Rows            []row
 }
@@ -58,30 +58,28 @@ type row struct {
 }
 
 // Listing renders the page. It has no script and no form.
-func Listing(p ListingPage) Document {
-	f := newFrame(p.Contact, "")
+func Listing(look Look, p ListingPage) Document {
+	f := listingPage.open(look)
 	f.Wide = true
-	v := listingView{frame: f, ListingPage: p, Contact: p.Contact, Shared: sharedFolder, Heading: cmp.Or(visible(p.Name), sharedFolder)}
+	shared := f.Look.Language.Say("Shared files")
+	v := listingView{frame: &f, ListingPage: p, Shared: shared, Heading: cmp.Or(visible(p.Name), shared)}
 	for _, file := range p.Files {
-		v.Rows = append(v.Rows, file.row())
+		v.Rows = append(v.Rows, file.row(f.Look.Language))
 	}
-	return f.document(listingTemplate, v)
+	return f.document(v)
 }
 
-// sharedFolder stands for the name of the folder that is shared.
-const sharedFolder = "Shared files"
-
-func (f *ListedFile) row() row {
+func (f *ListedFile) row(l Language) row {
 	r := row{Link: f.Link}
-	r.Size, _ = readable(f.Size)
+	r.Size, _ = l.size(f.Size)
 	if t := f.Changed.UTC(); !t.IsZero() {
-		r.Time, r.Day, r.Hour = t.Format(time.RFC3339), t.Format("2 Jan 2006"), t.Format("15:04")
+		r.Time, r.Day, r.Hour = t.Format(time.RFC3339), t.Format(l.Say("2 Jan 2006")), t.Format("15:04")
 	}
 	return r
 }
 
-// Label is the name as it is shown: one that is empty could not be clicked.
-func (l Link) Label() string { return cmp.Or(visible(l.Name), "(no name)") }
+// Label is the name as it is shown, "" if it has none.
+func (l Link) Label() string { return visible(l.Name) }
 
 // visible shows what turns the order of letters around, or has no shape, as
 // what it is: in "x\u202egpj.exe" it would make the ending look like another.

@@ -2,7 +2,6 @@ package web
 
 import (
 	_ "embed"
-	"html/template"
 	"strings"
 	"time"
 )
@@ -30,60 +29,58 @@ type UploadPage struct {
 	Passcode bool
 	// Until is when the link ends.
 	Until time.Time
-	// Contact is whom to ask; "" leaves that out.
-	Contact string
 }
 
 //go:embed upload.html
 var uploadHTML string
 
+//go:embed upload.css
+var uploadCSS string
+
 //go:embed upload.js
 var uploadJS string
 
-var uploadTemplate = parse(uploadHTML)
+var uploadPage = newPage(source{html: uploadHTML, style: uploadCSS, scripts: []string{uploadJS}})
 
 // uploadView is the page as the template has it.
 type uploadView struct {
-	frame
+	*frame
 	UploadPage
-	Contact          string // both of the above have one
-	Heading          string
-	Readable, Exact  string
-	Accept, Taken    string
-	Until, UntilText string
+	Heading         string
+	Readable, Exact string
+	Accept, Taken   string
+	Until           moment
 }
 
 // Upload renders the page. Its script speaks tus with the page's own address,
 // or PUT where tus is not offered, and takes what stands there as "ticket" in
 // the query along. Without script the page says how a program uploads.
-func Upload(p UploadPage) Document {
-	f := newFrame(p.Contact, "")
-	if p.Checksum == "" {
-		f.Script, f.connects = template.JS(uploadJS), true
+func Upload(look Look, p UploadPage) Document {
+	f := uploadPage.open(look)
+	if f.policy.connects = p.Checksum == ""; !f.policy.connects {
+		f.Script = ""
 	}
-	until := p.Until.UTC()
+	l := f.Look.Language
 	v := uploadView{
-		frame: f, UploadPage: p, Contact: p.Contact, Heading: "Upload a file",
-		Accept: strings.Join(p.Types, ","), Taken: taken(p.Types),
-		Until: until.Format(time.RFC3339), UntilText: until.Format("2 January 2006, 15:04 UTC"),
+		frame: &f, UploadPage: p, Heading: l.Say("Upload a file"), Accept: strings.Join(p.Types, ","), Taken: taken(l, p.Types), Until: l.moment(p.Until),
 	}
 	if p.Many {
-		v.Heading = "Upload files"
+		v.Heading = l.Say("Upload files")
 	}
 	if p.MaxBytes > 0 {
-		v.Readable, v.Exact = readable(p.MaxBytes)
+		v.Readable, v.Exact = l.size(p.MaxBytes)
 	}
-	return f.document(uploadTemplate, v)
+	return f.document(v)
 }
 
 // taken writes media types for people.
-func taken(types []string) string {
+func taken(l Language, types []string) string {
 	var words []string
 	for _, t := range types {
 		if kind, all := strings.CutSuffix(t, "/*"); all {
-			t = "any " + kind
+			t = l.Say("any {0}", kind)
 		}
 		words = append(words, t)
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(words, l.Say(", "))
 }

@@ -1,4 +1,3 @@
-"use strict";
 // Sends files to the link: by tus (https://tus.io/protocols/resumable-upload),
 // so that what breaks off goes on where it was, or by PUT where the gate does
 // not speak tus. What was interrupted is remembered by the name that the gate
@@ -475,9 +474,6 @@ function announce() {
   }, Math.max(500, announced + 10 * second - Date.now()));
 }
 
-for (const time of document.querySelectorAll("time")) {
-  time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-}
 const remembered = interrupted().map((r) => new Remembered(r));
 root.hidden = false;
 pump();

@@ -1,9 +1,9 @@
 // Package web holds the pages that people see in a browser.
 //
-// Every page is one self-contained document: it loads nothing, from nowhere,
+// Every page is one self-contained document: it loads nothing from elsewhere,
 // and its Content-Security-Policy lets only its own style and script work, by
 // a nonce that is fresh for each answer. What a caller puts into a page is
-// text; html/template keeps it text.
+// text; html/template keeps it text. Every page speaks each [Language].
 //
 // The package decides nothing and knows neither links nor requests; it
 // imports no other package of this module.
@@ -23,6 +23,8 @@ type Document struct {
 	// Policy is the Content-Security-Policy to send with it, without which its
 	// style and script do nothing.
 	Policy string
+	// Language is the page's Content-Language.
+	Language string
 }
 
 // ContentType is the media type of every Document.
@@ -34,51 +36,89 @@ var layout string
 //go:embed style.css
 var style string
 
+// source is what a kind of page is made of.
+type source struct {
+	html    string   // the templates "title" and "main"; {{t "text" arguments}} says a text
+	style   string   // besides that of all pages
+	scripts []string // none for a page without
+}
+
+// page is a kind of page, in each language.
+type page map[Language]translated
+
+// translated is a page in one language.
+type translated struct {
+	template *template.Template
+	style    template.CSS
+	script   template.JS
+}
+
+func newPage(s source) page {
+	p := page{}
+	for _, l := range Languages() {
+		t := template.New("layout").Funcs(template.FuncMap{"t": l.Say})
+		p[l] = translated{
+			template.Must(template.Must(t.Parse(layout)).Parse(s.html)),
+			template.CSS(style + s.style),
+			newScript(l, s.scripts...),
+		}
+	}
+	return p
+}
+
 // frame is what the layout needs of each page.
 type frame struct {
-	Nonce   string
-	Style   template.CSS
-	Script  template.JS // empty for a page without one
-	Contact string
-	Wide    bool // for a page that is a list and not a card
+	Look   Look
+	Nonce  string
+	Style  template.CSS
+	Script template.JS // empty for a page without one
+	Wide   bool        // for a page that is a list and not a card
 
-	forms, connects bool // forms may be sent, and the script may ask, this origin only
+	policy  policy
+	written translated
 }
 
-func newFrame(contact, script string) frame {
-	return frame{Nonce: rand.Text(), Style: template.CSS(style), Script: template.JS(script), Contact: contact}
+// open begins a page for a reader.
+func (p page) open(look Look) frame {
+	look.Language = Language{look.Language.orEnglish()}
+	written := p[look.Language]
+	return frame{Look: look, Nonce: rand.Text(), Style: written.style, Script: written.script, written: written}
 }
 
-// parse builds a page from the layout and the templates "title" and "main".
-func parse(page string) *template.Template {
-	return template.Must(template.Must(template.New("layout").Parse(layout)).Parse(page))
-}
+// Lang is the language of the page.
+func (f *frame) Lang() string { return f.Look.Language.Tag() }
 
-// document executes a page. The templates are fixed and the tests run them
-// whole, so it does not fail.
-func (f *frame) document(t *template.Template, data any) Document {
+// document finishes the page with what its template shows. The templates are
+// fixed and the tests run them whole, so it does not fail.
+func (f *frame) document(data any) Document {
 	var b bytes.Buffer
-	if err := t.Execute(&b, data); err != nil {
+	if err := f.written.template.Execute(&b, data); err != nil {
 		panic(err)
 	}
-	return Document{b.Bytes(), f.policy()}
+	return Document{b.Bytes(), f.policy.header(f.Nonce, f.Script != ""), f.Lang()}
 }
 
-// policy allows what the page has and nothing else (Content Security Policy
+// policy is what a page may do besides showing itself.
+type policy struct {
+	forms    bool // forms may be sent to this origin
+	connects bool // the script may ask this origin
+}
+
+// header allows what the page has and nothing else (Content Security Policy
 // Level 3). The only image is the empty icon of the layout, which keeps
 // browsers from asking the gate for /favicon.ico.
-func (f *frame) policy() string {
-	p := "default-src 'none'; img-src data:; style-src 'nonce-" + f.Nonce + "'"
-	if f.Script != "" {
-		p += "; script-src 'nonce-" + f.Nonce + "'"
+func (p policy) header(nonce string, script bool) string {
+	h := "default-src 'none'; img-src data:; style-src 'nonce-" + nonce + "'"
+	if script {
+		h += "; script-src 'nonce-" + nonce + "'"
 	}
-	if f.connects {
-		p += "; connect-src 'self'"
+	if p.connects {
+		h += "; connect-src 'self'"
 	}
-	if f.forms {
-		p += "; form-action 'self'"
+	if p.forms {
+		h += "; form-action 'self'"
 	} else {
-		p += "; form-action 'none'"
+		h += "; form-action 'none'"
 	}
-	return p + "; base-uri 'none'; frame-ancestors 'none'"
+	return h + "; base-uri 'none'; frame-ancestors 'none'"
 }

@@ -13,10 +13,11 @@ import (
 
 const hostile = `"><script>alert(1)</script>{{.}}'`
 
-func pages() map[string]web.Document {
+// pages are all there are, in a language, with as much in them as can be.
+func pages(language web.Language) map[string]web.Document {
 	file := &web.File{Name: hostile, Size: 1234567, Type: hostile}
 	full := web.ConfirmPage{File: file, Left: 3, Until: time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("", 3600)),
-		Challenge: hostile, Digits: "0815", Contact: hostile}
+		Challenge: hostile, Digits: "0815"}
 	again, code, wrong := full, full, full
 	again.Problem = hostile
 	code.File, code.Passcode, code.Challenge, code.Digits = nil, true, "", ""
@@ -25,89 +26,94 @@ func pages() map[string]web.Document {
 	link := web.Link{Name: hostile, Href: "./a?b=" + hostile}
 	list := web.ListingPage{Above: []web.Link{{Href: "../../"}, {Name: hostile, Href: "../"}}, Name: hostile, Folders: []web.Link{link},
 		Files: []web.ListedFile{{Link: link, Size: 1234567, Changed: full.Until}, {Link: web.Link{Href: "./"}}},
-		First: "./", Next: "./?after=" + hostile, Contact: hostile}
+		First: "./", Next: "./?after=" + hostile}
 	upload := web.UploadPage{Link: hostile, Many: true, Limited: true, Left: 3, MaxBytes: 1234567, Types: []string{"image/*", hostile},
-		Passcode: true, Until: full.Until, Contact: hostile}
+		Passcode: true, Until: full.Until}
 	summed := upload
 	summed.Checksum = hostile
+	l := web.Look{Language: language, Contact: hostile}
 	return map[string]web.Document{
-		"upload": web.Upload(upload), "upload of one": web.Upload(web.UploadPage{}), "upload with a checksum": web.Upload(summed),
-		"upload, passcode": web.Confirm(web.ConfirmPage{Upload: true, Passcode: true}),
-		"listing":          web.Listing(list), "empty": web.Listing(web.ListingPage{}),
-		"confirm": web.Confirm(full), "again": web.Confirm(again), "passcode": web.Confirm(code), "wrong": web.Confirm(wrong),
-		"bare":  web.Confirm(web.ConfirmPage{}),
-		"error": web.Error(web.ErrorPage{Title: hostile, Message: hostile, Status: hostile, Request: hostile, Contact: hostile}),
+		"upload": web.Upload(l, upload), "upload of one": web.Upload(l, web.UploadPage{}), "upload with a checksum": web.Upload(l, summed),
+		"upload, passcode": web.Confirm(l, web.ConfirmPage{Upload: true, Passcode: true}),
+		"listing":          web.Listing(l, list), "empty": web.Listing(l, web.ListingPage{}),
+		"confirm": web.Confirm(l, full), "again": web.Confirm(l, again), "passcode": web.Confirm(l, code), "wrong": web.Confirm(l, wrong),
+		"bare":  web.Confirm(web.Look{}, web.ConfirmPage{}),
+		"error": web.Error(l, web.ErrorPage{Title: hostile, Message: hostile, Status: hostile, Request: hostile}),
 	}
 }
 
 // Whatever is put into a page stays text, every page is whole and accessible
 // on its own, and only what has the nonce of this one answer runs (C1).
 func TestPages(t *testing.T) {
-	for name, doc := range pages() {
-		t.Run(name, func(t *testing.T) {
-			root, err := html.Parse(strings.NewReader(string(doc.HTML)))
-			if err != nil {
-				t.Fatal(err)
+	for _, language := range web.Languages() {
+		for name, doc := range pages(language) {
+			t.Run(language.Tag()+"/"+name, func(t *testing.T) { checkPage(t, doc) })
+		}
+	}
+}
+
+func checkPage(t *testing.T, doc web.Document) {
+	root, err := html.Parse(strings.NewReader(string(doc.HTML)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := regexp.MustCompile(`style-src 'nonce-([0-9A-Z]{26})'`).FindStringSubmatch(doc.Policy)
+	if nonce == nil || !strings.HasPrefix(doc.Policy, "default-src 'none'; ") {
+		t.Fatalf("policy %q", doc.Policy)
+	}
+	count := map[string]int{}
+	labels, fields := map[string]bool{}, map[string]bool{}
+	for n := range root.Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		count[n.Data]++
+		attr := map[string]string{}
+		for _, a := range n.Attr {
+			attr[a.Key] = a.Val
+			if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
+				t.Errorf("<%s %s>", n.Data, a.Key)
 			}
-			nonce := regexp.MustCompile(`style-src 'nonce-([0-9A-Z]{26})'`).FindStringSubmatch(doc.Policy)
-			if nonce == nil || !strings.HasPrefix(doc.Policy, "default-src 'none'; ") {
-				t.Fatalf("policy %q", doc.Policy)
+		}
+		switch n.Data {
+		case "style", "script":
+			if attr["nonce"] != nonce[1] {
+				t.Errorf("<%s> has nonce %q", n.Data, attr["nonce"])
 			}
-			count := map[string]int{}
-			labels, fields := map[string]bool{}, map[string]bool{}
-			for n := range root.Descendants() {
-				if n.Type != html.ElementNode {
-					continue
-				}
-				count[n.Data]++
-				attr := map[string]string{}
-				for _, a := range n.Attr {
-					attr[a.Key] = a.Val
-					if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
-						t.Errorf("<%s %s>", n.Data, a.Key)
-					}
-				}
-				switch n.Data {
-				case "style", "script":
-					if attr["nonce"] != nonce[1] {
-						t.Errorf("<%s> has nonce %q", n.Data, attr["nonce"])
-					}
-				case "label":
-					labels[attr["for"]] = true
-				case "input":
-					fields[attr["id"]] = attr["type"] != "hidden"
-				}
-				for _, name := range []string{"src", "href", "action"} {
-					if v := attr[name]; v != "" && v != "data:," && !strings.HasPrefix(v, "./") && !strings.HasPrefix(v, "../") {
-						t.Errorf("<%s> leads to %q", n.Data, v)
-					}
-				}
+		case "label":
+			labels[attr["for"]] = true
+		case "input":
+			fields[attr["id"]] = attr["type"] != "hidden"
+		}
+		for _, name := range []string{"src", "href", "action"} {
+			if v := attr[name]; v != "" && v != "data:," && !strings.HasPrefix(v, "./") && !strings.HasPrefix(v, "../") {
+				t.Errorf("<%s> leads to %q", n.Data, v)
 			}
-			for id, visible := range fields {
-				if visible && !labels[id] {
-					t.Errorf("field %q has no label", id)
-				}
-			}
-			wantScripts := 1
-			if count["form"] == 0 && count["template"] == 0 {
-				wantScripts = 0
-			}
-			if strings.Contains(doc.Policy, "connect-src 'self'") != (count["template"] == 1) || strings.Contains(doc.Policy, "connect-src 'self' ") {
-				t.Errorf("policy %q with %d scripts that send", doc.Policy, count["template"])
-			}
-			if count["title"] != 1 || count["main"] != 1 || count["h1"] != 1 || count["style"] != 1 || count["script"] != wantScripts {
-				t.Errorf("elements: %v", count)
-			}
-			if strings.Contains(doc.Policy, "script-src") != (wantScripts == 1) || strings.Contains(doc.Policy, "form-action 'self'") != (count["form"] == 1) {
-				t.Errorf("policy %q with %d scripts and %d forms", doc.Policy, wantScripts, count["form"])
-			}
-		})
+		}
+	}
+	for id, visible := range fields {
+		if visible && !labels[id] {
+			t.Errorf("field %q has no label", id)
+		}
+	}
+	wantScripts := 1
+	if count["form"] == 0 && count["template"] == 0 {
+		wantScripts = 0
+	}
+	if strings.Contains(doc.Policy, "connect-src 'self'") != (count["template"] == 1) || strings.Contains(doc.Policy, "connect-src 'self' ") {
+		t.Errorf("policy %q with %d scripts that send", doc.Policy, count["template"])
+	}
+	if count["title"] != 1 || count["main"] != 1 || count["h1"] != 1 || count["style"] != 1 || count["script"] != wantScripts {
+		t.Errorf("elements: %v", count)
+	}
+	if strings.Contains(doc.Policy, "script-src") != (wantScripts == 1) || strings.Contains(doc.Policy, "form-action 'self'") != (count["form"] == 1) {
+		t.Errorf("policy %q with %d scripts and %d forms", doc.Policy, wantScripts, count["form"])
 	}
 }
 
 // What is in the page: the time in UTC, and the digits in words only.
 func TestConfirmSays(t *testing.T) {
-	all := pages()
+	all := pages(web.Language{})
 	page := string(all["confirm"].HTML)
 	for _, want := range []string{"1.2 MB", "1,234,567 bytes", `datetime="2026-03-04T04:06:07Z"`, "4 March 2026, 04:06 UTC", "zero eight one five", "<dd>3</dd>"} {
 		if !strings.Contains(page, want) {
@@ -125,10 +131,10 @@ func TestConfirmSays(t *testing.T) {
 
 // The page for uploads says what the link takes, and how a program uploads.
 func TestUploadSays(t *testing.T) {
-	all := pages()
+	all := pages(web.Language{})
 	for name, wants := range map[string][]string{
 		"upload": {"Upload files", "1.2 MB", "1,234,567 bytes", "any image", `<dd id="left">3</dd>`, "4 March 2026, 04:06 UTC", `data-left="3"`, " multiple ",
-			"curl -u :PASSCODE -T FILE 'LINK'", "a slash at its end", "up to the question mark", `accept="image/*,`},
+			"curl -u :PASSCODE -T FILE 'LINK'", "a slash at its end", "LINK ends before the question mark", `accept="image/*,`},
 		"upload of one":          {"Upload a file", "curl -T FILE 'LINK'", `data-max="0"`},
 		"upload with a checksum": {"curl -u :PASSCODE -H 'CHECKSUM' -T FILE 'LINK'", "only uploads with a checksum"},
 		"upload, passcode":       {"This link needs a passcode", "Open</button>"},
@@ -156,7 +162,7 @@ func TestSizes(t *testing.T) {
 		999_949: "999.9 kB", 999_950: "1.0 MB <span>(999,950 bytes)", 5 << 40: "5.5 TB <span>(5,497,558,138,880 bytes)",
 		1<<63 - 1: "9.2 EB",
 	} {
-		page := string(web.Confirm(web.ConfirmPage{File: &web.File{Size: size}}).HTML)
+		page := string(web.Confirm(web.Look{}, web.ConfirmPage{File: &web.File{Size: size}}).HTML)
 		if !strings.Contains(page, "<dd>"+want) {
 			t.Errorf("%d: no %q in\n%s", size, want, page)
 		}
@@ -175,7 +181,7 @@ func TestGesture(t *testing.T) {
 // A listing says where one is and what is there, folders first; what has no
 // name can still be clicked.
 func TestListingSays(t *testing.T) {
-	text := string(web.Listing(web.ListingPage{
+	text := string(web.Listing(web.Look{}, web.ListingPage{
 		Above: []web.Link{{Href: "../../"}, {Name: "2030", Href: "../"}}, Name: "january",
 		Folders: []web.Link{{Name: "x\u202egpj.exe/", Href: "./sub/"}},
 		Files: []web.ListedFile{
@@ -197,7 +203,7 @@ func TestListingSays(t *testing.T) {
 		}
 		text = rest
 	}
-	if empty := string(web.Listing(web.ListingPage{}).HTML); !strings.Contains(empty, "There are no files here") || strings.Contains(empty, "<nav") {
+	if empty := string(web.Listing(web.Look{}, web.ListingPage{}).HTML); !strings.Contains(empty, "There are no files here") || strings.Contains(empty, "<nav") {
 		t.Errorf("an empty one:\n%s", empty)
 	}
 }
