@@ -24,7 +24,7 @@ type explanation struct {
 var explanations = map[string]explanation{
 	// The link.
 	"NotFound": {heading: "Nothing here", icon: web.Missing,
-		advice: "Part of a link is easily lost when it is copied out of a message. Copy it once more, or ask whoever gave it to you."},
+		advice: "Part of a link is easily lost when it is copied out of a message: copy it once more. The file may also have been removed; then ask whoever gave the link to you."},
 	"LinkUsed": {heading: "This link has been used", icon: web.Over,
 		advice: "Some links work only a few times, and a download that breaks off may count. Look among your browser's downloads whether the file is there already."},
 	"LinkExpired": {heading: "This link has expired", icon: web.Over,

@@ -87,10 +87,11 @@ func Listing(look Look, p ListingPage) Document {
 		frame: &f, ListingPage: p, Shared: shared, Heading: cmp.Or(visible(p.Name), shared),
 		Total: p.total(f.Look.Language), Drawing: aFolder.Drawing(),
 	}
+	v.Previews = slices.ContainsFunc(p.Files, func(file ListedFile) bool { return p.Previews && file.shows() })
+	f.policy.images = v.Previews
 	for _, file := range p.Files {
 		r := file.row(f.Look.Language)
 		r.Preview = p.Previews && file.shows()
-		f.policy.images = f.policy.images || r.Preview
 		v.Rows = append(v.Rows, r)
 	}
 	return f.document(v)

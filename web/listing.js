@@ -2,6 +2,14 @@
 // files; Backspace leads to the folder above. Tab goes on as ever.
 const entries = [...document.querySelectorAll("td a")];
 const up = document.querySelector(".path li:last-child a");
+
+// An image that cannot be shown leaves its place to the icon.
+for (const image of document.querySelectorAll("td img")) {
+  const gone = () => image.remove();
+  if (image.complete && !image.naturalWidth) gone();
+  else image.addEventListener("error", gone);
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
   if (event.key === "Backspace" && up) {

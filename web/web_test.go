@@ -178,6 +178,74 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// A listing loads images only where that was granted, of kinds that can do
+// nothing, and only then may it.
+func TestPreviews(t *testing.T) {
+	list := func(previews bool, files ...web.ListedFile) web.Document {
+		return web.Listing(web.Look{}, web.ListingPage{Previews: previews, Files: files})
+	}
+	file := func(name string, size int64) web.ListedFile {
+		return web.ListedFile{Link: web.Link{Name: name, Href: "./x?ticket=T"}, Size: size}
+	}
+	for _, tt := range []struct {
+		name     string
+		previews bool
+		size     int64
+		want     bool
+	}{
+		{"a.png", true, 1, true}, {"a.JPEG", true, web.MaxPreview, true}, {"a.b.webp", true, 0, true}, {"a.gif", true, 1, true}, {"a.avif", true, 1, true}, {"a.jpg", true, 1, true},
+		{"a.png", false, 1, false}, {"a.png", true, web.MaxPreview + 1, false},
+		{"a.svg", true, 1, false}, {"a.html", true, 1, false}, {"png", true, 1, false}, {"a.png.exe", true, 1, false}, {"a.tiff", true, 1, false}, {"", true, 1, false},
+	} {
+		doc := list(tt.previews, file(tt.name, tt.size))
+		img := strings.Contains(string(doc.HTML), `<img src="./x?ticket=T" alt="" loading="lazy"`)
+		if open := strings.Contains(doc.Policy, "img-src data: 'self';"); img != tt.want || open != tt.want || strings.Count(doc.Policy, "'self'") > 1 {
+			t.Errorf("%q of %d bytes, granted %v: image %v, want %v; policy %s", tt.name, tt.size, tt.previews, img, tt.want, doc.Policy)
+		}
+	}
+}
+
+// A listing counts what it shows.
+func TestListingCounts(t *testing.T) {
+	link := web.Link{Name: "a/", Href: "./a/"}
+	files := []web.ListedFile{{Link: web.Link{Name: "b.zip", Href: "./b"}, Size: 1_000_000}, {Link: web.Link{Name: "c", Href: "./c"}, Size: 500_000}}
+	for want, p := range map[string]web.ListingPage{
+		"1 folder":                       {Folders: []web.Link{link}},
+		"2 files · 1.5 MB":               {Files: files},
+		"2 folders · 1 file · 1.0 MB":    {Folders: []web.Link{link, link}, Files: files[:1]},
+		"On this page: 1 folder":         {Folders: []web.Link{link}, First: "./"},
+		"On this page: 2 files · 1.5 MB": {Files: files, Next: "./?after=b"},
+	} {
+		if page := string(web.Listing(web.Look{}, p).HTML); !strings.Contains(page, `<p class="total">`+want+"</p>") {
+			t.Errorf("no %q in\n%s", want, page)
+		}
+	}
+}
+
+// How far away the end is stands beside it, in the largest unit of which there
+// are two.
+func TestAway(t *testing.T) {
+	const day = 24 * time.Hour
+	for d, want := range map[time.Duration]string{
+		90 * time.Second: "in 8", 2*time.Minute + time.Second: "in 2 minutes", 119 * time.Minute: "in 118 minutes", 47*time.Hour + time.Minute: "in 47 hours",
+		3*day + time.Hour: "in 3 days", 61 * day: "in 2 months", 800 * day: "in 2 years", 10*365*day + day: "in 10 years", -time.Hour: "",
+	} {
+		page := string(web.Confirm(web.Look{}, web.ConfirmPage{Until: time.Now().Add(d)}).HTML)
+		_, got, _ := strings.Cut(page, "<span data-away>(")
+		got, _, _ = strings.Cut(got, ")<")
+		if !strings.HasPrefix(got, want) || got != "" && want == "" {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+	page := string(web.Error(web.Look{}, web.ErrorPage{Again: true, After: 15 * time.Minute}).HTML)
+	if !strings.Contains(page, "It may work in 15 minutes.") || !strings.Contains(page, `<a class="button" href="">Try again</a>`) {
+		t.Errorf("an error that passes:\n%s", page)
+	}
+	if page := string(web.Error(web.Look{}, web.ErrorPage{}).HTML); strings.Contains(page, "<a ") {
+		t.Errorf("an error that does not:\n%s", page)
+	}
+}
+
 // The script's answer is FNV-1a, as its authors publish it.
 func TestGesture(t *testing.T) {
 	for text, want := range map[string]string{"": "811c9dc5", "a": "e40c292c", "foobar": "bf9cf968"} {
