@@ -148,7 +148,7 @@ func TestBrowserIsToldAfterThePasscode(t *testing.T) {
 		t.Errorf("shown: %s", got)
 	}
 	c.enter("#passcode", "\r")
-	c.until("the note", `document.body?.innerText.includes("third quarter")`)
+	c.until("the note", `(document.body?.innerText ?? "").includes("third quarter")`)
 	if text := c.text(); !strings.Contains(text, "Shared by The press office") || !strings.Contains(text, "Quarterly report 2026.pdf") {
 		t.Errorf("after the passcode:\n%s", text)
 	}
@@ -310,7 +310,7 @@ func TestBrowserTriesAgain(t *testing.T) {
 	})
 	time.Sleep(time.Until(soon.Add(time.Second)))
 	c.follow("Try again")
-	c.until("the page", `document.body?.innerText.includes("Downloads left")`)
+	c.until("the page", `(document.body?.innerText ?? "").includes("Downloads left")`)
 	if text := c.text(); !strings.Contains(text, "Northwind Press") {
 		t.Errorf("no brand:\n%s", text)
 	}
