@@ -43,7 +43,7 @@ func pages(language web.Language) map[string]web.Document {
 }
 
 // Whatever is put into a page stays text, every page is whole and accessible
-// on its own, and only what has the nonce of this one answer runs (C1).
+// on its own, light, and only what has the nonce of this one answer runs (C1).
 func TestPages(t *testing.T) {
 	for _, language := range web.Languages() {
 		for name, doc := range pages(language) {
@@ -56,6 +56,9 @@ func checkPage(t *testing.T, doc web.Document) {
 	root, err := html.Parse(strings.NewReader(string(doc.HTML)))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if most := 60 << 10; len(doc.HTML) > most {
+		t.Errorf("the page has %d bytes, of at most %d", len(doc.HTML), most)
 	}
 	nonce := regexp.MustCompile(`style-src 'nonce-([0-9A-Z]{26})'`).FindStringSubmatch(doc.Policy)
 	if nonce == nil || !strings.HasPrefix(doc.Policy, "default-src 'none'; ") {

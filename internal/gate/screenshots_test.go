@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,17 +9,19 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
 	"s3gate/internal/config"
+	"s3gate/web"
 )
 
 // shot is a page to be photographed, after a script has run if there is one.
 type shot struct{ name, link, script string }
 
-// No page is wider than its window. With S3GATE_SCREENSHOTS=dir the pictures stay
-// in dir, to be looked at.
+// No page is wider than its window, and none keeps somebody out. With
+// S3GATE_SCREENSHOTS=dir the pictures stay in dir, to be looked at.
 func TestScreenshots(t *testing.T) {
 	dir := pictures(t)
 	c := newChrome(t)
@@ -43,19 +46,35 @@ func pictures(t *testing.T) string {
 	return dir
 }
 
-// looks calls f for a phone of this size and for a desktop, light and dark.
+// looks calls f for a phone of this size and for a desktop, light and dark, in
+// each language; if nobody looks at the pictures, for each of those once at least.
 func (c *chrome) looks(width, height int64, f func(look string)) {
-	for _, size := range []struct {
-		name          string
-		width, height int64
-	}{{"phone", width, height}, {"desktop", 1280, 800}} {
-		for _, scheme := range []string{"light", "dark"} {
-			c.run(chromedp.EmulateViewport(size.width, size.height))
-			call(c, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-			f(strings.Join([]string{size.name, scheme}, "-"))
+	for i, language := range web.Languages() {
+		for j, size := range []struct {
+			name          string
+			width, height int64
+		}{{"phone", width, height}, {"desktop", 1280, 800}} {
+			for k, scheme := range []string{"light", "dark"} {
+				if os.Getenv("S3GATE_SCREENSHOTS") == "" && (i+j+k)%2 != 0 {
+					continue
+				}
+				c.run(chromedp.EmulateViewport(size.width, size.height))
+				call(c, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+				c.speak(language)
+				f(strings.Join([]string{size.name, scheme, language.Tag()}, "-"))
+			}
 		}
 	}
+}
+
+// speak makes the browser that of somebody who wants a language.
+func (c *chrome) speak(language web.Language) {
+	header, err := json.Marshal(language.Tag())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	call(c, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": header}})
 }
 
 func (c *chrome) photograph(s shot, file string) {
@@ -75,6 +94,7 @@ func (c *chrome) picture(file string) {
 	if wide := ask(c, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > innerWidth")); wide {
 		c.t.Errorf("%s is wider than the window", file)
 	}
+	c.accessible(filepath.Base(file))
 	if err := os.WriteFile(file, ask(c, chromedp.CaptureScreenshot()), 0o644); err != nil {
 		c.t.Fatal(err)
 	}
