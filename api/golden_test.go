@@ -20,7 +20,7 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 	mints := []struct{ name, body string }{
 		{"mint-get", get()},
 		{"mint-put", put()},
-		{"mint-get-full", get(who, when, `"max_uses": 3`, `"response": {"filename": "Q4 & outlook.pdf", "disposition": "inline", "content_type": "application/pdf"}`)},
+		{"mint-get-full", get(who, when, `"max_uses": 3, "shared_by": "The press office", "message": "Two\r\nlines"`, `"response": {"filename": "Q4 & outlook.pdf", "disposition": "inline", "content_type": "application/pdf"}`)},
 		{"mint-put-full", put(who, `"expires_in": "7d"`, `"upload": {"max_bytes": 1048576, "content_types": ["video/mp4", "video/*"], "sniff": true, "overwrite": true, "checksum": "any", "metadata": {"case": "4711"}, "client_metadata": ["author"], "storage_class": "STANDARD_IA"}`)},
 		{"mint-put-drop", `{"operation": "put", "bucket": "inbox", "max_uses": 20, "upload": {"key_template": "incoming/{date}/{uuid}/{filename}", "reveal_key": true, "content_types": ["image/png"]}}`},
 	}

@@ -29,6 +29,8 @@ func (m *MintRequest) grant() (g tokens.Grant, life time.Duration, err error) {
 		Labels: m.Labels, Clients: m.Clients, Bandwidth: m.Bandwidth, Response: m.Response, Upload: m.Upload,
 		RequestsPerSecond: m.RequestsPerSecond, MaxConcurrent: m.MaxConcurrent, CutAtExpiry: m.CutAtExpiry,
 		VersionID: m.VersionID, IfMatch: m.IfMatch, Confirm: m.Confirm, Canary: m.Canary,
+		SharedBy: m.SharedBy, Previews: m.Previews,
+		Message: strings.ReplaceAll(m.Message, "\r\n", "\n"), // as forms send it
 	}
 	g.FillDropBox()
 	if err := m.resume(&g); err != nil {

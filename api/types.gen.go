@@ -122,6 +122,21 @@ type MintRequest struct {
 	// tokens with a limit of uses), `always` (downloads only) or `never`.
 	Confirm tokens.Confirm `json:"confirm,omitempty"`
 
+	// Who shares it, as the pages say it. With a passcode they say it after that was given.
+	//
+	// Examples: The press office
+	SharedBy string `json:"shared_by,omitempty"`
+
+	// A note for whoever opens the link in a browser, shown on the page as plain text with its
+	// line breaks. With a passcode it is shown after that was given.
+	//
+	// Examples: Here are the pictures of Friday.
+	Message string `json:"message,omitempty"`
+
+	// Whether listings show the images among the files, each of which is then downloaded: for a
+	// `prefix` with `list` and without a limit of uses.
+	Previews bool `json:"previews,omitempty"`
+
 	// Response says how a download is presented. It is for downloads only.
 	Response Response `json:"response,omitempty"`
 

@@ -128,6 +128,7 @@ func (r *MintRequest) check() error {
 	texts := map[string]string{
 		"operation": r.Operation, "bucket": r.Bucket, "key": r.Key, "prefix": r.Prefix, "expires_in": r.ExpiresIn, "subject": r.Subject,
 		"resume_window": r.ResumeWindow, "version_id": r.VersionID, "if_match": r.IfMatch, "passcode": r.Passcode, "confirm": r.Confirm,
+		"shared_by": r.SharedBy, "message": r.Message,
 	}
 	if r.Response != nil {
 		texts["response.filename"] = r.Response.Filename

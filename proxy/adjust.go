@@ -1,6 +1,10 @@
 package proxy
 
-import "time"
+import (
+	"time"
+
+	"s3gate/web"
+)
 
 // Adjustable is what of a [Handler] may change while it serves; its fields are
 // those of the Handler.
@@ -9,7 +13,8 @@ type Adjustable struct {
 	Guesses       *Guesses
 	UploadIdle    time.Duration
 	UploadMinRate int64
-	Contact       string
+	Look          web.Look
+	Looks         map[string]web.Look
 }
 
 // Adjust replaces what may change, for requests that come from now on; those
@@ -21,5 +26,5 @@ func (h *Handler) adjustable() Adjustable {
 	if a := h.adjusted.Load(); a != nil {
 		return *a
 	}
-	return Adjustable{h.Client, h.Guesses, h.UploadIdle, h.UploadMinRate, h.Contact}
+	return Adjustable{h.Client, h.Guesses, h.UploadIdle, h.UploadMinRate, h.Look, h.Looks}
 }

@@ -10,13 +10,14 @@ import (
 	"s3gate/proxy"
 	"s3gate/revocation"
 	"s3gate/tokens"
+	"s3gate/web"
 )
 
 // What is adjusted stands in for the fields, all of them.
 func TestAdjust(t *testing.T) {
 	h := &proxy.Handler{
 		Tokens: &counting{}, Transfers: &revocation.Transfers{},
-		Contact: "old@example.com", Guesses: proxy.NewGuesses(0.001, 1),
+		Look: web.Look{Contact: "old@example.com"}, Guesses: proxy.NewGuesses(0.001, 1),
 	}
 	guess := func(client string) (int, string) {
 		r := httptest.NewRequest(http.MethodGet, "/"+tokens.Generate().Reveal(), nil)
@@ -35,7 +36,7 @@ func TestAdjust(t *testing.T) {
 	}
 	h.Adjust(proxy.Adjustable{
 		Client:  proxy.ClientAddress{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
-		Guesses: proxy.NewGuesses(0.001, 1), Contact: "new@example.com",
+		Guesses: proxy.NewGuesses(0.001, 1), Look: web.Look{Contact: "new@example.com"},
 	})
 	for _, client := range []string{"192.0.2.1", "198.51.100.1"} {
 		if code, page := guess(client); code != http.StatusNotFound || !strings.Contains(page, "new@example.com") {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -119,32 +118,4 @@ func (x *exchange) renderXML(p problem) []byte {
 		RequestID string `xml:"RequestId"`
 	}{Code: p.code, Message: p.in(web.Language{}), RequestID: x.id})
 	return append([]byte(xml.Header), append(body, '\n')...)
-}
-
-// headings say on a page what happened in words that people use; for other
-// codes the status's own text does.
-var headings = map[string]string{
-	"LinkUsed":        "This link has been used",
-	"LinkExpired":     "This link has expired",
-	"LinkRevoked":     "This link was withdrawn",
-	"LinkInUse":       "This link is in use",
-	"LinkNotYetValid": "This link does not work yet",
-	"NotFound":        "Nothing here",
-	"AccessDenied":    "Not from this network",
-	"ObjectChanged":   "This file has changed",
-
-	"ConfirmationRequired": "Open this link in a browser",
-	"PasscodeRequired":     "This link needs a passcode",
-	"TooManyPasscodes":     "Too many wrong passcodes",
-}
-
-func (x *exchange) renderPage(p problem) []byte {
-	look := x.appearance()
-	title := look.Language.Say(cmp.Or(headings[p.code], http.StatusText(p.status)))
-	page := web.Error(look, web.ErrorPage{
-		Title: title, Message: strings.TrimPrefix(p.in(look.Language), title+". "),
-		Status: strconv.Itoa(p.status) + " " + http.StatusText(p.status), Request: x.id,
-	})
-	x.announce(page)
-	return page.HTML
 }

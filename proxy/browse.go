@@ -99,7 +99,12 @@ func (x *exchange) list(ctx context.Context) error {
 		}
 		return x.sendListing("application/json", append(body, '\n'))
 	}
-	page := web.Listing(x.appearance(), d.page(x.tail))
+	shown := d.page(x.tail)
+	shown.Previews = x.grant().Previews && !x.grant().Limited() // it may have been narrowed
+	if d.Prefix == "" {
+		shown.Sharing = sharing(x.grant())
+	}
+	page := web.Listing(x.appearance(), shown)
 	x.announce(page)
 	return x.sendListing(web.ContentType, page.HTML)
 }

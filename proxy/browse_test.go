@@ -137,9 +137,9 @@ func TestListingPage(t *testing.T) {
 	}
 	_, nonce, _ := strings.Cut(a.body, `nonce="`)
 	nonce, _, _ = strings.Cut(nonce, `"`)
-	checkSafeHeaders(t, a, "default-src 'none'; img-src data:; style-src 'nonce-"+nonce+"'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
+	checkSafeHeaders(t, a, "default-src 'none'; img-src data:; style-src 'nonce-"+nonce+"'; script-src 'nonce-"+nonce+"'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
 	checkCanaries(t, "page", dump(a), token)
-	for _, bad := range []string{"<script", `"onmouseover`, `href="javascript:`, `href="//`, `href="https:`} {
+	for _, bad := range []string{"<script>", `"onmouseover`, `href="javascript:`, `href="//`, `href="https:`} {
 		if strings.Contains(a.body, bad) {
 			t.Errorf("the page has %s:\n%s", bad, a.body)
 		}

@@ -104,6 +104,9 @@ func (x *exchange) confirmed() error {
 	case g.Confirm == tokens.ConfirmAlways:
 		return errConfirm
 	case !g.Limited():
+		if hasNote(g) && g.Passcode.IsZero() && x.takesPage() {
+			return errConfirm
+		}
 	case g.Confirm == tokens.ConfirmNever || !g.Passcode.IsZero():
 		if speculative(x.r) {
 			return errAhead
@@ -121,24 +124,39 @@ func asks(g *tokens.Grant) bool {
 		return !g.Passcode.IsZero()
 	}
 	return g.Operation == tokens.Get && (!g.Passcode.IsZero() || g.Confirm == tokens.ConfirmAlways ||
-		g.Confirm != tokens.ConfirmNever && g.Limited())
+		g.Confirm != tokens.ConfirmNever && g.Limited() || hasNote(g))
+}
+
+// hasNote reports whether there is a note that a person is to see before the
+// file comes. A listing shows it by itself.
+func hasNote(g *tokens.Grant) bool {
+	return g.Operation == tokens.Get && g.Message != "" && !g.List && g.Confirm != tokens.ConfirmNever
 }
 
 // hasTicket reports whether the request has a ticket for its token. One that
 // was tampered with or is over counts as none, and so does one on a request
 // that nobody waits for.
 func (x *exchange) hasTicket() bool {
-	if !strings.Contains(x.r.URL.RawQuery, ticketParam+"=") || speculative(x.r) || previews(x.r) {
-		return false
-	}
-	query, _ := url.ParseQuery(x.r.URL.RawQuery)
-	switch k, ok := x.seal().open(query.Get(ticketParam), time.Now()); k {
+	switch k := x.ticket(); k {
 	case byCode:
-		return ok
+		return true
 	case byGesture, byDigits:
-		return ok && x.grant().Passcode.IsZero()
+		return x.grant().Passcode.IsZero()
 	}
 	return false
+}
+
+// ticket is what the request's ticket was given for, 0 if it has none.
+func (x *exchange) ticket() kind {
+	if !strings.Contains(x.r.URL.RawQuery, ticketParam+"=") || speculative(x.r) || previews(x.r) {
+		return 0
+	}
+	query, _ := url.ParseQuery(x.r.URL.RawQuery)
+	k, ok := x.seal().open(query.Get(ticketParam), time.Now())
+	if !ok {
+		return 0
+	}
+	return k
 }
 
 // onward returns the request's ticket for the links of a listing, "" if it has
@@ -197,6 +215,7 @@ func previews(r *http.Request) bool {
 type question struct {
 	status  int
 	problem string
+	cause   error
 }
 
 // questionOf turns an error into what the page asks; nil if it is not for the
@@ -205,23 +224,27 @@ func questionOf(err error) *question {
 	var answer *answerError
 	switch {
 	case errors.Is(err, errConfirm):
-		return &question{status: http.StatusOK}
+		return &question{http.StatusOK, "", err}
 	case errors.Is(err, errNoPasscode):
-		return &question{status: http.StatusUnauthorized}
+		return &question{http.StatusUnauthorized, "", err}
 	case errors.Is(err, errWrongPasscode):
-		return &question{http.StatusUnauthorized, "That is not the passcode. Check it and try again."}
+		return &question{http.StatusUnauthorized, "That is not the passcode. Check it and try again.", err}
 	case errors.As(err, &answer):
-		return &question{http.StatusForbidden, answer.words}
+		return &question{http.StatusForbidden, answer.words, err}
 	}
 	return nil
 }
 
 // ask shows the page. It tells of a file with a passcode no more than HEAD
-// does: nothing.
+// does: nothing, and nothing in the words of whoever shares it.
 func (x *exchange) ask(ctx context.Context, q *question) error {
 	g, look := x.grant(), x.appearance()
-	page := web.ConfirmPage{Until: g.ExpiresAt, Problem: look.Language.Say(q.problem), Folder: x.lists(), Upload: g.Operation == tokens.Put}
-	if !g.Passcode.IsZero() && q.status == http.StatusUnauthorized {
+	page := web.ConfirmPage{
+		Until: g.ExpiresAt, Problem: look.Language.Say(q.problem), Breaking: breaking(g),
+		Folder: x.lists(), Upload: g.Operation == tokens.Put,
+	}
+	noted := errors.Is(q.cause, errNoPasscode) && x.ticket() == toNote
+	if !g.Passcode.IsZero() && q.status == http.StatusUnauthorized && !noted {
 		page.Passcode = true
 		challengeAuth(x.w.Header(), true)
 	} else {
@@ -229,10 +252,13 @@ func (x *exchange) ask(ctx context.Context, q *question) error {
 		if err != nil {
 			return err
 		}
-		page.File = file
-		page.Passcode = !g.Passcode.IsZero()
+		page.File, page.Sharing = file, sharing(g)
+		page.Passcode = !g.Passcode.IsZero() && !noted
 	}
-	if !page.Passcode {
+	if noted {
+		q.status = http.StatusOK
+		page.Ticket = x.seal().close(byCode, time.Now().Add(challengeLife))
+	} else if !page.Passcode {
 		s := x.seal()
 		page.Challenge = s.close(challenge, time.Now().Add(challengeLife))
 		page.Digits = s.digits(page.Challenge)
@@ -245,6 +271,20 @@ func (x *exchange) ask(ctx context.Context, q *question) error {
 	}
 	x.sendPage(q.status, web.Confirm(look, page))
 	return nil
+}
+
+// sharing is what whoever shares a file says.
+func sharing(g *tokens.Grant) web.Sharing { return web.Sharing{By: g.SharedBy, Note: g.Message} }
+
+// breaking is what becomes of a download that breaks off.
+func breaking(g *tokens.Grant) web.Breaking {
+	switch {
+	case g.Strict():
+		return web.Counts
+	case g.Limited():
+		return web.Resumes
+	}
+	return web.BeginsAnew
 }
 
 // usesLeft returns how many uses are not charged; false if that is not known, or
@@ -294,5 +334,10 @@ func (x *exchange) language() web.Language { return web.Speak(x.r.Header.Get("Ac
 
 // appearance is how pages look to whoever asks.
 func (x *exchange) appearance() web.Look {
-	return web.Look{Language: x.language(), Contact: x.now.Contact}
+	look, ok := x.now.Looks[x.grant().Bucket]
+	if !ok {
+		look = x.now.Look
+	}
+	look.Language = x.language()
+	return look
 }

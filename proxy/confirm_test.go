@@ -187,7 +187,7 @@ func TestUnlimitedLinksOpenAtOnce(t *testing.T) {
 // nothing run but its own.
 func TestPage(t *testing.T) {
 	g := newGate(t, http1)
-	g.Contact = "help@example.com"
+	g.Look.Contact = "help@example.com"
 	grant := get()
 	grant.MaxUses = 3
 	grant.Response.Filename = `<b>Report "1".txt`

@@ -387,7 +387,7 @@ func TestProblemOfHead(t *testing.T) {
 
 func TestContactIsShownOnPagesOnly(t *testing.T) {
 	g := newGate(t, http1)
-	g.Contact = "<b>help@example.com</b>"
+	g.Look.Contact = "<b>help@example.com</b>"
 	token := tokens.Generate()
 	if a := g.get(token, "Accept", "text/html"); !strings.Contains(a.body, "&lt;b&gt;help@example.com") {
 		t.Errorf("page:\n%s", a.body)

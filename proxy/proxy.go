@@ -34,6 +34,7 @@ import (
 	"s3gate/s3client"
 	"s3gate/tokens"
 	"s3gate/uploads"
+	"s3gate/web"
 )
 
 // Tokens decides what a token permits; [tokens.Store] is one. It must be safe
@@ -123,9 +124,10 @@ type Handler struct {
 	// Journal knows the uploads that leave something behind if the gate dies, and
 	// those that can be resumed; nil remembers none, and offers no resuming.
 	Journal *uploads.Journal
-	// Contact tells people on pages whom to ask, such as a mail
-	// address; "" leaves that out.
-	Contact string
+	// Look is how pages look, and Looks how those of links into a bucket do, by its
+	// alias, if that is different. Their language is that of whoever asks.
+	Look  web.Look
+	Looks map[string]web.Look
 	// Metrics counts; nil does not.
 	Metrics *Metrics
 	// Logger gets one line for each request, without the token; nil discards.

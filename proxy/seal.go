@@ -30,6 +30,7 @@ const (
 	byGesture kind = 'g'
 	byDigits  kind = 'd'
 	byCode    kind = 'p'
+	toNote    kind = 'n' // by a passcode too, and the page with the note comes first
 )
 
 const (

@@ -79,6 +79,15 @@ type Grant struct {
 	// Confirm says when a browser shows a page first, on which a person
 	// starts the download: auto, also when empty, always or never.
 	Confirm Confirm `json:"confirm,omitempty"`
+	// SharedBy is who shares the file, as the pages say it: one line of at most
+	// [MaxSharedBy] characters; "" leaves that out.
+	SharedBy string `json:"shared_by,omitempty"`
+	// Message is a note for whoever opens the link, which the pages show as plain
+	// text with its line breaks: at most [MaxMessage] characters; "" is none.
+	Message string `json:"message,omitempty"`
+	// Previews lets listings show the images among the files. Each one is a
+	// download, so the token has no limit of uses.
+	Previews bool `json:"previews,omitempty"`
 	// SelfRevoke lets whoever holds the link revoke it.
 	SelfRevoke bool `json:"self_revoke,omitempty"`
 	// Canary makes the token permit nothing, and MaxUses 0: whoever uses it hears that there is no

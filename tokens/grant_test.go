@@ -107,6 +107,23 @@ func TestValidateNamesTheFieldAndTheLimit(t *testing.T) {
 		{"too many transfers", get(func(g *tokens.Grant) { g.MaxConcurrent = 10_001 }), "max_concurrent: must be 0 to 10000, got 10001"},
 		{"confirm", get(func(g *tokens.Grant) { g.Confirm = tokens.ConfirmAlways }), ""},
 		{"confirm a put", put(func(g *tokens.Grant) { g.Confirm = tokens.ConfirmAlways }), `confirm: is for operation "get" only`},
+		{"sharing", get(func(g *tokens.Grant) {
+			g.Key, g.Prefix, g.List, g.MaxUses, g.Previews = "", "a/", true, 0, true
+			g.SharedBy, g.Message = strings.Repeat("ü", 100), strings.Repeat("é\n", 490)+"\tü"
+		}), ""},
+		{"sharing of a put", put(func(g *tokens.Grant) { g.SharedBy, g.Message = "Ada", "Please send it here." }), ""},
+		{"shared by too long", get(func(g *tokens.Grant) { g.SharedBy = strings.Repeat("ü", 101) }),
+			"shared_by: has 101 characters, at most 100 are allowed"},
+		{"shared by in two lines", get(func(g *tokens.Grant) { g.SharedBy = "a\nb" }), "shared_by: contains the control character U+000A"},
+		{"shared by that is no text", get(func(g *tokens.Grant) { g.SharedBy = "\xff" }), "shared_by: is not valid UTF-8"},
+		{"message too long", get(func(g *tokens.Grant) { g.Message = strings.Repeat("é", 1001) }),
+			"message: has 1001 characters, at most 1000 are allowed"},
+		{"message with a bell", get(func(g *tokens.Grant) { g.Message = "a\a" }), "message: contains the control character U+0007"},
+		{"message with C1", get(func(g *tokens.Grant) { g.Message = "a\u009b" }), "message: contains the control character U+009B"},
+		{"previews without a listing", get(func(g *tokens.Grant) { g.Key, g.Prefix, g.MaxUses, g.Previews = "", "a/", 0, true }),
+			"previews: is for a prefix with list only"},
+		{"previews that are uses", get(func(g *tokens.Grant) { g.Key, g.Prefix, g.List, g.MaxUses, g.Previews = "", "a/", true, 3, true }),
+			"previews: needs max_uses 0, since each preview would be a use; got 3"},
 		{"confirm something", get(func(g *tokens.Grant) { g.Confirm = "yes" }), `confirm: must be "auto", "always" or "never", got "yes"`},
 
 		{"no operation", get(func(g *tokens.Grant) { g.Operation = "" }), `operation: must be "get" or "put", got ""`},

@@ -53,6 +53,9 @@ const (
 	fieldKeyTemplate
 	fieldRevealKey
 	fieldCanary
+	fieldSharedBy
+	fieldMessage
+	fieldPreviews
 )
 
 var errRecord = errors.New("unreadable token record")
@@ -117,6 +120,9 @@ func encodeGrant(g *Grant) []byte {
 	text(fieldKeyTemplate, g.Upload.KeyTemplate)
 	number(fieldRevealKey, int64(protowire.EncodeBool(g.Upload.RevealKey)))
 	number(fieldCanary, int64(protowire.EncodeBool(g.Canary)))
+	text(fieldSharedBy, g.SharedBy)
+	text(fieldMessage, g.Message)
+	number(fieldPreviews, int64(protowire.EncodeBool(g.Previews)))
 	text(fieldIssuer, g.Issuer)
 	text(fieldIssuedBy, g.IssuedBy)
 	if !g.IssuedAt.IsZero() {
@@ -171,6 +177,10 @@ func (g *Grant) setText(num protowire.Number, v string) error {
 		g.Key = v
 	case fieldSubject:
 		g.Subject = v
+	case fieldSharedBy:
+		g.SharedBy = v
+	case fieldMessage:
+		g.Message = v
 	case fieldLabel:
 		return setPair(&g.Labels, "label", v)
 	case fieldMetadata:
@@ -249,6 +259,8 @@ func (g *Grant) setNumber(num protowire.Number, v int64) error {
 		g.SelfRevoke = v != 0
 	case fieldCanary:
 		g.Canary = v != 0
+	case fieldPreviews:
+		g.Previews = v != 0
 	case fieldRevealKey:
 		g.Upload.RevealKey = v != 0
 	case fieldIssuedAt:

@@ -66,6 +66,7 @@ func grants() *rapid.Generator[tokens.Grant] {
 		g.Bandwidth = rapid.Int64().Draw(t, "bandwidth")
 		g.Prefix, g.List = text.Draw(t, "prefix"), rapid.Bool().Draw(t, "list")
 		g.SelfRevoke = rapid.Bool().Draw(t, "self_revoke")
+		g.SharedBy, g.Message, g.Previews = text.Draw(t, "shared_by"), text.Draw(t, "message"), rapid.Bool().Draw(t, "previews")
 		g.Canary = rapid.Bool().Draw(t, "canary")
 		g.VersionID, g.IfMatch = text.Draw(t, "version_id"), text.Draw(t, "if_match")
 		g.RequestsPerSecond, g.MaxConcurrent = rapid.Int64().Draw(t, "rps"), rapid.Int64().Draw(t, "concurrent")

@@ -90,6 +90,7 @@ func (g *Grant) Validate(limits Limits, now time.Time) error {
 		g.validateResume,
 		func() error { return g.validateVersion(l) },
 		g.validateConfirm,
+		g.validateSharing,
 		g.validateFilename,
 		func() error { return g.Response.validate(l, g.Operation) },
 		func() error { return g.Upload.validate(l, g.Operation) },

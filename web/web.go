@@ -82,7 +82,7 @@ type frame struct {
 func (p page) open(look Look) frame {
 	look.Language = Language{look.Language.orEnglish()}
 	written := p[look.Language]
-	return frame{Look: look, Nonce: rand.Text(), Style: written.style, Script: written.script, written: written}
+	return frame{Look: look, Nonce: rand.Text(), Style: written.style + look.Brand.style(), Script: written.script, written: written}
 }
 
 // Lang is the language of the page.
@@ -102,13 +102,19 @@ func (f *frame) document(data any) Document {
 type policy struct {
 	forms    bool // forms may be sent to this origin
 	connects bool // the script may ask this origin
+	images   bool // images may come from this origin
 }
 
 // header allows what the page has and nothing else (Content Security Policy
-// Level 3). The only image is the empty icon of the layout, which keeps
-// browsers from asking the gate for /favicon.ico.
+// Level 3). The images that all pages have stand in them: the logo, icons, and
+// the empty one of the layout, which keeps browsers from asking the gate for
+// /favicon.ico.
 func (p policy) header(nonce string, script bool) string {
-	h := "default-src 'none'; img-src data:; style-src 'nonce-" + nonce + "'"
+	h := "default-src 'none'; img-src data:"
+	if p.images {
+		h += " 'self'"
+	}
+	h += "; style-src 'nonce-" + nonce + "'"
 	if script {
 		h += "; script-src 'nonce-" + nonce + "'"
 	}

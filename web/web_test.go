@@ -31,14 +31,22 @@ func pages(language web.Language) map[string]web.Document {
 		Passcode: true, Until: full.Until}
 	summed := upload
 	summed.Checksum = hostile
-	l := web.Look{Language: language, Contact: hostile}
+	sharing := web.Sharing{By: hostile, Note: hostile + "\n" + hostile}
+	full.Sharing, list.Sharing = sharing, sharing
+	noted := full
+	noted.Challenge, noted.Digits, noted.Ticket = "", "", hostile
+	shown := list
+	shown.Previews = true
+	shown.Files = []web.ListedFile{{Link: web.Link{Name: hostile + ".PNG", Href: "./a.PNG?ticket=" + hostile}, Size: web.MaxPreview}}
+	l := web.Look{Language: language, Contact: hostile, Brand: web.Brand{Name: hostile, Logo: "data:image/png;base64," + hostile, Colour: "#c0ffee"}}
 	return map[string]web.Document{
 		"upload": web.Upload(l, upload), "upload of one": web.Upload(l, web.UploadPage{}), "upload with a checksum": web.Upload(l, summed),
 		"upload, passcode": web.Confirm(l, web.ConfirmPage{Upload: true, Passcode: true}),
-		"listing":          web.Listing(l, list), "empty": web.Listing(l, web.ListingPage{}),
-		"confirm": web.Confirm(l, full), "again": web.Confirm(l, again), "passcode": web.Confirm(l, code), "wrong": web.Confirm(l, wrong),
+		"listing":          web.Listing(l, list), "empty": web.Listing(l, web.ListingPage{}), "previews": web.Listing(l, shown),
+		"confirm": web.Confirm(l, full), "noted": web.Confirm(l, noted), "again": web.Confirm(l, again), "passcode": web.Confirm(l, code), "wrong": web.Confirm(l, wrong),
 		"bare":  web.Confirm(web.Look{}, web.ConfirmPage{}),
-		"error": web.Error(l, web.ErrorPage{Title: hostile, Message: hostile, Status: hostile, Request: hostile}),
+		"error": web.Error(l, web.ErrorPage{Title: hostile, Message: hostile, Advice: hostile, Status: hostile, Request: hostile}),
+		"busy":  web.Error(l, web.ErrorPage{Title: hostile, Icon: web.Waiting, Again: true, After: 10 * time.Minute}),
 	}
 }
 
@@ -89,7 +97,7 @@ func checkPage(t *testing.T, doc web.Document) {
 			fields[attr["id"]] = attr["type"] != "hidden"
 		}
 		for _, name := range []string{"src", "href", "action"} {
-			if v := attr[name]; v != "" && v != "data:," && !strings.HasPrefix(v, "./") && !strings.HasPrefix(v, "../") {
+			if v := attr[name]; v != "" && v != "data:," && !strings.HasPrefix(v, "data:image/png;base64,") && !strings.HasPrefix(v, "./") && !strings.HasPrefix(v, "../") {
 				t.Errorf("<%s> leads to %q", n.Data, v)
 			}
 		}
@@ -100,7 +108,7 @@ func checkPage(t *testing.T, doc web.Document) {
 		}
 	}
 	wantScripts := 1
-	if count["form"] == 0 && count["template"] == 0 {
+	if count["article"] == 1 || count["pre"] > 0 && count["template"] == 0 { // errors, and how a program uploads
 		wantScripts = 0
 	}
 	if strings.Contains(doc.Policy, "connect-src 'self'") != (count["template"] == 1) || strings.Contains(doc.Policy, "connect-src 'self' ") {
@@ -118,7 +126,8 @@ func checkPage(t *testing.T, doc web.Document) {
 func TestConfirmSays(t *testing.T) {
 	all := pages(web.Language{})
 	page := string(all["confirm"].HTML)
-	for _, want := range []string{"1.2 MB", "1,234,567 bytes", `datetime="2026-03-04T04:06:07Z"`, "4 March 2026, 04:06 UTC", "zero eight one five", "<dd>3</dd>"} {
+	for _, want := range []string{"1.2 MB", "1,234,567 bytes", `datetime="2026-03-04T04:06:07Z"`, "4 March 2026, 04:06 UTC", "zero eight one five", "<dd>3</dd>",
+		"Shared by &#34;&gt;", "&#39;\n&#34;&gt;&lt;script&gt;", "If it breaks off"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in\n%s", want, page)
 		}
@@ -127,7 +136,7 @@ func TestConfirmSays(t *testing.T) {
 		t.Error("the digits stand on the page as digits")
 	}
 	code := string(all["passcode"].HTML)
-	if strings.Contains(code, "challenge\"") || strings.Contains(code, "digits\"") || strings.Contains(code, "Size") || !strings.Contains(code, `type="password"`) {
+	if strings.Contains(code, "challenge\"") || strings.Contains(code, "digits\"") || strings.Contains(code, "class=\"size\"") || strings.Contains(code, "Shared by") || !strings.Contains(code, `type="password"`) {
 		t.Errorf("the page that asks for a passcode:\n%s", code)
 	}
 }
@@ -166,7 +175,7 @@ func TestSizes(t *testing.T) {
 		1<<63 - 1: "9.2 EB",
 	} {
 		page := string(web.Confirm(web.Look{}, web.ConfirmPage{File: &web.File{Size: size}}).HTML)
-		if !strings.Contains(page, "<dd>"+want) {
+		if !strings.Contains(page, `<p class="size">`+want) {
 			t.Errorf("%d: no %q in\n%s", size, want, page)
 		}
 	}

@@ -71,6 +71,9 @@ repeated: it prints the same links again.`,
 	f.StringVar(&r.IfMatch, "if-match", "", "the ETag that the object must have, with its quotes")
 	f.StringVar(&passcodeFile, "passcode-file", "", "a file with the passcode that must be given with the link, - for stdin")
 	f.StringVar(&r.Confirm, "confirm", "", "whether browsers show a page first: auto, always or never (default auto: for limited tokens)")
+	f.StringVar(&r.SharedBy, "shared-by", "", "who shares it, as the pages say it")
+	f.StringVar(&r.Message, "message", "", "a note for whoever opens the link in a browser")
+	f.BoolVar(&r.Previews, "previews", false, "let listings show the images among the files (with --list and without a limit of uses)")
 	f.BoolVar(&selfRevoke, "self-revoke", false, "let whoever has the link revoke it with DELETE (default: if it has one use)")
 	f.BoolVar(&r.Canary, "canary", false, "make a link that opens nothing, and tell of everybody who tries it")
 	f.BoolVar(&r.List, "list", false, "let whoever has the link list what is below BUCKET/PREFIX/")
@@ -337,6 +340,11 @@ func showStatus(p *printer, s *client.Status) {
 	row("version", s.VersionID)
 	row("etag", s.IfMatch)
 	row("confirm", s.Confirm)
+	row("shared by", s.SharedBy)
+	row("message", plain(s.Message))
+	if s.Previews {
+		row("previews", "of the images in listings")
+	}
 	if s.Passcode {
 		row("passcode", "required")
 	}

@@ -36,6 +36,8 @@ type Config struct {
 	PublicURL string `koanf:"public_url"`
 	// Contact tells people on pages whom to ask, such as a mail address.
 	Contact string `koanf:"contact" reload:"true"`
+	// Brand says whose pages people see.
+	Brand Brand `koanf:"brand" reload:"true"`
 	// Links is the listener that people reach.
 	Links Listener `koanf:"links"`
 	// API is the listener of the control plane. Keep it from the public.
@@ -264,6 +266,9 @@ type Bucket struct {
 	// request; or query, in its URL, which is good for a minute and goes only from
 	// the gate to the store; see The bucket lock. Default: header.
 	Signing string `koanf:"signing"`
+	// Brand says whose pages people see at links into this bucket, where that is not
+	// the same for all.
+	Brand Brand `koanf:"brand" reload:"true"`
 	// Principal is the ARN of the role or user that the gate's credentials belong
 	// to, such as arn:aws:iam::123456789012:role/s3gate; for "s3gate bucket".
 	Principal string `koanf:"principal"`
@@ -574,6 +579,7 @@ func (c *Config) Validate() error {
 		// Its own gate could still go on with the upload.
 		bad("upload.sweep_after", "must be at least revocation.stall_timeout, which is %s, got %s", c.Revocation.StallTimeout, c.Upload.SweepAfter)
 	}
+	c.Brand.validate("brand", bad)
 	c.validateBuckets(bad)
 	if err := new(slog.Level).UnmarshalText([]byte(c.Log.Level)); err != nil {
 		bad("log.level", "must be debug, info, warn or error, got %q", c.Log.Level)
@@ -675,6 +681,7 @@ func (c *Config) validateBuckets(bad func(name, format string, args ...any)) {
 	}
 	for alias, b := range c.Buckets {
 		name := "buckets." + alias
+		b.Brand.validate(name+".brand", bad)
 		if !aliasForm.MatchString(alias) {
 			bad(name, "an alias has 1 to 63 of a-z, 0-9 and -, and does not begin with -")
 		}

@@ -32,6 +32,14 @@ func (c *Config) checkFiles() (found problems) {
 			found.add(l.name+".cert", "%v", err)
 		}
 	}
+	if _, err := c.Brand.ReadLogo(); err != nil {
+		found.add("brand.logo", "%v", err)
+	}
+	for alias, b := range c.Buckets {
+		if _, err := b.Brand.ReadLogo(); err != nil {
+			found.add("buckets."+alias+".brand.logo", "%v", err)
+		}
+	}
 	if f := c.Audit.File; f != "" && f != "-" {
 		if err := writable(f); err != nil {
 			found.add("audit.file", "%v", err)

@@ -95,6 +95,26 @@ func reload(to, from reflect.Value) {
 			to.FieldByIndex(f.Index).Set(from.FieldByIndex(f.Index))
 		case isGroup(f.Type):
 			reload(to.FieldByIndex(f.Index), from.FieldByIndex(f.Index))
+		case isMapOfGroups(f.Type):
+			to.FieldByIndex(f.Index).Set(reloadMap(to.FieldByIndex(f.Index), from.FieldByIndex(f.Index)))
 		}
 	}
+}
+
+// reloadMap copies what can change of the groups that are in both, into another
+// map: the one that there was stays with the configuration that it belongs to.
+func reloadMap(to, from reflect.Value) reflect.Value {
+	if to.IsNil() {
+		return to
+	}
+	merged := reflect.MakeMap(to.Type())
+	for _, name := range to.MapKeys() {
+		group := reflect.New(to.Type().Elem()).Elem()
+		group.Set(to.MapIndex(name))
+		if next := from.MapIndex(name); next.IsValid() {
+			reload(group, next)
+		}
+		merged.SetMapIndex(name, group)
+	}
+	return merged
 }

@@ -145,9 +145,13 @@ func adjustable(cfg *config.Config, guesses *proxy.Guesses) (proxy.Adjustable, e
 	if err != nil {
 		return proxy.Adjustable{}, fmt.Errorf("trusted_proxies: %w", err)
 	}
+	look, looks, err := readLooks(cfg)
+	if err != nil {
+		return proxy.Adjustable{}, err
+	}
 	return proxy.Adjustable{
 		Client: proxy.ClientAddress{Trusted: proxies, Header: cfg.ClientHeader}, Guesses: guesses,
-		UploadIdle: cfg.Upload.IdleTimeout, UploadMinRate: cfg.Upload.MinRate, Contact: cfg.Contact,
+		UploadIdle: cfg.Upload.IdleTimeout, UploadMinRate: cfg.Upload.MinRate, Look: look, Looks: looks,
 	}, nil
 }
 
