@@ -102,6 +102,7 @@ func (f *frame) document(data any) Document {
 type policy struct {
 	forms    bool // forms may be sent to this origin
 	connects bool // the script may ask this origin
+	workers  bool // the script may start workers of what it has itself
 }
 
 // header allows what the page has and nothing else (Content Security Policy
@@ -114,6 +115,9 @@ func (p policy) header(nonce string, script bool) string {
 	}
 	if p.connects {
 		h += "; connect-src 'self'"
+	}
+	if p.workers {
+		h += "; worker-src blob:"
 	}
 	if p.forms {
 		h += "; form-action 'self'"

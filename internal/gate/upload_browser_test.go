@@ -173,7 +173,7 @@ func TestBrowserDropBox(t *testing.T) {
 		many = append(many, path)
 	}
 	c.choose(many...)
-	if text := c.alerted(); !strings.Contains(text, "takes only 2 files more") {
+	if text := c.alerted(); !strings.Contains(text, "takes only 2 more files. Left out: 2.txt.") {
 		t.Errorf("three, where two are left:\n%s", text)
 	}
 	c.wantLoopback()
