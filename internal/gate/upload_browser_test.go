@@ -42,9 +42,11 @@ func fileOf(t *testing.T, name string, size int64) (path string, sum [32]byte) {
 }
 
 // choose chooses files, as the dialog of a browser does.
-func (c *chrome) choose(paths ...string) {
+func (c *chrome) choose(paths ...string) { c.t.Helper(); c.chooseIn("#files", paths...) }
+
+func (c *chrome) chooseIn(selector string, paths ...string) {
 	c.t.Helper()
-	field, err := chromedp.Call(c.ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: `document.querySelector("#files")`})
+	field, err := chromedp.Call(c.ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: fmt.Sprintf(`document.querySelector(%q)`, selector)})
 	if err != nil {
 		c.t.Fatal(err)
 	}
