@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
@@ -289,11 +288,12 @@ window.setTimeout = (f, ms, ...more) => real(f, ms > 490 && ms <= 1000 ? 3600000
 func TestUploadPageReceipt(t *testing.T) {
 	c, w := newStrictChrome(t), newEmbedded(t)
 	box := w.gate(nil).newBox(5, nil)
-	origin := strings.TrimSuffix(strings.SplitAfter(box.URL, "/s3g_")[0], "/s3g_")
-	if _, err := chromedp.CallBrowser(c.ctx, browser.GrantPermissions, browser.GrantPermissionsParams{
-		Origin: origin, Permissions: []browser.PermissionType{browser.PermissionTypeClipboardReadWrite, browser.PermissionTypeClipboardSanitizedWrite},
-	}); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"clipboard-read", "clipboard-write"} {
+		if _, err := chromedp.CallBrowser(c.ctx, browser.SetPermission, browser.SetPermissionParams{
+			Permission: &browser.PermissionDescriptor{Name: name}, Setting: browser.PermissionSettingGranted,
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	c.open(box.URL)
 	const hostile = `<img src=x onerror=alert(1)>.bin`
