@@ -216,7 +216,7 @@ func TestUploadPageLimits(t *testing.T) {
 	if text := c.open(one.URL); !strings.Contains(text, "This link takes one file.") {
 		t.Errorf("the page:\n%s", text)
 	}
-	c.choose(paths...)
+	c.dragIn(paths...)
 	if text := c.alerted(); !strings.Contains(text, "Choose one only.") || strings.Contains(text, "a.png") {
 		t.Errorf("several:\n%s", text)
 	}

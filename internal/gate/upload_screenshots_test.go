@@ -41,7 +41,7 @@ func (g *testGate) photographUploads(c *chrome, picture func(state string)) {
 	})
 	c.open(one.URL)
 	picture("one")
-	c.choose(short, large)
+	c.dragIn(short, large)
 	c.alerted()
 	picture("several")
 	c.choose(short)
