@@ -103,6 +103,7 @@ type policy struct {
 	forms    bool // forms may be sent to this origin
 	connects bool // the script may ask this origin
 	images   bool // images may come from this origin
+	workers  bool // the script may start workers of what it has itself
 }
 
 // header allows what the page has and nothing else (Content Security Policy
@@ -120,6 +121,9 @@ func (p policy) header(nonce string, script bool) string {
 	}
 	if p.connects {
 		h += "; connect-src 'self'"
+	}
+	if p.workers {
+		h += "; worker-src blob:"
 	}
 	if p.forms {
 		h += "; form-action 'self'"

@@ -114,6 +114,9 @@ func checkPage(t *testing.T, doc web.Document) {
 	if strings.Contains(doc.Policy, "connect-src 'self'") != (count["template"] == 1) || strings.Contains(doc.Policy, "connect-src 'self' ") {
 		t.Errorf("policy %q with %d scripts that send", doc.Policy, count["template"])
 	}
+	if strings.Contains(doc.Policy, "worker-src blob:;") != (count["template"] == 1) {
+		t.Errorf("policy %q", doc.Policy)
+	}
 	if count["title"] != 1 || count["main"] != 1 || count["h1"] != 1 || count["style"] != 1 || count["script"] != wantScripts {
 		t.Errorf("elements: %v", count)
 	}
@@ -158,7 +161,7 @@ func TestUploadSays(t *testing.T) {
 		}
 	}
 	one := string(all["upload of one"].HTML)
-	for _, not := range []string{"multiple>", "data-left=", "data-many ", "Largest", "Types", " left</dt>", "accept=", "PASSCODE"} {
+	for _, not := range []string{"multiple>", "data-left=", "data-many ", "Largest", "Types", " left</dt>", `type="file" accept=`, "PASSCODE"} {
 		if strings.Contains(one, not) {
 			t.Errorf("%q in\n%s", not, one)
 		}
