@@ -1,7 +1,6 @@
 package gate_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -70,11 +69,7 @@ func (c *chrome) looks(width, height int64, f func(look string)) {
 
 // speak makes the browser that of somebody who wants a language.
 func (c *chrome) speak(language web.Language) {
-	header, err := json.Marshal(language.Tag())
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	call(c, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": header}})
+	call(c, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": language.Tag()}})
 }
 
 func (c *chrome) photograph(s shot, file string) {
