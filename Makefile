@@ -32,15 +32,15 @@ MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 MINIO_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/minio-$(MINIO_VERSION)
 MINIO         := $(MINIO_DIR)/minio
 
-# What browsers upload with, pinned in the lock file and kept outside the tree
-# too. Nothing of it ships.
+# What browsers upload with, and axe-core, which looks at pages: pinned in the lock
+# file and kept outside the tree too. Nothing of it ships.
 UPLOADERS_LOCK := internal/s3gatetest/uploaders/package-lock.json
 UPLOADERS_DIR  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/uploaders-$(shell git hash-object $(UPLOADERS_LOCK) | cut -c1-12)
 UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 
 # Programs and files that the tests and "make bench" need, and the Debian packages
 # that have them.
-PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base \
+PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
 	/usr/sbin/haproxy:haproxy taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
 .PHONY: test unit lint cross deps programs build man bench gobench fuzz soak leaks million

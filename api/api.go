@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -143,6 +144,9 @@ type Config struct {
 	Limited func(limit string)
 	// Clock is what MintRate goes by; nil is [time.Now].
 	Clock func() time.Time
+	// Pace is how often those who follow the transfers, or the gates, hear of
+	// changes; 0 means 1 s.
+	Pace time.Duration
 	// Logger gets one line for each call; nil discards.
 	Logger *slog.Logger
 }
@@ -156,6 +160,11 @@ type Handler struct {
 	// hashing is held by those who hash passcodes, so that half of the machine is
 	// left to others.
 	hashing chan struct{}
+
+	fleet    *feed[revocation.Overview]
+	members  *feed[[]revocation.GateStatus]
+	stopped  chan struct{} // closed when nobody may follow any more
+	stopOnce sync.Once
 }
 
 // New returns a Handler.
@@ -174,7 +183,16 @@ func New(cfg Config) *Handler {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	h := &Handler{cfg: cfg, mux: http.NewServeMux(), hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	cfg.Pace = cmp.Or(cfg.Pace, time.Second)
+	h := &Handler{
+		cfg: cfg, mux: http.NewServeMux(), hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), stopped: make(chan struct{}),
+		fleet: &feed[revocation.Overview]{pace: cfg.Pace, look: func(ctx context.Context) (revocation.Overview, error) {
+			return cfg.Fleet.Running(ctx), nil
+		}},
+		members: &feed[[]revocation.GateStatus]{pace: cfg.Pace, look: func(ctx context.Context) ([]revocation.GateStatus, error) {
+			return cfg.Member.Gates(ctx)
+		}},
+	}
 	h.Adjust(cfg.Limits)
 	h.handle("GET /openapi.yaml", http.HandlerFunc(serveDocument))
 	h.handle("GET /docs", http.HandlerFunc(serveDocs))

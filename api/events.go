@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"s3gate/auth"
@@ -57,11 +56,6 @@ type eventQuery struct {
 const (
 	eventPage     = 500
 	defaultEvents = 1000
-	// heartbeat is how often something is sent to who follows, so that a connection
-	// that is gone is noticed, and how long sending may take before the client is
-	// too slow.
-	heartbeat = 15 * time.Second
-	slow      = 10 * time.Second
 )
 
 // events answers GET /v1/events, as lines of JSON or as server-sent events (HTML
@@ -83,7 +77,7 @@ func readEventQuery(values url.Values, header http.Header) (q eventQuery, err er
 			return q, &tokens.FieldError{Field: name, Problem: "must not be empty; leave it out to see all"}
 		}
 	}
-	q.stream = strings.Contains(header.Get("Accept"), "text/event-stream")
+	q.stream = wantsEvents(header)
 	q.follow = q.stream
 	switch values.Get("follow") {
 	case "":
@@ -154,11 +148,9 @@ func (q *eventQuery) wants(c *call, e *events.Entry) bool {
 
 // teller writes events to a caller.
 type teller struct {
+	*pusher
 	q       eventQuery
-	w       http.ResponseWriter
-	flush   *http.ResponseController
-	sent    string    // the position that the caller knows
-	at      time.Time // when something was sent last
+	sent    string // the position that the caller knows
 	written int
 }
 
@@ -177,8 +169,8 @@ func (h *Handler) tell(c *call, q eventQuery) error {
 	if err != nil {
 		return err
 	}
-	t := &teller{q: q, w: c.w, flush: http.NewResponseController(c.w), sent: q.after, at: time.Now()}
-	defer t.flush.SetWriteDeadline(time.Time{}) // the connection may get other requests
+	t := &teller{pusher: newPusher(c.w), q: q, sent: q.after}
+	defer t.end()
 	t.begin()
 	if c.Method == http.MethodHead {
 		return nil
@@ -221,14 +213,9 @@ func (h *Handler) await(c *call, t *teller, position string, more <-chan struct{
 func (t *teller) begin() {
 	kind := "application/x-ndjson"
 	if t.q.stream {
-		kind = "text/event-stream"
+		kind = eventStream
 	}
-	t.w.Header().Set("Content-Type", kind)
-	t.w.Header().Set("X-Accel-Buffering", "no") // a proxy would hold events back
-	t.w.WriteHeader(http.StatusOK)
-	if t.q.follow {
-		_ = t.flush.Flush()
-	}
+	t.pusher.begin(kind, t.q.follow)
 }
 
 // errEnough ends an answer that has all that was asked for.
@@ -299,15 +286,10 @@ func (t *teller) send(text []byte) error {
 	if len(text) == 0 {
 		return nil
 	}
-	t.at = time.Now()
-	_ = t.flush.SetWriteDeadline(t.at.Add(slow)) // a recorder has none
-	if _, err := t.w.Write(text); err != nil {
-		return err
-	}
 	if !t.q.follow {
-		return nil
+		return t.write(text)
 	}
-	return t.flush.Flush()
+	return t.push(text)
 }
 
 // deadList is the answer to GET /v1/events/dead.

@@ -176,8 +176,14 @@ type follower struct {
 // follow opens a stream of events; header lines are "Name: value".
 func follow(t *testing.T, base, bearer, query string, header ...string) *follower {
 	t.Helper()
+	return followURL(t, base+"/v1/events"+query, bearer, header...)
+}
+
+// followURL opens any stream.
+func followURL(t *testing.T, url, bearer string, header ...string) *follower {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	r, err := http.NewRequestWithContext(ctx, "GET", base+"/v1/events"+query, nil)
+	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,6 +105,7 @@ var causes = []struct {
 	{errStanding, http.StatusForbidden, "A standing revocation forbids such tokens. Lift it first."},
 	{events.ErrNoDead, http.StatusNotFound, "There is no such dead delivery, or its webhook is not configured any more."},
 	{events.ErrFollowers, http.StatusServiceUnavailable, "As many follow the events of this gate as may. Ask again, or another gate."},
+	{errCrowded, http.StatusServiceUnavailable, "As many follow this gate as may. Ask again, or another gate."},
 	{events.ErrStream, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
 	{leakwatch.ErrStore, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},
 	{events.ErrClosed, http.StatusServiceUnavailable, "This gate is shutting down."},

@@ -3,7 +3,9 @@ package api
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"time"
 
 	"s3gate/revocation"
 	"s3gate/tokens"
@@ -15,6 +17,9 @@ type gateList struct {
 }
 
 func (h *Handler) gates(c *call) (int, any, error) {
+	if c.follows() {
+		return answered, nil, h.followGates(c)
+	}
 	gates, err := h.cfg.Member.Gates(c.Context())
 	return http.StatusOK, gateList{gates}, err
 }
@@ -29,25 +34,34 @@ type transferList struct {
 }
 
 func (h *Handler) running(c *call) (int, any, error) {
-	all := h.cfg.Fleet.Running(c.Context())
-	list := transferList{all.Running, all.Silent, all.Complete}
-	if !c.caller.SeesAll() {
-		var err error
-		if list.Transfers, err = h.visible(c, all.Running); err != nil {
-			return 0, nil, err
-		}
-		list.Silent = nil // the gates are not the caller's business
+	if c.follows() {
+		return answered, nil, h.followTransfers(c)
 	}
-	return http.StatusOK, list, nil
+	list, err := h.overview(c, h.cfg.Fleet.Running(c.Context()), sight{})
+	return http.StatusOK, list, err
 }
 
+// overview is what the caller may see of an overview. It goes by what the caller is
+// known to see, and adds to that.
+func (h *Handler) overview(c *call, all revocation.Overview, known sight) (list transferList, err error) {
+	list = transferList{all.Running, all.Silent, all.Complete}
+	if !c.caller.SeesAll() {
+		list.Transfers, err = h.visible(c, all.Running, known)
+		list.Silent = nil // the gates are not the caller's business
+	}
+	return list, err
+}
+
+// sight says whether a caller may see tokens, as far as that was asked. Whose a
+// token is never changes.
+type sight map[tokens.ID]bool
+
 // visible are the transfers of tokens that the caller may see.
-func (h *Handler) visible(c *call, all []revocation.Running) ([]revocation.Running, error) {
-	known := map[tokens.ID]bool{}
-	seen := []revocation.Running{}
+func (h *Handler) visible(c *call, all []revocation.Running, known sight) ([]revocation.Running, error) {
+	seen, asked := []revocation.Running{}, sight{}
 	for _, t := range all {
-		sees, asked := known[t.Token]
-		if !asked {
+		sees, there := known[t.Token]
+		if !there {
 			_, err := h.find(c, t.Token, false)
 			if err != nil && !errors.Is(err, tokens.ErrUnknown) {
 				return nil, err
@@ -55,11 +69,13 @@ func (h *Handler) visible(c *call, all []revocation.Running) ([]revocation.Runni
 			sees = err == nil
 			known[t.Token] = sees
 		}
+		asked[t.Token] = sees
 		if sees {
 			t.Gate = ""
 			seen = append(seen, t)
 		}
 	}
+	maps.DeleteFunc(known, func(id tokens.ID, _ bool) bool { _, runs := asked[id]; return !runs })
 	return seen, nil
 }
 
@@ -84,6 +100,10 @@ type ended struct {
 	ID         string `json:"id"`
 	Cut        bool   `json:"cut"`
 	Committing bool   `json:"committing"`
+	// Bytes had been moved, and Gate ran it, for those who see everything.
+	Bytes  int64   `json:"bytes"`
+	Gate   string  `json:"gate,omitempty"`
+	TookMS float64 `json:"took_ms"`
 }
 
 // CutTransfer is a transfer that a caller has ended.
@@ -97,6 +117,7 @@ type CutTransfer struct {
 }
 
 func (h *Handler) cut(c *call) (int, any, error) {
+	begin := time.Now()
 	id := c.PathValue("id")
 	if !c.caller.RevokesAll() {
 		if err := h.mayCut(c, id); err != nil {
@@ -112,5 +133,10 @@ func (h *Handler) cut(c *call) (int, any, error) {
 	if h.cfg.Cut != nil {
 		h.cfg.Cut(CutTransfer{ID: id, Author: c.caller.Subject, Committing: end.Late})
 	}
-	return http.StatusOK, ended{ID: id, Cut: end.Stopped, Committing: end.Late}, nil
+	receipt := ended{ID: id, Cut: end.Stopped, Committing: end.Late, Bytes: end.Bytes}
+	if c.caller.SeesAll() {
+		receipt.Gate = end.Gate
+	}
+	receipt.TookMS = float64(time.Since(begin).Microseconds()) / 1000
+	return http.StatusOK, receipt, nil
 }

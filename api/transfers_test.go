@@ -39,7 +39,7 @@ func TestTransfersAreListedAndCut(t *testing.T) {
 	golden(t, "transfers", g.do("GET", "/v1/transfers", ""))
 
 	a := g.do("DELETE", "/v1/transfers/req_1", "")
-	if a.status != http.StatusOK || strings.TrimSpace(a.body) != `{"id":"req_1","cut":true,"committing":false}` {
+	if a.status != http.StatusOK || !strings.HasPrefix(a.body, `{"id":"req_1","cut":true,"committing":false,"bytes":0,"gate":"gate-1/4711","took_ms":`) {
 		t.Errorf("cutting: %d %s", a.status, a.body)
 	}
 	if !errors.Is(one.Err(), revocation.ErrCut) || two.Err() != nil {
@@ -52,7 +52,7 @@ func TestTransfersAreListedAndCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	a = g.do("DELETE", "/v1/transfers/req_2", "")
-	if a.status != http.StatusOK || strings.TrimSpace(a.body) != `{"id":"req_2","cut":false,"committing":true}` {
+	if a.status != http.StatusOK || !strings.HasPrefix(a.body, `{"id":"req_2","cut":false,"committing":true,"bytes":0,"gate":"gate-1/4711","took_ms":`) {
 		t.Errorf("cutting an upload past stopping: %d %s", a.status, a.body)
 	}
 	for _, id := range []string{"req_1", "nonsense"} {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -25,6 +26,8 @@ type Explanation struct {
 	// Accepted says that every check was passed. Else Caller is zero.
 	Accepted bool   `json:"accepted"`
 	Caller   Caller `json:"-"`
+	// Until is the token's exp; zero if the signature is not proven.
+	Until time.Time `json:"-"`
 
 	err error
 }
@@ -89,6 +92,9 @@ func (v *Verifier) Explain(bearer string) Explanation {
 		return ex
 	}
 	i.checkClaims(&ex, claims)
+	if until, err := claims.GetExpirationTime(); err == nil && until != nil {
+		ex.Until = until.Time
+	}
 	for _, r := range i.rules {
 		ex.Rules = append(ex.Rules, r.apply(claims))
 	}

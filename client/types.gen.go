@@ -118,6 +118,15 @@ type CutReceipt struct {
 
 	// Whether it is past stopping.
 	Committing bool `json:"committing"`
+
+	// How many bytes of body it had moved; 0 also if its gate does not say.
+	Bytes int64 `json:"bytes"`
+
+	// The gate that ran it and has ended it, for those who see everything.
+	Gate string `json:"gate,omitempty"`
+
+	// The time from the call to this answer in milliseconds.
+	TookMS float64 `json:"took_ms"`
 }
 
 // What that which Redis has acknowledged is worth when Redis loses a server. `memory` may be lost with the process,
@@ -927,6 +936,42 @@ type Transfer struct {
 
 	// When it began, by the gate's clock.
 	Since time.Time `json:"since"`
+
+	// Whether it is an upload past stopping.
+	Committing bool `json:"committing,omitempty"`
+}
+
+// TransferChange is what has changed in what runs since the one before.
+type TransferChange struct {
+	// When the gates were asked, by the clock of the one that tells.
+	At time.Time `json:"at"`
+
+	// Transfers that were not told of before.
+	Began []Transfer `json:"began,omitempty"`
+
+	// Those that have gone on.
+	Moved []TransferMoved `json:"moved,omitempty"`
+
+	// The IDs of those that run no more.
+	Ended []string `json:"ended,omitempty"`
+
+	// As of Transfers.
+	Silent []string `json:"silent,omitempty"`
+
+	// As of Transfers.
+	Complete bool `json:"complete"`
+}
+
+// TransferMoved is what has changed of a transfer.
+type TransferMoved struct {
+	// The ID of the request.
+	ID string `json:"id"`
+
+	// How many bytes of body it has moved so far.
+	Bytes int64 `json:"bytes"`
+
+	// How many bytes of body it has in all; absent if that is not known.
+	Size int64 `json:"size,omitempty"`
 
 	// Whether it is an upload past stopping.
 	Committing bool `json:"committing,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"s3gate/tokens"
 	"s3gate/web"
@@ -38,9 +39,13 @@ func (x *exchange) offerUpload(ctx context.Context) error {
 	page := web.UploadPage{
 		Link: string(g.ID), Many: g.DropBox(), Limited: limited, Left: left,
 		MaxBytes: g.Upload.MaxBytes, Types: g.Upload.ContentTypes, Passcode: !g.Passcode.IsZero(),
-		Until: g.ExpiresAt,
+		Until: g.ExpiresAt, Open: time.Until(g.ExpiresAt),
 	}
-	if g.Upload.Checksum != "" {
+	switch g.Upload.Checksum {
+	case "":
+	case tokens.AnyChecksum, "sha256":
+		page.SHA256 = true
+	default:
 		page.Checksum = checksumHeader(g.Upload.Checksum)
 	}
 	x.sendPage(http.StatusOK, web.Upload(x.appearance(), page))

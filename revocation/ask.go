@@ -89,6 +89,11 @@ type Outcome struct {
 	// stopping. If it is neither no gate that has answered runs it.
 	Stopped bool `json:"stopped"`
 	Late    bool `json:"late"`
+	// Bytes of body had gone to the client, or come from it, when it ended; 0 also if
+	// its gate does not say.
+	Bytes int64 `json:"bytes,omitempty"`
+	// Gate names the gate that ran it.
+	Gate string `json:"gate,omitempty"`
 }
 
 // ErrNoTransfer: no gate runs the transfer.
@@ -99,6 +104,7 @@ var ErrNoTransfer = errors.New("no such transfer")
 // answer.
 func (f *Fleet) Cut(ctx context.Context, id string) (Outcome, error) {
 	if o := f.Transfers.cutOne(id); o != (Outcome{}) {
+		o.Gate = f.Member.opts.Name
 		return o, nil
 	}
 	answers, silent, err := f.Member.ask(ctx, askCut+id)
@@ -108,6 +114,7 @@ func (f *Fleet) Cut(ctx context.Context, id string) (Outcome, error) {
 	for _, a := range answers {
 		var o Outcome
 		if json.Unmarshal([]byte(a.text), &o) == nil && o != (Outcome{}) {
+			o.Gate = a.gate
 			return o, nil
 		}
 	}
@@ -118,8 +125,18 @@ func (f *Fleet) Cut(ctx context.Context, id string) (Outcome, error) {
 }
 
 func (ts *Transfers) cutOne(id string) Outcome {
-	stopped, late := ts.Cut(func(t *Transfer) bool { return t.ID == id })
-	return Outcome{Stopped: stopped > 0, Late: len(late) > 0}
+	var hit *Transfer
+	stopped, late := ts.Cut(func(t *Transfer) bool {
+		if t.ID == id {
+			hit = t
+		}
+		return t.ID == id
+	})
+	o := Outcome{Stopped: stopped > 0, Late: len(late) > 0}
+	if o != (Outcome{}) {
+		o.Bytes = hit.moved()
+	}
+	return o
 }
 
 // Answer answers what other gates ask; "" is the answer to what it does not

@@ -61,16 +61,24 @@ func (t *Transfer) describe(now time.Time) Running {
 	g := t.Grant()
 	r := Running{
 		ID: t.ID, Token: t.Token, Subject: g.Subject, Bucket: g.Bucket, Key: g.Key, Prefix: g.Prefix,
-		Direction: "download", Bytes: t.Bytes(), Size: t.size.Load(), Since: t.began.UTC(), Committing: t.state.Load() == committing,
+		Direction: "download", Bytes: t.moved(), Size: t.size.Load(), Since: t.began.UTC(), Committing: t.state.Load() == committing,
 	}
 	if g.Operation == tokens.Put {
-		r.Direction, r.Bytes = "upload", t.received.Load()
+		r.Direction = "upload"
 	}
 	// In the first moments an average says nothing, and would be huge.
 	if d := now.Sub(t.began); d >= 100*time.Millisecond {
 		r.BytesPerSecond = int64(float64(r.Bytes) / d.Seconds())
 	}
 	return r
+}
+
+// moved is how many bytes of body went to the client or, of an upload, came from it.
+func (t *Transfer) moved() int64 {
+	if g := t.Grant(); g != nil && g.Operation == tokens.Put {
+		return t.received.Load()
+	}
+	return t.Bytes()
 }
 
 // Reader counts what is read of an upload's body.

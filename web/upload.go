@@ -2,6 +2,7 @@ package web
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,10 +26,16 @@ type UploadPage struct {
 	// Checksum is the header without which the link takes no upload, and which
 	// the page cannot make: it then says how a program uploads. "" for none.
 	Checksum string
+	// SHA256 is set when the link takes only uploads with a checksum, and their
+	// SHA-256 will do. The page sends it.
+	SHA256 bool
 	// Passcode is set when a program has to give one.
 	Passcode bool
-	// Until is when the link ends.
+	// Until is when the link ends, and Open how long that is from now, by which
+	// the page tells that it is soon, whatever the reader's clock says; 0 leaves
+	// that out.
 	Until time.Time
+	Open  time.Duration
 }
 
 //go:embed upload.html
@@ -37,10 +44,36 @@ var uploadHTML string
 //go:embed upload.css
 var uploadCSS string
 
+//go:embed hash.js
+var hashJS string
+
+//go:embed send.js
+var sendJS string
+
+//go:embed row.js
+var rowJS string
+
+//go:embed limits.js
+var limitsJS string
+
+//go:embed remember.js
+var rememberJS string
+
 //go:embed upload.js
 var uploadJS string
 
-var uploadPage = newPage(source{html: uploadHTML, style: uploadCSS, scripts: []string{uploadJS}})
+//go:embed total.js
+var totalJS string
+
+//go:embed receipt.js
+var receiptJS string
+
+//go:embed gather.js
+var gatherJS string
+
+var uploadPage = newPage(source{html: uploadHTML, style: uploadCSS, scripts: []string{
+	hashJS, sendJS, rowJS, limitsJS, rememberJS, uploadJS, totalJS, receiptJS, gatherJS,
+}})
 
 // uploadView is the page as the template has it.
 type uploadView struct {
@@ -49,6 +82,8 @@ type uploadView struct {
 	Heading         string
 	Readable, Exact string
 	Accept, Taken   string
+	Camera          bool
+	Seconds         int64
 	Until           moment
 }
 
@@ -57,12 +92,15 @@ type uploadView struct {
 // the query along. Without script the page says how a program uploads.
 func Upload(look Look, p UploadPage) Document {
 	f := uploadPage.open(look)
-	if f.policy.connects = p.Checksum == ""; !f.policy.connects {
+	if takes := p.Checksum == ""; takes {
+		f.policy.connects, f.policy.workers = true, true
+	} else {
 		f.Script = ""
 	}
 	l := f.Look.Language
 	v := uploadView{
-		frame: &f, UploadPage: p, Heading: l.Say("Upload a file"), Accept: strings.Join(p.Types, ","), Taken: taken(l, p.Types), Until: l.moment(p.Until),
+		frame: &f, UploadPage: p, Heading: l.Say("Upload a file"), Accept: strings.Join(p.Types, ","), Taken: taken(l, p.Types),
+		Camera: pictures(p.Types), Seconds: int64(p.Open.Seconds()), Until: l.moment(p.Until),
 	}
 	if p.Many {
 		v.Heading = l.Say("Upload files")
@@ -83,4 +121,9 @@ func taken(l Language, types []string) string {
 		words = append(words, t)
 	}
 	return strings.Join(words, l.Say(", "))
+}
+
+// pictures reports whether what a camera takes is among the types.
+func pictures(types []string) bool {
+	return len(types) == 0 || slices.Contains(types, "image/*") || slices.Contains(types, "image/jpeg")
 }

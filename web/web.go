@@ -11,6 +11,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	_ "embed"
 	"html/template"
@@ -39,6 +40,7 @@ var style string
 // source is what a kind of page is made of.
 type source struct {
 	html    string   // the templates "title" and "main"; {{t "text" arguments}} says a text
+	layout  string   // instead of that of all pages, and of html
 	style   string   // besides that of all pages
 	scripts []string // none for a page without
 }
@@ -58,7 +60,7 @@ func newPage(s source) page {
 	for _, l := range Languages() {
 		t := template.New("layout").Funcs(template.FuncMap{"t": l.Say})
 		p[l] = translated{
-			template.Must(template.Must(t.Parse(layout)).Parse(s.html)),
+			template.Must(template.Must(t.Parse(cmp.Or(s.layout, layout))).Parse(s.html)),
 			template.CSS(style + s.style),
 			newScript(l, s.scripts...),
 		}
@@ -103,6 +105,7 @@ type policy struct {
 	forms    bool // forms may be sent to this origin
 	connects bool // the script may ask this origin
 	images   bool // images may come from this origin
+	workers  bool // the script may start workers of what it has itself
 }
 
 // header allows what the page has and nothing else (Content Security Policy
@@ -120,6 +123,9 @@ func (p policy) header(nonce string, script bool) string {
 	}
 	if p.connects {
 		h += "; connect-src 'self'"
+	}
+	if p.workers {
+		h += "; worker-src blob:"
 	}
 	if p.forms {
 		h += "; form-action 'self'"

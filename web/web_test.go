@@ -51,7 +51,7 @@ func pages(language web.Language) map[string]web.Document {
 }
 
 // Whatever is put into a page stays text, every page is whole and accessible
-// on its own, and only what has the nonce of this one answer runs (C1).
+// on its own, light, and only what has the nonce of this one answer runs (C1).
 func TestPages(t *testing.T) {
 	for _, language := range web.Languages() {
 		for name, doc := range pages(language) {
@@ -64,6 +64,9 @@ func checkPage(t *testing.T, doc web.Document) {
 	root, err := html.Parse(strings.NewReader(string(doc.HTML)))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if most := 60 << 10; len(doc.HTML) > most {
+		t.Errorf("the page has %d bytes, of at most %d", len(doc.HTML), most)
 	}
 	nonce := regexp.MustCompile(`style-src 'nonce-([0-9A-Z]{26})'`).FindStringSubmatch(doc.Policy)
 	if nonce == nil || !strings.HasPrefix(doc.Policy, "default-src 'none'; ") {
@@ -111,6 +114,9 @@ func checkPage(t *testing.T, doc web.Document) {
 	if strings.Contains(doc.Policy, "connect-src 'self'") != (count["template"] == 1) || strings.Contains(doc.Policy, "connect-src 'self' ") {
 		t.Errorf("policy %q with %d scripts that send", doc.Policy, count["template"])
 	}
+	if strings.Contains(doc.Policy, "worker-src blob:;") != (count["template"] == 1) {
+		t.Errorf("policy %q", doc.Policy)
+	}
 	if count["title"] != 1 || count["main"] != 1 || count["h1"] != 1 || count["style"] != 1 || count["script"] != wantScripts {
 		t.Errorf("elements: %v", count)
 	}
@@ -155,7 +161,7 @@ func TestUploadSays(t *testing.T) {
 		}
 	}
 	one := string(all["upload of one"].HTML)
-	for _, not := range []string{"multiple>", "data-left=", "data-many ", "Largest", "Types", " left</dt>", "accept=", "PASSCODE"} {
+	for _, not := range []string{"multiple>", "data-left=", "data-many ", "Largest", "Types", " left</dt>", `type="file" accept=`, "PASSCODE"} {
 		if strings.Contains(one, not) {
 			t.Errorf("%q in\n%s", not, one)
 		}

@@ -13,11 +13,17 @@ import (
 	"s3gate/web"
 )
 
+// Where texts are said.
+var (
+	inTemplate = regexp.MustCompile(`\bt ("(?:[^"\\]|\\.)*")`)
+	inScript   = regexp.MustCompile(`\bt\(("(?:[^"\\]|\\.)*")`)
+)
+
 // Each text of the pages has a translation in every language.
 func TestEveryTextIsTranslated(t *testing.T) {
 	var texts []string
 	for pattern, say := range map[string]*regexp.Regexp{
-		"*.html": regexp.MustCompile(`\bt ("(?:[^"\\]|\\.)*")`), "*.js": regexp.MustCompile(`\bt\(("(?:[^"\\]|\\.)*")`),
+		"*.html": inTemplate, "*.js": inScript, "console/*.html": inTemplate, "console/*.js": inScript,
 	} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {

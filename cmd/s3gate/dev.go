@@ -136,7 +136,7 @@ func present(ctx context.Context, env *dev.Env, o dev.Options, out io.Writer) er
 	return nil
 }
 
-var tourTemplate = template.Must(template.New("tour").Parse(`s3gate is running.  links {{.PublicURL}}  api {{.APIURL}}
+var tourTemplate = template.Must(template.New("tour").Parse(`s3gate is running.  links {{.PublicURL}}  api {{.APIURL}}  console {{.APIURL}}/console
 {{- if .Own}}  bucket {{.Bucket}}
 {{- else}}  s3 {{.S3Endpoint}} (bucket {{.Bucket}}, locked)
 

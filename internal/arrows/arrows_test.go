@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"proxy":        {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit", "internal/splice"},
 	"web":          nil,
 	"api":          {"auth", "tokens", "revocation", "events", "guard/rounds", "guard/leakwatch", "internal/duration", "internal/ratelimit", "internal/spelling"},
+	"console":      {"auth", "web"},
 	"guard":        {"s3client", "policy", "guard/accesslog"},
 	"guard/rounds": {"guard", "s3client", "internal/script"},
 	"client":       nil, // speaks public HTTP only

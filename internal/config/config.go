@@ -124,6 +124,12 @@ type API struct {
 	IdempotencyWindow time.Duration `koanf:"idempotency_window"`
 	// Limits bound what one caller may mint.
 	Limits MintLimits `koanf:"limits" reload:"true"`
+	// Console serves the page for operators at /console, for callers of the API.
+	// Default true.
+	Console bool `koanf:"console"`
+	// ConsoleSession is how long somebody who has signed in there may go on, but
+	// never longer than their JWT. Default 8h.
+	ConsoleSession time.Duration `koanf:"console_session"`
 	// JWT says which bearer tokens are accepted.
 	JWT JWT `koanf:"jwt" reload:"true"`
 	// Issuers are identity providers whose JWTs are accepted besides, and what
@@ -491,7 +497,7 @@ type Audit struct {
 func Default() *Config {
 	c := &Config{
 		Links:        Listener{Addr: ":8080"},
-		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}},
+		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}, Console: true, ConsoleSession: 8 * time.Hour},
 		Ops:          Ops{Addr: "127.0.0.1:8091"},
 		ClientHeader: "X-Forwarded-For",
 		Guesses:      Guesses{Burst: 60, PerSecond: 1},
@@ -592,7 +598,7 @@ func (c *Config) Validate() error {
 		bad("log.format", "must be json or text, got %q", c.Log.Format)
 	}
 	for name, n := range map[string]int64{
-		"api.max_batch": int64(c.API.MaxBatch), "api.max_batch_body": c.API.MaxBatchBody, "api.idempotency_window": int64(c.API.IdempotencyWindow),
+		"api.max_batch": int64(c.API.MaxBatch), "api.max_batch_body": c.API.MaxBatchBody, "api.idempotency_window": int64(c.API.IdempotencyWindow), "api.console_session": int64(c.API.ConsoleSession),
 		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
 		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "redis.ack_timeout": int64(c.Redis.AckTimeout), "tokens.receipts": c.Tokens.Receipts,

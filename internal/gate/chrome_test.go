@@ -15,7 +15,9 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/internal/s3gatetest"
@@ -28,12 +30,17 @@ type chrome struct {
 	dir  string // where downloads go
 	done chan string
 
-	mu       sync.Mutex
-	requests []string // what the page asked for
-	offsets  []string // where the pieces of uploads began
+	mu         sync.Mutex
+	requests   []string // what the page asked for
+	offsets    []string // where the pieces of uploads began
+	complaints []string // what the browser did not like of the page
+
+	axe string // the script, once it was read
 }
 
-// newChrome starts a browser with a profile of its own.
+// newChrome starts a browser with a profile of its own. A page that makes it
+// complain fails the test: about its script, or about what the page's
+// Content-Security-Policy forbids.
 func newChrome(t *testing.T) *chrome {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
@@ -52,7 +59,7 @@ func newChrome(t *testing.T) *chrome {
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewContext(ctx)
 	t.Cleanup(stop)
-	ctx, stop = context.WithTimeout(ctx, 2*time.Minute)
+	ctx, stop = context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(stop)
 	c := &chrome{t: t, ctx: ctx, dir: t.TempDir(), done: make(chan string, 10)}
 	for _, listen := range []func(context.Context, func(any)) error{chromedp.Listen, chromedp.ListenBrowser} {
@@ -61,6 +68,7 @@ func newChrome(t *testing.T) *chrome {
 		}
 	}
 	call(c, network.Enable, network.EnableParams{})
+	t.Cleanup(c.wantQuiet)
 	events := true
 	if _, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
 		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: c.dir, EventsEnabled: &events,
@@ -78,6 +86,21 @@ func (c *chrome) hear(event any) {
 		c.requests = append(c.requests, e.Request.URL)
 		if e.Request.Method == "PATCH" {
 			c.offsets = append(c.offsets, fmt.Sprint(e.Request.Headers["Upload-Offset"]))
+		}
+	case *log.EventEntryAdded:
+		// That requests fail is what many tests are about.
+		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
+			c.complaints = append(c.complaints, e.Entry.Text)
+		}
+	case *runtime.EventExceptionThrown:
+		text := e.ExceptionDetails.Text
+		if thrown := e.ExceptionDetails.Exception; thrown != nil {
+			text += " " + thrown.Description
+		}
+		c.complaints = append(c.complaints, text)
+	case *runtime.EventConsoleAPICalled:
+		for _, arg := range e.Args {
+			c.complaints = append(c.complaints, fmt.Sprintf("%s: %s", e.Type, arg.Value))
 		}
 	case *browser.EventDownloadWillBegin:
 		c.done <- e.SuggestedFilename
@@ -174,6 +197,24 @@ func (c *chrome) download() (name string, data []byte) {
 			c.t.Fatal("no download")
 		}
 	}
+}
+
+// wantQuiet checks that the browser has not complained, nor the page.
+func (c *chrome) wantQuiet() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, text := range c.complaints {
+		c.t.Errorf("the browser says: %s", text)
+	}
+}
+
+// complains reports whether the browser has, and forgets it.
+func (c *chrome) complains() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	said := len(c.complaints) > 0
+	c.complaints = nil
+	return said
 }
 
 // wantLoopback checks that the page has asked for nothing but links.

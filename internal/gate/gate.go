@@ -237,7 +237,8 @@ func (g *Gate) handle() error {
 	g.handler.Adjust(adjusted)
 	g.links.server.Handler = g.handler
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.control
+	g.api.server.Handler = g.withConsole(g.control)
+	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", metrics)

@@ -8,17 +8,19 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
 	"s3gate/internal/config"
+	"s3gate/web"
 )
 
 // shot is a page to be photographed, after a script has run if there is one.
 type shot struct{ name, link, script string }
 
-// No page is wider than its window. With S3GATE_SCREENSHOTS=dir the pictures stay
-// in dir, to be looked at.
+// No page is wider than its window, and none keeps somebody out. With
+// S3GATE_SCREENSHOTS=dir the pictures stay in dir, to be looked at.
 func TestScreenshots(t *testing.T) {
 	dir := pictures(t)
 	c := newChrome(t)
@@ -43,19 +45,31 @@ func pictures(t *testing.T) string {
 	return dir
 }
 
-// looks calls f for a phone of this size and for a desktop, light and dark.
+// looks calls f for a phone of this size and for a desktop, light and dark, in
+// each language; if nobody looks at the pictures, for each of those once at least.
 func (c *chrome) looks(width, height int64, f func(look string)) {
-	for _, size := range []struct {
-		name          string
-		width, height int64
-	}{{"phone", width, height}, {"desktop", 1280, 800}} {
-		for _, scheme := range []string{"light", "dark"} {
-			c.run(chromedp.EmulateViewport(size.width, size.height))
-			call(c, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-			f(strings.Join([]string{size.name, scheme}, "-"))
+	for i, language := range web.Languages() {
+		for j, size := range []struct {
+			name          string
+			width, height int64
+		}{{"phone", width, height}, {"desktop", 1280, 800}} {
+			for k, scheme := range []string{"light", "dark"} {
+				if os.Getenv("S3GATE_SCREENSHOTS") == "" && (i+j+k)%2 != 0 {
+					continue
+				}
+				c.run(chromedp.EmulateViewport(size.width, size.height))
+				call(c, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+				c.speak(language)
+				f(strings.Join([]string{size.name, scheme, language.Tag()}, "-"))
+			}
 		}
 	}
+}
+
+// speak makes the browser that of somebody who wants a language.
+func (c *chrome) speak(language web.Language) {
+	call(c, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": language.Tag()}})
 }
 
 func (c *chrome) photograph(s shot, file string) {
@@ -75,6 +89,7 @@ func (c *chrome) picture(file string) {
 	if wide := ask(c, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > innerWidth")); wide {
 		c.t.Errorf("%s is wider than the window", file)
 	}
+	c.accessible(filepath.Base(file))
 	if err := os.WriteFile(file, ask(c, chromedp.CaptureScreenshot()), 0o644); err != nil {
 		c.t.Fatal(err)
 	}
@@ -110,48 +125,4 @@ func shots(w *world) []shot {
 		{"shared", folder, ""}, {"folder", folder + "2030/january/", ""}, {"empty", folder + "2031/", ""},
 		{"last", next, ""}, {"locked", locked, ""},
 	}
-}
-
-// No state of the page for uploads is wider than a small window.
-func TestUploadScreenshots(t *testing.T) {
-	dir := pictures(t)
-	c, w := newChrome(t), newEmbedded(t)
-	g := w.gate(func(cfg *config.Config) { cfg.Contact = "files@example.com" })
-	long, _ := fileOf(t, "Supercalifragilisticexpialidocious_without_any_place_to_break_it_0123456789.tar.gz", 40<<20)
-	short, _ := fileOf(t, "IMG_20300131_130455.jpg", 4_200_000)
-	large, _ := fileOf(t, "Quarterly report 2026.pdf", 50<<20+1)
-	c.looks(360, 740, func(look string) {
-		box := g.mint("put", "", func(r *client.MintRequest) {
-			uses(20)(r)
-			r.Bandwidth = 4 << 20
-			r.Upload = &client.Upload{KeyTemplate: "in/{uuid}/{filename}", MaxBytes: 50 << 20}
-		})
-		one := g.mint("put", "in/one", func(r *client.MintRequest) {
-			r.Upload = &client.Upload{ContentTypes: []string{"image/*", "application/pdf"}, Overwrite: true}
-		})
-		picture := func(state string) { c.picture(filepath.Join(dir, "upload-"+state+"-"+look+".png")) }
-		c.open(one.URL)
-		picture("one")
-		c.choose(short)
-		c.reaches("stored", 1)
-		picture("done")
-		c.open(box.URL)
-		picture("empty")
-		c.choose(short, long, large)
-		c.partly()
-		c.reaches("refused", 1)
-		picture("running")
-		c.script(`document.querySelector("li:last-child").scrollIntoView()`)
-		picture("refused")
-		c.does("Pause")
-		c.reaches("stored", 1)
-		picture("paused")
-		c.run(chromedp.Reload())
-		c.until("how far it was", `/Interrupted at [0-9.]+ MB/.test(document.body.innerText)`)
-		picture("interrupted")
-		call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		c.open(box.URL)
-		picture("program")
-		call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{})
-	})
 }

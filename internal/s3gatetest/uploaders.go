@@ -12,7 +12,7 @@ import (
 const uploadersHelp = "uploaders for browsers (make deps, then name the directory that it made in S3GATE_TEST_UPLOADERS)"
 
 // Uploaders is a directory in which Node finds the packages of
-// uploaders/package.json: what browsers upload with, in the versions of the lock
+// uploaders/package.json: what browsers upload with, and Axe, in the versions of the lock
 // file beside it. It is the one that S3GATE_TEST_UPLOADERS names, and not to be
 // written to.
 func Uploaders(t testing.TB) (dir string) {
@@ -29,6 +29,17 @@ func findUploaders() (string, error) {
 	}
 	_, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json"))
 	return dir, err
+}
+
+// Axe is the script of axe-core, which finds in a page what keeps people out who
+// do not see it, or have no mouse.
+func Axe(t testing.TB) (script string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(Uploaders(t), "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 // Bundle makes a module that imports some of Uploaders one script for a page,

@@ -1,0 +1,55 @@
+// What was interrupted is remembered by the name that the gate gave it, which is
+// worth nothing without the link. What stands there may be away, or forbidden.
+const memory = "s3gate:" + root.dataset.link + ":";
+const recall = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
+const remember = (key, upload) => { try { localStorage.setItem(key, upload); } catch { /* then it is not resumed */ } };
+const forget = (key) => { try { localStorage.removeItem(key); } catch { /* nor was it there */ } };
+const keyOf = ({ file, name }) => memory + file.size + ":" + file.lastModified + ":" + name;
+
+// interrupted lists what is remembered of this link.
+function interrupted() {
+  let keys = [];
+  try { keys = Object.keys(localStorage); } catch { /* nothing is */ }
+  return keys.filter((key) => key.startsWith(memory)).map((key) => {
+    const [size, , ...name] = key.slice(memory.length).split(":");
+    return { key, size: Number(size), name: name.join(":") };
+  });
+}
+
+// Remembered is an upload that was interrupted, and whose file must be chosen
+// again.
+class Remembered {
+  constructor({ key, size, name }) {
+    this.key = key;
+    this.size = size;
+    this.row = new Row(name, size);
+    this.row.end.onclick = () => this.discard();
+    this.show(0);
+    this.look();
+  }
+
+  show(sent) {
+    const text = sent ? t("Interrupted at {0}. Choose the same file again to go on.", readable(sent)) : t("Interrupted. Choose the same file again to go on.");
+    this.row.show("paused", text, this.size ? sent / this.size : 0, "", t("Discard"));
+  }
+
+  async look() {
+    try {
+      if (!await speaksTus()) return;
+      const x = await tus("HEAD", address("", recall(this.key)));
+      if (x.status === 200) this.show(Number(x.getResponseHeader("Upload-Offset")));
+      if (isGone(x)) this.close();
+    } catch { /* what is known is shown */ }
+  }
+
+  close() {
+    forget(this.key);
+    this.row.remove();
+  }
+
+  async discard() {
+    this.row.show("cancelled", t("Discarded"), 0, "", "");
+    if (await terminate(recall(this.key)) !== "unknown") return forget(this.key);
+    this.row.show("paused", t("The server could not be told to discard it. Try again later."), 0, "", t("Discard"));
+  }
+}
