@@ -14,8 +14,9 @@ function total() {
   else speed.reset();
   totals.hidden = taken.length < 2 || stored === taken.length;
   totals.querySelector("progress").value = part;
-  totals.querySelector("p").textContent = t("Stored {0} of {1} files", stored, taken.length) + " · "
-    + t("{0} of {1}", readable(sent), readable(size)) + " · " + percent + speed.text(size - sent);
+  const [files, bytes] = totals.querySelectorAll("p");
+  files.textContent = t("Stored {0} of {1} files", stored, taken.length) + " · " + percent;
+  bytes.textContent = t("{0} of {1}", readable(sent), readable(size)) + speed.text(size - sent);
   document.title = open ? percent + " · " + title : title;
   keepAwake(open);
   later ||= setTimeout(announce, Math.max(500, announced + 10 * second - Date.now()));
@@ -25,7 +26,7 @@ function announce() {
   later = 0;
   announced = Date.now();
   const count = (state) => uploads.filter((u) => u.state === state);
-  const parts = [totals.hidden ? "" : totals.querySelector("p").textContent];
+  const parts = [...totals.querySelectorAll("p")].map((p) => (totals.hidden ? "" : p.textContent));
   for (const u of count("running")) parts.push(`${u.row.name}: ${Math.floor(100 * u.row.bar.value)}%`);
   for (const u of [...count("refused"), ...count("later")]) parts.push(`${u.row.name}: ${u.row.line.textContent}`);
   const text = parts.filter(Boolean).join(". ");

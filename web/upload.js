@@ -112,7 +112,7 @@ class Upload {
     this.stored = new Date();
     this.etag = x && x.getResponseHeader("ETag") || "";
     this.version = x && x.getResponseHeader("x-amz-version-id") || "";
-    this.set("stored", t("Stored at {0}", this.stored.toLocaleTimeString(lang, { timeStyle: "short" })));
+    this.set("stored", t("Stored: {0}", this.stored.toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" })));
     this.showSum();
     offerReceipt();
   }

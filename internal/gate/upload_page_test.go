@@ -255,7 +255,7 @@ Object.defineProperty(navigator, "wakeLock", {value: {request: async () => { hel
 		t.Error("totals of nothing, or the screen is on for nothing")
 	}
 	c.choose(paths...)
-	c.until("the totals", `/^Stored [012] of 3 files · [0-9.]+ MB of 18.9 MB · \d+% · [0-9.]+ [kM]B\/s · \d+ s left$/.test(document.querySelector(".totals p").innerText)`)
+	c.until("the totals", `/^\s*Stored [012] of 3 files · \d+%\s+[0-9.]+ MB of 18.9 MB · [0-9.]+ [kM]B\/s · \d+ s left\s*$/.test(document.querySelector(".totals").innerText)`)
 	c.until("the title", `/^[1-9]\d?% · Upload files$/.test(document.title)`)
 	c.until("it is said", `/^Stored \d of 3 files · /.test(document.querySelector("[role=status]").textContent)`)
 	if n := ask(c, chromedp.Evaluate[int]("held")); n != 1 {
