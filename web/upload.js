@@ -68,7 +68,7 @@ class Upload {
     if (this.state !== "stored") return;
     let text = "";
     if (this.sum === undefined) text = Math.floor(100 * (this.hashed || 0)) + "%";
-    else if (!this.sum) text = t("not known, since the file could not be read again");
+    else if (!this.sum) text = t("could not be computed");
     this.row.showSum(this.sum || "", text);
   }
 
