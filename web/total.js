@@ -19,7 +19,8 @@ function total() {
   bytes.textContent = t("{0} of {1}", readable(sent), readable(size)) + speed.text(size - sent);
   document.title = open ? percent + " · " + title : title;
   keepAwake(open);
-  later ||= setTimeout(announce, Math.max(500, announced + 10 * second - Date.now()));
+  if (!open) later = clearTimeout(later); // the end is said at once
+  later ||= setTimeout(announce, open ? Math.max(500, announced + 10 * second - Date.now()) : 500);
 }
 
 function announce() {
@@ -29,6 +30,7 @@ function announce() {
   const parts = [...totals.querySelectorAll("p")].map((p) => (totals.hidden ? "" : p.textContent));
   for (const u of count("running")) parts.push(`${u.row.name}: ${Math.floor(100 * u.row.bar.value)}%`);
   for (const u of [...count("refused"), ...count("later")]) parts.push(`${u.row.name}: ${u.row.line.textContent}`);
+  if (!receipt.hidden) parts.push(receipt.querySelector("h2").textContent);
   const text = parts.filter(Boolean).join(". ");
   if (statusLine.textContent !== text) statusLine.textContent = text;
 }
