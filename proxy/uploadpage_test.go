@@ -84,7 +84,7 @@ func TestUploadPageSays(t *testing.T) {
 	r := g.request("GET", token, nil, chromeOpens...)
 	r.URL.Path += "/"
 	a := g.do(r)
-	for _, want := range []string{"5.0 MB", "any image, application/pdf", "<dt>Files left</dt><dd id=\"left\">2</dd>", `data-left="2"`, `data-many`, `data-max="5000000"`, ` data-open="3`, string(token.ID())} {
+	for _, want := range []string{"5.0 MB", "images, PDF", "<dt>Files left</dt><dd id=\"left\">2</dd>", `data-left="2"`, `data-many`, `data-max="5000000"`, ` data-open="3`, string(token.ID())} {
 		if !isUploadPage(a) || !strings.Contains(a.body, want) {
 			t.Errorf("%s: no %q in\n%s", a.Status, want, a.body)
 		}

@@ -204,7 +204,7 @@ func TestUploadPageLimits(t *testing.T) {
 	text := c.text()
 	for _, want := range []string{
 		"This file is too large: it has 1,001 bytes, and the link takes at most 1,000.",
-		"This link takes only any image, application/vnd.apache.parquet. This file is text/html.",
+		"This link takes only images, application/vnd.apache.parquet. This file is text/html.",
 		"application/vnd.apache.parquet. What this file is, its name does not tell.",
 	} {
 		if !strings.Contains(text, want) {
