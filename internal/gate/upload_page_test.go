@@ -255,7 +255,7 @@ Object.defineProperty(navigator, "wakeLock", {value: {request: async () => { hel
 		t.Error("totals of nothing, or the screen is on for nothing")
 	}
 	c.choose(paths...)
-	c.until("the totals", `/^\s*Stored [012] of 3 files · \d+%\s+[0-9.]+ MB of 18.9 MB · [0-9.]+ [kM]B\/s · \d+ s left\s*$/.test(document.querySelector(".totals").innerText)`)
+	c.until("the totals", `/^Stored [012] of 3 files · \d+%, [0-9.]+ MB of 18.9 MB · [0-9.]+ [kM]B\/s · \d+ s left, /.test([...document.querySelectorAll(".totals p")].map((p) => p.innerText).join(", "))`)
 	c.until("the title", `/^[1-9]\d?% · Upload files$/.test(document.title)`)
 	c.until("it is said", `/^Stored \d of 3 files · /.test(document.querySelector("[role=status]").textContent)`)
 	if n := ask(c, chromedp.Evaluate[int]("held")); n != 1 {
@@ -456,4 +456,31 @@ func TestUploadPageWithoutWorkers(t *testing.T) {
 	if text := c.text(); !strings.Contains(text, "The checksum, which this link wants, could not be computed.") {
 		t.Errorf("the page:\n%s", text)
 	}
+}
+
+// All is cancelled with one press: nothing is left of it, the uses come back, and
+// what had not begun is not on the page any more.
+func TestUploadPageCancelsAll(t *testing.T) {
+	c, w := newStrictChrome(t), newEmbedded(t)
+	g := w.gate(nil)
+	box := g.newBox(6, slow)
+	c.open(box.URL)
+	var paths []string
+	for i := range 5 {
+		path, _ := fileOf(t, fmt.Sprint(i, ".bin"), pictured)
+		paths = append(paths, path)
+	}
+	c.choose(paths...)
+	c.partly()
+	c.script(`document.querySelector(".totals button").click()`)
+	c.reaches("cancelled", 2)
+	c.reaches("waiting", 0)
+	if c.visible(".totals") || !c.visible("#files") || c.visible(".receipt") {
+		t.Errorf("the page:\n%s", c.text())
+	}
+	eventually(t, "the uses come back", func() bool {
+		status, err := g.api.Show(t.Context(), box.ID)
+		return err == nil && status.Uses == 0 && status.InUse == 0
+	})
+	w.wantNothingLeft()
 }
