@@ -163,7 +163,7 @@ func TestConsoleCuts(t *testing.T) {
 	o.click("td.acts", "Cut")
 	o.until("the line of the command is there", `/^s3gate transfers cut req_\w{26}$/.test(document.querySelector("#line").textContent)`)
 	time.Sleep(400 * time.Millisecond)
-	o.click("td.acts", "Press again to cut")
+	o.click("td.acts", "Cut now?")
 	pressed := time.Now()
 	select {
 	case <-over:
@@ -189,7 +189,7 @@ func TestConsoleCutWantsTwoPresses(t *testing.T) {
 	o.signIn("transfers", o.g.bearer)
 	o.shows("film.mp4")
 	o.run(chromedp.DoubleClick(chromedp.CSS("td.acts button"), chromedp.NodeVisible))
-	o.shows("Press again to cut")
+	o.shows("Cut now?")
 	time.Sleep(time.Second)
 	select {
 	case <-over:
@@ -218,7 +218,7 @@ func TestConsoleByKeyboard(t *testing.T) {
 		}
 	}
 	o.run(chromedp.KeyEvent("\r"))
-	o.shows("Press again to cut")
+	o.shows("Cut now?")
 	time.Sleep(400 * time.Millisecond)
 	o.run(chromedp.KeyEvent(" "))
 	select {

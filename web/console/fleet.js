@@ -26,7 +26,7 @@ function showBuckets(root) {
   }
 
   function card(b) {
-    const state = { locked: badge("good", t("locked")), limited: badge("good", t("limited")), unlocked: badge("bad", t("not locked")), unknown: badge("bad", t("not known")) }[b.state];
+    const state = !b.watched ? badge("", t("not watched")) : { locked: badge("good", t("locked")), limited: badge("good", t("limited")), unlocked: badge("bad", t("not locked")), unknown: badge("bad", t("not known")) }[b.state];
     const verify = means(el("button", { type: "button", class: "plain", click: async () => {
       verify.disabled = true;
       verify.textContent = t("Verifying…");
