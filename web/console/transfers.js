@@ -9,7 +9,7 @@ function showTransfers(root) {
 
   let first = true, skew = 0;
   const timer = setInterval(draw, 1000);
-  const end = listen(() => "/transfers", { transfers: take }, () => { first = true; });
+  const end = listen(() => "/transfers", { transfers: take }, () => { first = true; }, () => ask("/transfers").catch((problem) => { notes.replaceChildren(box(problem)); none.hidden = true; }));
   return () => { end(); clearInterval(timer); rows.end(); };
 
   function take(change) {
