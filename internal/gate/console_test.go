@@ -128,7 +128,7 @@ func (o *operator) wantLine(want string) {
 // shows waits until the page has a text.
 func (o *operator) shows(text string) {
 	o.t.Helper()
-	o.until("the page says "+text, fmt.Sprintf("document.body.innerText.includes(%q)", text))
+	o.until("the page says "+text, fmt.Sprintf("document.body?.innerText.includes(%q) === true", text))
 }
 
 // click presses a button with this text, below what a selector finds.
@@ -235,7 +235,7 @@ func TestConsoleByKeyboard(t *testing.T) {
 	w, o := operating(t)
 	_, over := w.long(o.g, "film.mp4", "")
 	o.open(o.base + "/console")
-	o.until("the field has the focus", `document.activeElement.id === "jwt"`)
+	o.until("the field has the focus", `document.activeElement?.id === "jwt"`)
 	o.run(chromedp.KeyEvent(o.bearer), chromedp.KeyEvent("\r"))
 	o.shows("film.mp4")
 	for i := 0; ; i++ {
