@@ -113,6 +113,8 @@ func references(body *hclsyntax.Body, own []string) (all []reference) {
 	for _, b := range body.Blocks {
 		given := own
 		switch b.Type {
+		case "lifecycle": // names of arguments
+			continue
 		case "variable":
 			given = []string{"variable"}
 		case "dynamic":
@@ -123,8 +125,8 @@ func references(body *hclsyntax.Body, own []string) (all []reference) {
 	return all
 }
 
-// refer returns the reference that a traversal begins with. The attributes ignore_changes
-// and the like have names of arguments, which begin with no known word and have no dot.
+// refer returns the reference that a traversal begins with, and false if it is to nothing
+// that a folder declares.
 func refer(t hcl.Traversal, own []string) (reference, bool) {
 	root := t.RootName()
 	var names []string
@@ -148,7 +150,7 @@ func refer(t hcl.Traversal, own []string) (reference, bool) {
 		}
 	}
 	if len(names) < length {
-		return reference{root, t.SourceRange()}, root != "aws"
+		return reference{root, t.SourceRange()}, true
 	}
 	return reference{strings.Join(append([]string{root}, names[:length]...), "."), t.SourceRange()}, true
 }
