@@ -1,4 +1,4 @@
-# A static binary, CA certificates, time zones and nothing else. It runs as nobody, and
+# A static binary, CA certificates, time zones, licences and nothing else. It runs as nobody, and
 # writes nothing: the root file system may be read-only.
 #
 #	docker build --build-arg VERSION=$(git describe --tags --always) -t s3gate .
@@ -9,6 +9,7 @@ RUN go mod download
 COPY . .
 ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" -o /s3gate ./cmd/s3gate
+RUN go run ./internal/licences -texts >/LICENCES
 
 FROM scratch
 ARG VERSION=dev
@@ -18,7 +19,7 @@ LABEL org.opencontainers.image.title="s3gate" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /zoneinfo.zip
-COPY --from=build /src/LICENSE /s3gate-LICENSE
+COPY --from=build /src/LICENSE /LICENCES /
 COPY --from=build /s3gate /s3gate
 ENV ZONEINFO=/zoneinfo.zip
 USER 65534:65534

@@ -8,14 +8,19 @@
 #               and uploads of sizes that take too long otherwise
 # make leaks    how fast the leak watch reads an access log of 1 GiB, and what it takes
 # make million  what a million tokens take in Redis, and how long
-# make build    the binary, for this machine
+# make build    the binary, for this machine; BIN=FILE says where to
 # make man      manual pages, in ./man
+# make licences what is linked under which licence, in docs/licences.md
+# make gosec    looks for mistakes that matter to security
+# make vulns    asks for known vulnerabilities of what is linked
 # make cross    builds for linux, darwin and windows
 
 GO       ?= go
 FUZZTIME ?= 1m
 TIMEOUT  ?= 40m
 SOAK_OPS ?= 1000000
+BIN      ?= s3gate
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # Which benchmarks gobench runs, and where it keeps what they took.
 BENCH       ?= .
@@ -43,7 +48,7 @@ UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base \
 	/usr/sbin/haproxy:haproxy taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
-.PHONY: test unit lint cross deps programs build man bench gobench fuzz soak leaks million
+.PHONY: test unit lint cross deps programs build man licences gosec vulns bench gobench fuzz soak leaks million
 
 test: deps lint cross unit
 
@@ -101,11 +106,16 @@ $(UPLOADERS): | programs
 	@cp internal/s3gatetest/uploaders/package.json $(UPLOADERS_LOCK) $(UPLOADERS_DIR)
 	-cd $(UPLOADERS_DIR) && npm ci --ignore-scripts --no-audit --no-fund
 
+# The same source makes the same binary, wherever it is built. The Dockerfile builds so too.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo dev)" -o s3gate ./cmd/s3gate
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/s3gate
 
 man:
 	$(GO) test ./cmd/s3gate -run TestManualPages -man $(CURDIR)/man
+
+licences:
+	$(GO) run ./internal/licences >docs/licences.md.part
+	@mv docs/licences.md.part docs/licences.md
 
 bench: programs
 	$(GO) run ./loadtest/peers -doc docs/performance.md
