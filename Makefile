@@ -117,6 +117,31 @@ licences:
 	$(GO) run ./internal/licences >docs/licences.md.part
 	@mv docs/licences.md.part docs/licences.md
 
+# What gosec finds and we have looked at, by rule:
+#   G101  names with "token" and "passcode" in them are no credentials
+#   G104  errors of closing what was read, and of hashes, which have none
+#   G115  sizes are checked where they come in
+#   G203  styles and scripts of our own pages
+#   G304  files are named by who runs the program, and by no request; so G703 and G122
+#   G401  MD5 and SHA-1 are S3's ETags and checksums; so G501 and G505
+#   G404  chance for delays and for load; what must not be guessed is of crypto/rand
+# and by place, as PATH:RULES;... : the health check asks this machine, a report of a load
+# test is for everybody to read, bodies of answers are escaped where they are made, a slot
+# is given back although the client is gone, and how much a socket has is asked by ioctl.
+GOSEC_RULES  := G101,G104,G115,G122,G203,G304,G401,G404,G501,G505,G703
+GOSEC_PLACES := cmd/s3gate/health[.]go:G402;cmd/s3gate/loadtest[.]go:G306;proxy/answer[.]go:G705;tokens/slots[.]go:G118;s3client/waiting_linux[.]go:G103
+# Programs for building, for tests and for load, which run what they are told to.
+GOSEC_LEAVES := -exclude-dir=internal/s3gatetest -exclude-dir=internal/apigen -exclude-dir=internal/licences -exclude-dir=loadtest -exclude-dir=tools
+
+# Not a part of lint: to build gosec takes minutes, once.
+gosec:
+	$(GO) tool -modfile=tools/gosec/go.mod gosec -quiet -exclude=$(GOSEC_RULES) -exclude-rules='$(GOSEC_PLACES)' $(GOSEC_LEAVES) ./...
+
+# The database is on the internet. Where it cannot be reached nothing is known, which is
+# said, and is no success.
+vulns:
+	$(GO) tool -modfile=tools/vulns/go.mod govulncheck ./cmd/s3gate
+
 bench: programs
 	$(GO) run ./loadtest/peers -doc docs/performance.md
 
