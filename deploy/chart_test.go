@@ -70,10 +70,11 @@ type probe struct {
 // chart renders the chart with files of values, and returns what it makes by kind and name.
 func chart(t *testing.T, values ...string) map[string]manifest {
 	t.Helper()
-	for i := range values {
-		values[i] = abs(t, values[i])
+	args := []string{abs(t, "helm", "s3gate")}
+	for _, file := range values {
+		args = append(args, abs(t, file))
 	}
-	text := output(t, tool(t, "chart", append([]string{abs(t, "helm", "s3gate")}, values...)...))
+	text := output(t, tool(t, "chart", args...))
 	all := map[string]manifest{}
 	for dec := yaml.NewDecoder(strings.NewReader(strings.NewReplacer("livenessProbe:", "livenessprobe:", "readinessProbe:", "readinessprobe:").Replace(text))); ; {
 		var m manifest
