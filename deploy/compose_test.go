@@ -155,7 +155,7 @@ func TestComposeRuns(t *testing.T) {
 	server := program(t, "redis-server", "apt-get install redis-server")
 	dir := secrets(t)
 	config := settings(t, dir)
-	store := s3gatetest.MinIO(t)
+	store := s3gatetest.DevS3(t)
 
 	port := freePort(t)
 	conf := strings.NewReplacer("/run/secrets", dir, "dir /data", "dir "+t.TempDir()).Replace(read(t, "compose", "redis.conf"))

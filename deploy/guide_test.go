@@ -31,7 +31,7 @@ func TestGuide(t *testing.T) {
 			t.Errorf("s3gate %s: %v", m[1], err)
 		}
 		for _, flag := range regexp.MustCompile(`--[a-z-]+`).FindAllString(m[2], -1) {
-			if !strings.Contains(string(help), flag) {
+			if !strings.Contains(string(help), flag+" ") {
 				t.Errorf("s3gate %s has no %s", m[1], flag)
 			}
 		}
