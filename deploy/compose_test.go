@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -112,6 +113,51 @@ func TestComposeSecrets(t *testing.T) {
 	}
 	if !strings.Contains(read(t, "compose", ".gitignore"), "/secrets/\n") {
 		t.Error("git would take the secrets")
+	}
+}
+
+// Prometheus asks every gate where it has metrics, and rules are about metrics that are
+// documented.
+func TestComposeMonitoring(t *testing.T) {
+	var asks struct {
+		ScrapeConfigs []struct {
+			StaticConfigs []struct{ Targets []string } `yaml:"static_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "compose", "prometheus.yaml")), &asks); err != nil {
+		t.Fatal(err)
+	}
+	port := find(t, read(t, "compose", "s3gate.yaml"), `ops: \{addr: ":(\d+)"\}`)
+	for name := range compose(t).Services {
+		if strings.HasPrefix(name, "gate-") && !slices.Contains(asks.ScrapeConfigs[0].StaticConfigs[0].Targets, name+":"+port) {
+			t.Errorf("nobody asks %s", name)
+		}
+	}
+	var rules struct {
+		Groups []struct{ Rules []struct{ Alert, Expr string } }
+	}
+	alerts := read(t, "compose", "alerts.yaml")
+	if err := yaml.Unmarshal([]byte(alerts), &rules); err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented strings.Builder
+	for _, page := range pages {
+		documented.WriteString(read(t, page))
+	}
+	for _, rule := range rules.Groups[0].Rules {
+		metrics := regexp.MustCompile(`\bs3gate_\w+`).FindAllString(rule.Expr, -1)
+		if len(metrics) == 0 && !strings.Contains(rule.Expr, `up{job="s3gate"}`) {
+			t.Errorf("%s is about no metric: %s", rule.Alert, rule.Expr)
+		}
+		for _, metric := range metrics {
+			if !strings.Contains(documented.String(), "`"+metric) {
+				t.Errorf("%s is about %s, which no page has", rule.Alert, metric)
+			}
+		}
 	}
 }
 

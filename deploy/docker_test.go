@@ -121,6 +121,13 @@ func TestDockerfileCopiesWhatIsThere(t *testing.T) {
 	}
 }
 
+// The secrets of Compose are in no layer of a builder.
+func TestSecretsStayOutOfTheImage(t *testing.T) {
+	if ignored := strings.Split(read(t, root, ".dockerignore"), "\n"); !slices.Contains(ignored, "deploy") {
+		t.Error("the builder gets deploy/compose/secrets")
+	}
+}
+
 // The image has the binary that "make build" makes, of the Go that go.mod asks for.
 func TestDockerfileBuildsAsMakeDoes(t *testing.T) {
 	first := stages(t, read(t, root, "Dockerfile"))[0]
