@@ -134,7 +134,9 @@ func TestComposeMonitoring(t *testing.T) {
 		}
 	}
 	var rules struct {
-		Groups []struct{ Rules []struct{ Alert, Expr string } }
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
 	}
 	alerts := read(t, "compose", "alerts.yaml")
 	if err := yaml.Unmarshal([]byte(alerts), &rules); err != nil {
