@@ -14,9 +14,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"go.yaml.in/yaml/v3"
 
 	"s3gate/internal/s3gatetest"
+	"s3gate/s3client"
 )
 
 // composition is what matters here of a compose.yaml.
@@ -193,6 +195,50 @@ func TestComposePolicies(t *testing.T) {
 		"store-lock.json":   {"bucket", "lock", "docs", "--config", config, "--print", "iam"},
 	} {
 		same(t, filepath.Join("compose", file), output(t, exec.Command(s3gate(t), args...)))
+	}
+}
+
+// With those policies MinIO lets the gate do what it does to a canary, and nobody presign.
+// Here they are those of a session, since only MinIO's own client makes users.
+func TestComposePoliciesInMinIO(t *testing.T) {
+	program(t, "make", "apt-get install make")
+	e := s3gatetest.MinIO(t)
+	b, err := s3client.Open(t.Context(), s3client.Config{
+		Name: "docs", Region: e.Region, Endpoint: e.URL, PathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(e.AccessKey, e.Secret, ""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var both struct {
+		Version   string
+		Statement []json.RawMessage
+	}
+	for _, file := range []string{"store-policy.json", "store-lock.json"} {
+		var one struct{ Statement []json.RawMessage }
+		if err := json.Unmarshal([]byte(read(t, "compose", file)), &one); err != nil {
+			t.Fatal(err)
+		}
+		both.Version, both.Statement = "2012-10-17", append(both.Statement, one.Statement...)
+	}
+	policy, err := json.Marshal(both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(s3gate(t), "bucket", "verify", "docs", "--config", settings(t, secrets(t)))
+	cmd.Env = append(os.Environ(),
+		"S3GATE_BUCKETS_DOCS_ENDPOINT="+e.URL,
+		"S3GATE_BUCKETS_DOCS_ACCESS_KEY_ID="+e.AccessKey,
+		"S3GATE_BUCKETS_DOCS_SECRET_ACCESS_KEY="+e.Secret,
+		"S3GATE_BUCKETS_DOCS_ASSUME_ROLE_ENDPOINT="+e.URL,
+		"S3GATE_BUCKETS_DOCS_ASSUME_ROLE_SESSION_POLICY="+string(policy),
+	)
+	if err := said(cmd); err != nil {
+		t.Error(err)
 	}
 }
 
