@@ -46,10 +46,9 @@ type pod struct {
 		Lifecycle struct {
 			PreStop struct{ Sleep struct{ Seconds int } } `yaml:"preStop"`
 		}
-		LivenessProbe, ReadinessProbe probe
-		VolumeMounts                  []struct {
-			MountPath string `yaml:"mountPath"`
-		} `yaml:"volumeMounts"`
+		LivenessProbe  probe   `yaml:"livenessProbe"`
+		ReadinessProbe probe   `yaml:"readinessProbe"`
+		VolumeMounts   []mount `yaml:"volumeMounts"`
 	}
 	Volumes []struct {
 		Projected struct {
@@ -61,6 +60,10 @@ type pod struct {
 			}
 		}
 	}
+}
+
+type mount struct {
+	MountPath string `yaml:"mountPath"`
 }
 
 type probe struct {
@@ -76,7 +79,7 @@ func chart(t *testing.T, values ...string) map[string]manifest {
 	}
 	text := output(t, tool(t, "chart", args...))
 	all := map[string]manifest{}
-	for dec := yaml.NewDecoder(strings.NewReader(strings.NewReplacer("livenessProbe:", "livenessprobe:", "readinessProbe:", "readinessprobe:").Replace(text))); ; {
+	for dec := yaml.NewDecoder(strings.NewReader(text)); ; {
 		var m manifest
 		if err := dec.Decode(&m); err == io.EOF {
 			return all
@@ -152,11 +155,8 @@ func checkSettings(t *testing.T, config string, p pod) {
 	var env []string
 	for _, v := range p.Containers[0].Env {
 		value := v.Value
-		if mounted := strings.HasPrefix(value, "/"); mounted && !slices.ContainsFunc(p.Containers[0].VolumeMounts, func(m struct {
-			MountPath string `yaml:"mountPath"`
-		}) bool {
-			return strings.HasPrefix(value, m.MountPath)
-		}) {
+		holds := func(m mount) bool { return strings.HasPrefix(value, m.MountPath) }
+		if strings.HasPrefix(value, "/") && !slices.ContainsFunc(p.Containers[0].VolumeMounts, holds) {
 			t.Errorf("%s is %s, which is not mounted", v.Name, value)
 		}
 		switch {

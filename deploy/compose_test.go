@@ -9,13 +9,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"go.yaml.in/yaml/v3"
 
 	"s3gate/internal/s3gatetest"
+	"s3gate/s3client"
 )
 
 // composition is what matters here of a compose.yaml.
@@ -115,6 +118,53 @@ func TestComposeSecrets(t *testing.T) {
 	}
 }
 
+// Prometheus asks every gate where it has metrics, and rules are about metrics that are
+// documented.
+func TestComposeMonitoring(t *testing.T) {
+	var asks struct {
+		ScrapeConfigs []struct {
+			StaticConfigs []struct{ Targets []string } `yaml:"static_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "compose", "prometheus.yaml")), &asks); err != nil {
+		t.Fatal(err)
+	}
+	port := find(t, read(t, "compose", "s3gate.yaml"), `ops: \{addr: ":(\d+)"\}`)
+	for name := range compose(t).Services {
+		if strings.HasPrefix(name, "gate-") && !slices.Contains(asks.ScrapeConfigs[0].StaticConfigs[0].Targets, name+":"+port) {
+			t.Errorf("nobody asks %s", name)
+		}
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}
+	alerts := read(t, "compose", "alerts.yaml")
+	if err := yaml.Unmarshal([]byte(alerts), &rules); err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented strings.Builder
+	for _, page := range pages {
+		documented.WriteString(read(t, page))
+	}
+	for _, rule := range rules.Groups[0].Rules {
+		metrics := regexp.MustCompile(`\bs3gate_\w+`).FindAllString(rule.Expr, -1)
+		if len(metrics) == 0 && !strings.Contains(rule.Expr, `up{job="s3gate"}`) {
+			t.Errorf("%s is about no metric: %s", rule.Alert, rule.Expr)
+		}
+		for _, metric := range metrics {
+			if !strings.Contains(documented.String(), "`"+metric) {
+				t.Errorf("%s is about %s, which no page has", rule.Alert, metric)
+			}
+		}
+	}
+}
+
 // settings writes s3gate.yaml with secrets from dir, and returns where.
 func settings(t *testing.T, dir string) string {
 	t.Helper()
@@ -145,6 +195,50 @@ func TestComposePolicies(t *testing.T) {
 		"store-lock.json":   {"bucket", "lock", "docs", "--config", config, "--print", "iam"},
 	} {
 		same(t, filepath.Join("compose", file), output(t, exec.Command(s3gate(t), args...)))
+	}
+}
+
+// With those policies MinIO lets the gate do what it does to a canary, and nobody presign.
+// Here they are those of a session, since only MinIO's own client makes users.
+func TestComposePoliciesInMinIO(t *testing.T) {
+	program(t, "make", "apt-get install make")
+	e := s3gatetest.MinIO(t)
+	b, err := s3client.Open(t.Context(), s3client.Config{
+		Name: "docs", Region: e.Region, Endpoint: e.URL, PathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(e.AccessKey, e.Secret, ""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var both struct {
+		Version   string
+		Statement []json.RawMessage
+	}
+	for _, file := range []string{"store-policy.json", "store-lock.json"} {
+		var one struct{ Statement []json.RawMessage }
+		if err := json.Unmarshal([]byte(read(t, "compose", file)), &one); err != nil {
+			t.Fatal(err)
+		}
+		both.Version, both.Statement = "2012-10-17", append(both.Statement, one.Statement...)
+	}
+	policy, err := json.Marshal(both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(s3gate(t), "bucket", "verify", "docs", "--config", settings(t, secrets(t)))
+	cmd.Env = append(os.Environ(),
+		"S3GATE_BUCKETS_DOCS_ENDPOINT="+e.URL,
+		"S3GATE_BUCKETS_DOCS_ACCESS_KEY_ID="+e.AccessKey,
+		"S3GATE_BUCKETS_DOCS_SECRET_ACCESS_KEY="+e.Secret,
+		"S3GATE_BUCKETS_DOCS_ASSUME_ROLE_ENDPOINT="+e.URL,
+		"S3GATE_BUCKETS_DOCS_ASSUME_ROLE_SESSION_POLICY="+string(policy),
+	)
+	if err := said(cmd); err != nil {
+		t.Error(err)
 	}
 }
 

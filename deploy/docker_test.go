@@ -72,52 +72,59 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// What is copied is in the repository and not kept away from the builder, or is made in
-// the first stage.
+// What is copied is in the repository and not kept away from the builder, is in the image
+// that the first stage begins with, or is made there.
 func TestDockerfileCopiesWhatIsThere(t *testing.T) {
 	all := stages(t, read(t, root, "Dockerfile"))
-	ignored := strings.Fields(read(t, root, ".dockerignore"))
-	var made []string
-	for _, i := range all[0] {
-		if i.word == "RUN" {
-			made = append(made, i.rest)
-		}
-	}
 	goroot := strings.TrimSpace(output(t, exec.Command("go", "env", "GOROOT")))
-	there := func(source string) bool {
-		top, _, _ := strings.Cut(source, "/")
-		_, err := os.Stat(filepath.Join(root, source))
-		return err == nil && !slices.Contains(ignored, top)
-	}
 	for n, stage := range all {
 		for _, i := range stage {
-			fields := strings.Fields(i.rest)
 			if i.word != "COPY" {
 				continue
 			}
-			ours := n == 0
-			if fields[0] == "--from=build" {
-				fields = fields[1:]
-			} else if !ours {
+			fields := strings.Fields(i.rest)
+			if first := strings.HasPrefix(fields[0], "--from=build"); first != (n == 1) {
 				t.Errorf("COPY %s: the image has only what the first stage has made", i.rest)
+			} else if first {
+				fields = fields[1:]
 			}
 			for _, source := range fields[:len(fields)-1] {
-				switch rel, below := strings.CutPrefix(source, "/src/"); {
-				case ours && there(source), !ours && below && there(rel):
-				case source == "/etc/ssl/certs/ca-certificates.crt": // of the golang image
-				case strings.HasPrefix(source, "/usr/local/go/"): // likewise
-					_, err := os.Stat(filepath.Join(goroot, strings.TrimPrefix(source, "/usr/local/go/")))
-					if err != nil {
-						t.Error(err)
-					}
-				case slices.ContainsFunc(made, func(run string) bool {
-					return slices.Contains(strings.Fields(run), source) || strings.HasSuffix(run, ">"+source)
-				}):
-				default:
+				if n == 0 && !sent(t, source) || n == 1 && !builderHas(t, all[0], goroot, source) {
 					t.Errorf("COPY %s: %s is not there", i.rest, source)
 				}
 			}
 		}
+	}
+}
+
+// sent reports whether the builder is sent a file of the repository.
+func sent(t *testing.T, path string) bool {
+	t.Helper()
+	top, _, _ := strings.Cut(path, "/")
+	_, err := os.Stat(filepath.Join(root, path))
+	return err == nil && !slices.Contains(strings.Split(read(t, root, ".dockerignore"), "\n"), top)
+}
+
+// builderHas reports whether the first stage has a file at its end.
+func builderHas(t *testing.T, stage []instruction, goroot, path string) bool {
+	t.Helper()
+	if rel, ours := strings.CutPrefix(path, "/src/"); ours {
+		return sent(t, rel)
+	}
+	if rel, ofGo := strings.CutPrefix(path, "/usr/local/go/"); ofGo {
+		_, err := os.Stat(filepath.Join(goroot, rel))
+		return err == nil
+	}
+	made := func(i instruction) bool {
+		return i.word == "RUN" && (strings.HasSuffix(i.rest, ">"+path) || slices.Contains(strings.Fields(i.rest), path))
+	}
+	return path == "/etc/ssl/certs/ca-certificates.crt" || slices.ContainsFunc(stage, made)
+}
+
+// The secrets of Compose are in no layer of a builder.
+func TestSecretsStayOutOfTheImage(t *testing.T) {
+	if ignored := strings.Split(read(t, root, ".dockerignore"), "\n"); !slices.Contains(ignored, "deploy") {
+		t.Error("the builder gets deploy/compose/secrets")
 	}
 }
 

@@ -9,7 +9,7 @@ mkdir -p secrets
 chmod 700 secrets
 
 secret() {
-  test -s "secrets/$1" || head -c 32 /dev/urandom | base64 | tr -d '\n=+/' >"secrets/$1"
+  test -s "secrets/$1" || od -An -v -tx1 -N20 /dev/urandom | tr -d ' \n' >"secrets/$1"
 }
 
 secret jwt_key

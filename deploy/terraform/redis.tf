@@ -36,4 +36,5 @@ resource "aws_elasticache_replication_group" "redis" {
   at_rest_encryption_enabled = true
   transit_encryption_enabled = true
   auth_token                 = data.aws_secretsmanager_secret_version.redis.secret_string
+  auth_token_update_strategy = "ROTATE"
 }
