@@ -8,14 +8,19 @@
 #               and uploads of sizes that take too long otherwise
 # make leaks    how fast the leak watch reads an access log of 1 GiB, and what it takes
 # make million  what a million tokens take in Redis, and how long
-# make build    the binary, for this machine
+# make build    the binary, for this machine; BIN=FILE says where to
 # make man      manual pages, in ./man
+# make licences what is linked under which licence, in docs/licences.md
+# make gosec    looks for mistakes that matter to security
+# make vulns    asks for known vulnerabilities of what is linked
 # make cross    builds for linux, darwin and windows
 
 GO       ?= go
 FUZZTIME ?= 1m
 TIMEOUT  ?= 40m
 SOAK_OPS ?= 1000000
+BIN      ?= s3gate
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # Which benchmarks gobench runs, and where it keeps what they took.
 BENCH       ?= .
@@ -43,7 +48,7 @@ UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
 	/usr/sbin/haproxy:haproxy taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
-.PHONY: test unit lint cross deps programs build man bench gobench fuzz soak leaks million
+.PHONY: test unit lint cross deps programs build man licences gosec vulns bench gobench fuzz soak leaks million
 
 test: deps lint cross unit
 
@@ -101,11 +106,41 @@ $(UPLOADERS): | programs
 	@cp internal/s3gatetest/uploaders/package.json $(UPLOADERS_LOCK) $(UPLOADERS_DIR)
 	-cd $(UPLOADERS_DIR) && npm ci --ignore-scripts --no-audit --no-fund
 
+# The same source makes the same binary, wherever it is built. The Dockerfile builds so too.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo dev)" -o s3gate ./cmd/s3gate
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/s3gate
 
 man:
 	$(GO) test ./cmd/s3gate -run TestManualPages -man $(CURDIR)/man
+
+licences:
+	$(GO) run ./internal/licences >docs/licences.md.part
+	@mv docs/licences.md.part docs/licences.md
+
+# What gosec finds and we have looked at, by rule:
+#   G101  names with "token" and "passcode" in them are no credentials
+#   G104  errors of closing what was read, and of hashes, which have none
+#   G115  sizes are checked where they come in
+#   G203  styles and scripts of our own pages
+#   G304  files are named by who runs the program, and by no request; so G703 and G122
+#   G401  MD5 and SHA-1 are S3's ETags and checksums; so G501 and G505
+#   G404  chance for delays and for load; what must not be guessed is of crypto/rand
+# and by place, as PATH:RULES;... : the health check asks this machine, a report of a load
+# test is for everybody to read, bodies of answers are escaped where they are made, a slot
+# is given back although the client is gone, and how much a socket has is asked by ioctl.
+GOSEC_RULES  := G101,G104,G115,G122,G203,G304,G401,G404,G501,G505,G703
+GOSEC_PLACES := cmd/s3gate/health[.]go:G402;cmd/s3gate/loadtest[.]go:G306;proxy/answer[.]go:G705;tokens/slots[.]go:G118;s3client/waiting_linux[.]go:G103
+# Programs for building, for tests and for load, which run what they are told to.
+GOSEC_LEAVES := -exclude-dir=internal/s3gatetest -exclude-dir=internal/apigen -exclude-dir=internal/licences -exclude-dir=loadtest -exclude-dir=tools
+
+# Not a part of lint: to build gosec takes minutes, once.
+gosec:
+	$(GO) tool -modfile=tools/gosec/go.mod gosec -quiet -exclude=$(GOSEC_RULES) -exclude-rules='$(GOSEC_PLACES)' $(GOSEC_LEAVES) ./...
+
+# The database is on the internet. Where it cannot be reached nothing is known, which is
+# said, and is no success.
+vulns:
+	$(GO) tool -modfile=tools/vulns/go.mod govulncheck ./cmd/s3gate
 
 bench: programs
 	$(GO) run ./loadtest/peers -doc docs/performance.md

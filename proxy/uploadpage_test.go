@@ -84,15 +84,18 @@ func TestUploadPageSays(t *testing.T) {
 	r := g.request("GET", token, nil, chromeOpens...)
 	r.URL.Path += "/"
 	a := g.do(r)
-	for _, want := range []string{"5.0 MB", "any image, application/pdf", "<dt>Files left</dt><dd id=\"left\">2</dd>", `data-left="2"`, `data-many`, `data-max="5000000"`, string(token.ID())} {
+	for _, want := range []string{"5.0 MB", "images, PDF", "<dt>Files left</dt><dd id=\"left\">2</dd>", `data-left="2"`, `data-many`, `data-max="5000000"`, ` data-open="3`, string(token.ID())} {
 		if !isUploadPage(a) || !strings.Contains(a.body, want) {
 			t.Errorf("%s: no %q in\n%s", a.Status, want, a.body)
 		}
 	}
-	summed := put()
-	summed.Upload.Checksum = "crc32c"
-	if a := g.get(g.mint(summed), chromeOpens...); isUploadPage(a) || a.StatusCode != 200 || !strings.Contains(a.body, "x-amz-checksum-crc32c") {
-		t.Errorf("with a checksum: %s %s", a.Status, a.body)
+	for checksum, want := range map[string]string{"crc32c": "x-amz-checksum-crc32c", "md5": "Content-MD5", "sha256": " data-sum", "any": " data-sum"} {
+		summed := put()
+		summed.Upload.Checksum = checksum
+		a := g.get(g.mint(summed), chromeOpens...)
+		if computes := want == " data-sum"; isUploadPage(a) != computes || a.StatusCode != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("with %s: %s %s", checksum, a.Status, a.body)
+		}
 	}
 
 	busy := g.mint(put())

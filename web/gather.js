@@ -42,6 +42,7 @@ function take(items) {
 function pump() {
   const free = abreast - uploads.filter((u) => u.state === "running" || u.state === "later").length;
   uploads.filter((u) => u.state === "waiting").slice(0, Math.max(0, free)).forEach((u) => u.start());
+  root.classList.toggle("some", uploads.length > 0);
   zone.hidden = room(uploads) <= 0;
   for (const input of zone.querySelectorAll("input")) input.disabled = zone.hidden;
   if (leftLine) leftLine.textContent = Math.max(0, left - uploads.filter((u) => u.state === "stored").length).toLocaleString(lang);

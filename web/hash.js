@@ -80,25 +80,31 @@ function hashing() {
   };
 }
 
-let hasher; // the worker; undefined before the first file
+let hasher; // the worker; undefined before the first file, and null if it does not work
 const hashed = []; // by number, what hears of a file
+
+function startHasher() {
+  try {
+    hasher = new Worker(URL.createObjectURL(new Blob([SHA256, "\n(", hashing, ")();"], { type: "text/javascript" })));
+  } catch {
+    hasher = null;
+    return;
+  }
+  hasher.onmessage = ({ data }) => hashed[data.id](data);
+  hasher.onerror = () => {
+    hasher = null;
+    hashed.forEach((hears) => hears({ sum: "" }));
+  };
+}
 
 // sha256 promises the checksum of a file in hex; "" if there will be none, as
 // where a browser has no such workers. progress hears how much is done, of 1.
 function sha256(file, signal, progress) {
-  if (!hasher) {
-    const url = URL.createObjectURL(new Blob([SHA256, "\n(", hashing, ")();"], { type: "text/javascript" }));
-    try {
-      hasher = new Worker(url);
-    } catch {
-      return Promise.resolve("");
-    }
-    hasher.onmessage = ({ data }) => hashed[data.id](data);
-    hasher.onerror = () => hashed.forEach((hears) => hears({ sum: "" }));
-  }
+  if (hasher === undefined) startHasher();
+  if (!hasher) return Promise.resolve("");
   return new Promise((resolve) => {
     const id = hashed.push(({ done, sum }) => (sum === undefined ? progress(done) : resolve(sum))) - 1;
     hasher.postMessage({ id, file });
-    signal.addEventListener("abort", () => hasher.postMessage({ id }));
+    signal.addEventListener("abort", () => hasher && hasher.postMessage({ id }));
   });
 }

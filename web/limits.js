@@ -61,5 +61,5 @@ function tooMany(space, names) {
 function closing() {
   const rest = closes - Date.now();
   if (rest <= 0) return t("This link is closed now: it takes no more files.");
-  return rest > 3600 * second ? "" : t("This link closes in {0}: what has not begun by then is not taken.", span(rest / second));
+  return rest > 900 * second ? "" : t("This link closes in {0}: what has not begun by then is not taken.", span(rest / second));
 }

@@ -111,11 +111,16 @@ func Upload(look Look, p UploadPage) Document {
 	return f.document(v)
 }
 
-// taken writes media types for people.
+// taken writes media types for people, those that have a name among them by that.
 func taken(l Language, types []string) string {
+	names := map[string]string{
+		"image/*": l.Say("images"), "video/*": l.Say("videos"), "audio/*": l.Say("audio"), "text/*": l.Say("text files"), "application/pdf": "PDF",
+	}
 	var words []string
 	for _, t := range types {
-		if kind, all := strings.CutSuffix(t, "/*"); all {
+		if name := names[t]; name != "" {
+			t = name
+		} else if kind, all := strings.CutSuffix(t, "/*"); all {
 			t = l.Say("any {0}", kind)
 		}
 		words = append(words, t)

@@ -19,7 +19,12 @@ class Upload {
     this.work = Promise.resolve();
     this.row = new Row(this.name, this.file.size);
     this.row.act.onclick = () => (isOpen(this) ? this.pause() : this.resume());
-    this.row.end.onclick = () => (isOver(this) ? this.remove() : this.cancel());
+    this.row.end.onclick = () => {
+      if (!isOver(this)) return this.cancel();
+      const next = this.row.element.nextElementSibling || picker;
+      this.remove();
+      next.focus();
+    };
     const reason = refusal(this.file);
     this.set(reason ? "refused" : "waiting", reason || t("Waiting"));
     if (reason) this.row.act.hidden = true;
@@ -68,7 +73,7 @@ class Upload {
     if (this.state !== "stored") return;
     let text = "";
     if (this.sum === undefined) text = Math.floor(100 * (this.hashed || 0)) + "%";
-    else if (!this.sum) text = t("not known, since the file could not be read again");
+    else if (!this.sum) text = t("could not be computed");
     this.row.showSum(this.sum || "", text);
   }
 
@@ -98,11 +103,9 @@ class Upload {
   // remove takes what is over, and not stored, off the page.
   remove() {
     if (this.unread) this.unread.abort();
-    const next = this.row.element.nextElementSibling || picker;
     uploads.splice(uploads.indexOf(this), 1);
     this.row.remove();
     pump();
-    next.focus();
   }
 
   // finish has the answer by which the file was stored, if that was heard.
@@ -112,7 +115,7 @@ class Upload {
     this.stored = new Date();
     this.etag = x && x.getResponseHeader("ETag") || "";
     this.version = x && x.getResponseHeader("x-amz-version-id") || "";
-    this.set("stored", t("Stored at {0}", this.stored.toLocaleTimeString(lang, { timeStyle: "short" })));
+    this.set("stored", t("Stored: {0}", this.stored.toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" })));
     this.showSum();
     offerReceipt();
   }

@@ -48,3 +48,16 @@ func TestUploadPageWeight(t *testing.T) {
 		}
 	}
 }
+
+// Types have names that people know, as far as there are any.
+func TestUploadTypes(t *testing.T) {
+	types := []string{"image/*", "video/*", "audio/*", "text/*", "application/pdf", "font/*", "application/zip"}
+	for language, want := range map[string]string{
+		"en": "<dd>images, videos, audio, text files, PDF, any font, application/zip</dd>",
+		"ja": "<dd>画像、動画、音声、テキストファイル、PDF、すべての font、application/zip</dd>",
+	} {
+		if page := string(web.Upload(web.Look{Language: web.Speak(language)}, web.UploadPage{Types: types}).HTML); !strings.Contains(page, want) {
+			t.Errorf("%s: no %s in\n%s", language, want, page)
+		}
+	}
+}

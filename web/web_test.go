@@ -148,7 +148,7 @@ func TestConfirmSays(t *testing.T) {
 func TestUploadSays(t *testing.T) {
 	all := pages(web.Language{})
 	for name, wants := range map[string][]string{
-		"upload": {"Upload files", "1.2 MB", "1,234,567 bytes", "any image", `<dd id="left">3</dd>`, "4 March 2026, 04:06 UTC", `data-left="3"`, " multiple ",
+		"upload": {"Upload files", "1.2 MB", "1,234,567 bytes", "<dd>images, ", `<dd id="left">3</dd>`, "4 March 2026, 04:06 UTC", `data-left="3"`, " multiple ",
 			"curl -u :PASSCODE -T FILE 'LINK'", "a slash at its end", "LINK ends before the question mark", `accept="image/*,`},
 		"upload of one":          {"Upload a file", "curl -T FILE 'LINK'", `data-max="0"`},
 		"upload with a checksum": {"curl -u :PASSCODE -H 'CHECKSUM' -T FILE 'LINK'", "only uploads with a checksum"},

@@ -54,9 +54,9 @@ func (w *world) busy(g *testGate) string {
 // photographViews takes a picture of each view, with something under way in it.
 func (o *operator) photographViews(token string, picture func(name string)) {
 	call(o.chrome, network.ClearBrowserCookies, cdp.Empty{})
-	o.open(o.g.APIURL() + "/console/sign-in?over=1")
+	o.open(o.base + "/console/sign-in?over=1")
 	picture("sign-in")
-	o.signIn("transfers", o.g.bearer)
+	o.signIn("transfers", o.bearer)
 	o.until("they run", `document.querySelectorAll("td.acts button").length === 4`)
 	time.Sleep(1200 * time.Millisecond) // so that the speed is known
 	o.script(`document.querySelector("td.acts button").click()`)
@@ -72,7 +72,7 @@ func (o *operator) photographViews(token string, picture func(name string)) {
 		{"buckets", "buckets", `document.querySelector(".card") !== null`, "", "true"},
 		{"leaks", "leaks", `document.querySelector(".empty, .problem") !== null`, "", "true"},
 	} {
-		o.open(o.g.APIURL() + "/console/" + v.view)
+		o.view(v.view)
 		o.until(v.name+" is there", v.ready)
 		picture(v.name)
 		if v.act != "" {
@@ -82,7 +82,7 @@ func (o *operator) photographViews(token string, picture func(name string)) {
 			picture(v.name + "-done")
 		}
 	}
-	o.open(o.g.APIURL() + "/console/events")
+	o.view("events")
 	o.until("it hears", `document.querySelector("#live.on") !== null`)
 	o.g.mint("get", "old.pdf", nil)
 	o.until("something has happened", `document.querySelectorAll("tbody tr").length > 2`)

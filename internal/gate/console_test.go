@@ -23,7 +23,8 @@ import (
 // operator is somebody in front of the console.
 type operator struct {
 	*chrome
-	g *testGate
+	g            *testGate // nil where there is only an API
+	base, bearer string
 
 	mu       sync.Mutex
 	mistakes []string // what the browser had to complain of
@@ -32,15 +33,20 @@ type operator struct {
 // operating starts a gate, and a browser that is not signed in.
 func operating(t *testing.T) (*world, *operator) {
 	c, w := newChrome(t), newEmbedded(t)
-	return w, newOperator(c, w.gate(nil))
+	g := w.gate(nil)
+	o := newOperator(c, g.APIURL(), g.bearer)
+	o.g = g
+	return w, o
 }
 
-func newOperator(c *chrome, g *testGate) *operator {
+// newOperator watches what the browser complains of, and where it asks.
+func newOperator(c *chrome, base, bearer string) *operator {
 	c.t.Helper()
-	o := &operator{chrome: c, g: g}
+	o := &operator{chrome: c, base: base, bearer: bearer}
 	if err := chromedp.Listen(c.ctx, o.complain); err != nil {
 		c.t.Fatal(err)
 	}
+	c.run(chromedp.EmulateViewport(1280, 800))
 	call(c, log.Enable, cdp.Empty{})
 	call(c, runtime.Enable, cdp.Empty{})
 	c.t.Cleanup(func() {
@@ -79,7 +85,7 @@ func (o *operator) wantConsole() {
 	defer o.chrome.mu.Unlock()
 	for _, text := range o.requests {
 		u, err := url.Parse(text)
-		if err != nil || u.Scheme != "data" && (u.Scheme+"://"+u.Host != o.g.APIURL() || !strings.HasPrefix(u.Path, "/console")) {
+		if err != nil || u.Scheme != "data" && (u.Scheme+"://"+u.Host != o.base || !strings.HasPrefix(u.Path, "/console")) {
 			o.t.Errorf("the page asked for %s", text)
 		}
 	}
@@ -88,17 +94,41 @@ func (o *operator) wantConsole() {
 // signIn opens a view as somebody with this JWT.
 func (o *operator) signIn(view, bearer string) {
 	o.t.Helper()
-	o.open(o.g.APIURL() + "/console/" + view)
+	o.open(o.base + "/console/" + view)
 	o.run(chromedp.WaitVisible(chromedp.CSS("#jwt")))
 	o.script(fmt.Sprintf("document.querySelector('#jwt').value = %q", bearer))
 	o.run(chromedp.Click(chromedp.CSS("button[type=submit]"), chromedp.NodeVisible))
 	o.until("the console is there", "document.querySelector('#view') !== null")
 }
 
+// view opens one of somebody who is signed in.
+func (o *operator) view(name string) {
+	o.t.Helper()
+	o.open(o.base + "/console/" + name)
+}
+
+// fill sets fields of a form as somebody would who types, by their names.
+func (o *operator) fill(fields map[string]string) {
+	o.t.Helper()
+	for name, value := range fields {
+		o.script(fmt.Sprintf(`(() => {
+			const f = document.querySelector("#view [name=" + %q + "]");
+			if (f.type === "checkbox") f.click(); else f.value = %q;
+			f.dispatchEvent(new Event("input", { bubbles: true }));
+		})()`, name, value))
+	}
+}
+
+// wantLine checks what the command line would be.
+func (o *operator) wantLine(want string) {
+	o.t.Helper()
+	o.until("the line "+want, fmt.Sprintf(`document.querySelector("#line").textContent === %q`, want))
+}
+
 // shows waits until the page has a text.
 func (o *operator) shows(text string) {
 	o.t.Helper()
-	o.until("the page says "+text, fmt.Sprintf("document.body.innerText.includes(%q)", text))
+	o.until("the page says "+text, fmt.Sprintf("document.body?.innerText.includes(%q) === true", text))
 }
 
 // click presses a button with this text, below what a selector finds.
@@ -153,7 +183,7 @@ func TestConsoleCuts(t *testing.T) {
 	w, o := operating(t)
 	_, over := w.long(o.g, "reports/Quarterly report 2026.pdf", "ada@example.com")
 	_, other := w.long(o.g, "film.mp4", "bob@example.com")
-	o.signIn("transfers", o.g.bearer)
+	o.signIn("transfers", o.bearer)
 	o.shows("Quarterly report 2026.pdf")
 	o.shows("ada@example.com")
 	o.shows("2 transfers")
@@ -163,7 +193,7 @@ func TestConsoleCuts(t *testing.T) {
 	o.click("td.acts", "Cut")
 	o.until("the line of the command is there", `/^s3gate transfers cut req_\w{26}$/.test(document.querySelector("#line").textContent)`)
 	time.Sleep(400 * time.Millisecond)
-	o.click("td.acts", "Press again to cut")
+	o.click("td.acts", "Cut now?")
 	pressed := time.Now()
 	select {
 	case <-over:
@@ -186,10 +216,10 @@ func TestConsoleCuts(t *testing.T) {
 func TestConsoleCutWantsTwoPresses(t *testing.T) {
 	w, o := operating(t)
 	_, over := w.long(o.g, "film.mp4", "")
-	o.signIn("transfers", o.g.bearer)
+	o.signIn("transfers", o.bearer)
 	o.shows("film.mp4")
 	o.run(chromedp.DoubleClick(chromedp.CSS("td.acts button"), chromedp.NodeVisible))
-	o.shows("Press again to cut")
+	o.shows("Cut now?")
 	time.Sleep(time.Second)
 	select {
 	case <-over:
@@ -204,9 +234,9 @@ func TestConsoleCutWantsTwoPresses(t *testing.T) {
 func TestConsoleByKeyboard(t *testing.T) {
 	w, o := operating(t)
 	_, over := w.long(o.g, "film.mp4", "")
-	o.open(o.g.APIURL() + "/console")
-	o.until("the field has the focus", `document.activeElement.id === "jwt"`)
-	o.run(chromedp.KeyEvent(o.g.bearer), chromedp.KeyEvent("\r"))
+	o.open(o.base + "/console")
+	o.until("the field has the focus", `document.activeElement?.id === "jwt"`)
+	o.run(chromedp.KeyEvent(o.bearer), chromedp.KeyEvent("\r"))
 	o.shows("film.mp4")
 	for i := 0; ; i++ {
 		o.run(chromedp.KeyEvent("\t"))
@@ -218,7 +248,7 @@ func TestConsoleByKeyboard(t *testing.T) {
 		}
 	}
 	o.run(chromedp.KeyEvent("\r"))
-	o.shows("Press again to cut")
+	o.shows("Cut now?")
 	time.Sleep(400 * time.Millisecond)
 	o.run(chromedp.KeyEvent(" "))
 	select {
@@ -233,15 +263,15 @@ func TestConsoleByKeyboard(t *testing.T) {
 // and after it one comes back to where one was.
 func TestConsoleSession(t *testing.T) {
 	_, o := operating(t)
-	o.open(o.g.APIURL() + "/console/gates")
+	o.open(o.base + "/console/gates")
 	o.shows("Sign in to the console")
 	o.script(`document.querySelector('#jwt').value = "nonsense"`)
 	o.press()
 	o.shows("This JWT is not accepted")
-	o.signIn("gates", o.g.bearer)
+	o.signIn("gates", o.bearer)
 	o.until("it leads back", `location.pathname === "/console/gates"`)
 	o.shows("renewed")
-	secret := o.g.bearer[strings.LastIndexByte(o.g.bearer, '.')+1:]
+	secret := o.bearer[strings.LastIndexByte(o.bearer, '.')+1:]
 	if ask(o.chrome, chromedp.Evaluate[bool](fmt.Sprintf(`(document.documentElement.outerHTML + location.href + document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)).includes(%q)`, secret))) {
 		t.Error("a script can read the JWT")
 	}
@@ -256,7 +286,7 @@ func TestConsoleSession(t *testing.T) {
 	if at := ask(o.chrome, chromedp.Evaluate[string]("document.forms[0].elements.next.value")); at != "/console/tokens" {
 		t.Errorf("it would lead to %s", at)
 	}
-	o.script(fmt.Sprintf("document.querySelector('#jwt').value = %q", o.g.bearer))
+	o.script(fmt.Sprintf("document.querySelector('#jwt').value = %q", o.bearer))
 	o.press()
 	o.until("it leads back", `location.pathname === "/console/tokens"`)
 	o.shows("There are no such tokens.")

@@ -121,6 +121,7 @@ func TestBrowserUploads(t *testing.T) {
 	if left := ask(c, chromedp.Evaluate[string]("JSON.stringify(localStorage) + document.title")); left != "{}Upload a file" {
 		t.Errorf("kept: %s", left)
 	}
+	c.until("it is said", `document.querySelector("[role=status]").textContent === "1 file stored"`)
 	if text := c.text(); strings.Contains(text, "Choose a file") {
 		t.Errorf("offers another:\n%s", text)
 	}

@@ -204,7 +204,7 @@ func TestUploadPageLimits(t *testing.T) {
 	text := c.text()
 	for _, want := range []string{
 		"This file is too large: it has 1,001 bytes, and the link takes at most 1,000.",
-		"This link takes only any image, application/vnd.apache.parquet. This file is text/html.",
+		"This link takes only images, application/vnd.apache.parquet. This file is text/html.",
 		"application/vnd.apache.parquet. What this file is, its name does not tell.",
 	} {
 		if !strings.Contains(text, want) {
@@ -255,7 +255,7 @@ Object.defineProperty(navigator, "wakeLock", {value: {request: async () => { hel
 		t.Error("totals of nothing, or the screen is on for nothing")
 	}
 	c.choose(paths...)
-	c.until("the totals", `/^Stored [012] of 3 files · [0-9.]+ MB of 18.9 MB · \d+% · [0-9.]+ [kM]B\/s · \d+ s left$/.test(document.querySelector(".totals p").innerText)`)
+	c.until("the totals", `/^Stored [012] of 3 files · \d+%, [0-9.]+ MB of 18.9 MB · [0-9.]+ [kM]B\/s · \d+ s left, /.test([...document.querySelectorAll(".totals p")].map((p) => p.innerText).join(", "))`)
 	c.until("the title", `/^[1-9]\d?% · Upload files$/.test(document.title)`)
 	c.until("it is said", `/^Stored \d of 3 files · /.test(document.querySelector("[role=status]").textContent)`)
 	if n := ask(c, chromedp.Evaluate[int]("held")); n != 1 {
@@ -365,4 +365,122 @@ func TestUploadPageSendsChecksum(t *testing.T) {
 		w.wantOnly("in/"+kind, 9<<20, sum)
 		g.wantUses(link.ID, 1)
 	}
+}
+
+// A file of a folder that was interrupted goes on where it was when the folder is
+// given again, chosen or dropped.
+func TestUploadPageResumesFolders(t *testing.T) {
+	c, w := newStrictChrome(t), newEmbedded(t)
+	g := w.gate(nil)
+	folder := filepath.Join(t.TempDir(), "reels")
+	if err := os.MkdirAll(filepath.Join(folder, "one"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path, sum := fileOf(t, "a.bin", pictured)
+	if err := os.Rename(path, filepath.Join(folder, "one", "a.bin")); err != nil {
+		t.Fatal(err)
+	}
+	box := g.newBox(1, slow)
+	c.open(box.URL)
+	c.chooseIn("#folder", folder)
+	c.partly()
+	c.does("Pause") // or the page would ask, which browsers only let it do after a gesture
+	c.reaches("paused", 1)
+	c.run(chromedp.Reload())
+	c.until("how far it was", `/Interrupted at [0-9.]+ MB/.test(document.body.innerText)`)
+	if text := c.text(); !strings.Contains(text, "reels - one - a.bin") {
+		t.Errorf("the page:\n%s", text)
+	}
+	c.dragIn(folder)
+	c.reaches("stored", 1)
+	w.wantOnly("incoming/reels - one - a.bin", pictured, sum)
+	g.wantUses(box.ID, 1)
+	c.wentOn()
+}
+
+// What a file is called never becomes more than text: in the list, in what the
+// page says of it and in what it remembers, in the address, or in the receipt.
+func TestUploadPageHostileNames(t *testing.T) {
+	c, w := newStrictChrome(t), newEmbedded(t)
+	g := w.gate(nil)
+	names := []string{
+		`"><script>canary()<` + `\script>.txt`, `<img src=x onerror=canary()>.txt`, `{{constructor.constructor('canary()')()}}.txt`, `{0}{1}$&$1.txt`,
+		`javascript:canary().txt`, `' onfocus=canary() autofocus='.txt`, "line\nbreak.txt", "\u202etxt.exe.txt", `%3Csvg onload=canary()%3E.txt`, `__proto__.txt`,
+	}
+	call(c, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: `window.canary = () => { window.sung = true; };`})
+	var paths []string
+	for _, name := range names {
+		path, _ := fileOf(t, name, 100)
+		paths = append(paths, path)
+	}
+	box := g.newBox(int64(len(names)-3), nil)
+	c.open(box.URL)
+	elements := ask(c, chromedp.Evaluate[int](`document.querySelectorAll(":not(li, li *)").length`))
+	c.choose(paths...)
+	c.reaches("stored", len(names)-3)
+	if text := c.alerted(); !strings.Contains(text, "Left out: ") {
+		t.Errorf("the page:\n%s", text)
+	}
+	c.until("the receipt", `!document.querySelector(".receipt .act").disabled`)
+	c.script(`document.querySelector(".receipt .act").click()`)
+	if _, data := c.download(); !strings.Contains(string(data), "\r\n{0}{1}$&$1.txt\r\n") || strings.Contains(string(data), "\nbreak") {
+		t.Errorf("the receipt:\n%s", data)
+	}
+	if ask(c, chromedp.Evaluate[bool]("Boolean(window.sung)")) {
+		t.Error("a name ran as a script")
+	}
+	if n := ask(c, chromedp.Evaluate[int](`document.querySelectorAll(":not(li, li *)").length`)); n != elements {
+		t.Errorf("%d elements, there were %d", n, elements)
+	}
+	c.wantOnlyLink()
+}
+
+// Where there are no workers files are stored all the same, and the page does not
+// say a checksum; a link that wants one says so.
+func TestUploadPageWithoutWorkers(t *testing.T) {
+	c, w := newStrictChrome(t), newEmbedded(t)
+	g := w.gate(nil)
+	call(c, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: "delete window.Worker;"})
+	path, sum := fileOf(t, "a.bin", 1000)
+	c.open(g.mint("put", "in/plain", nil).URL)
+	c.choose(path)
+	c.reaches("stored", 1)
+	c.until("the receipt", `document.querySelector(".receipt .act").checkVisibility() && !document.querySelector(".receipt .act").disabled`)
+	if text := c.text(); !strings.Contains(text, "could not be computed") || c.visible(".copy") {
+		t.Errorf("the page:\n%s", text)
+	}
+	w.wantOnly("in/plain", 1000, sum)
+	c.open(g.mint("put", "in/summed", func(r *client.MintRequest) { r.Upload = &client.Upload{Checksum: "sha256"} }).URL)
+	c.choose(path)
+	c.reaches("refused", 1)
+	if text := c.text(); !strings.Contains(text, "The checksum, which this link wants, could not be computed.") {
+		t.Errorf("the page:\n%s", text)
+	}
+}
+
+// All is cancelled with one press: nothing is left of it, the uses come back, and
+// what had not begun is not on the page any more.
+func TestUploadPageCancelsAll(t *testing.T) {
+	c, w := newStrictChrome(t), newEmbedded(t)
+	g := w.gate(nil)
+	box := g.newBox(6, slow)
+	c.open(box.URL)
+	var paths []string
+	for i := range 5 {
+		path, _ := fileOf(t, fmt.Sprint(i, ".bin"), pictured)
+		paths = append(paths, path)
+	}
+	c.choose(paths...)
+	c.partly()
+	c.script(`document.querySelector(".totals button").click()`)
+	c.reaches("cancelled", 2)
+	c.reaches("waiting", 0)
+	if c.visible(".totals") || !c.visible("#files") || c.visible(".receipt") {
+		t.Errorf("the page:\n%s", c.text())
+	}
+	eventually(t, "the uses come back", func() bool {
+		status, err := g.api.Show(t.Context(), box.ID)
+		return err == nil && status.Uses == 0 && status.InUse == 0
+	})
+	w.wantNothingLeft()
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
 	"s3gate/internal/config"
@@ -21,6 +22,9 @@ func TestUploadScreenshots(t *testing.T) {
 		c.looks(360, 740, func(look string) {
 			g.photographUploads(c, func(state string) { c.picture(filepath.Join(dir, "upload-"+state+"-"+language+"-"+look+".png")) })
 		})
+		c.run(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch))
+		c.open(g.newBox(20, nil).URL)
+		c.picture(filepath.Join(dir, "upload-camera-"+language+"-phone.png"))
 	}
 }
 
@@ -60,8 +64,8 @@ func (g *testGate) photographUploads(c *chrome, picture func(state string)) {
 	c.reaches("stored", 1)
 	c.script("scrollTo(0, 0)")
 	picture("paused")
-	c.script("location.reload()")
-	c.until("how far it was", `document.readyState === "complete" && document.querySelector("li progress")?.value > 0`)
+	c.run(chromedp.Reload())
+	c.until("how far it was", `document.querySelector("li progress")?.value > 0`)
 	picture("interrupted")
 	c.choose(short, long)
 	c.reaches("stored", 2)

@@ -44,7 +44,7 @@ function liveness(state) {
 
 // listen hears server-sent events until the function is called that it returns. path
 // is asked for each time that it connects. A window that nobody sees hears nothing.
-function listen(path, heard, connected = () => {}) {
+function listen(path, heard, connected = () => {}, refused = () => {}) {
   let source, timer, over = false;
   const close = () => { clearTimeout(timer); if (source) source.close(); source = null; };
   const open = () => {
@@ -60,7 +60,10 @@ function listen(path, heard, connected = () => {}) {
       close();
       const answer = await fetch("/console/session").catch(() => null);
       if (answer && answer.status === 401) signIn();
-      else if (!over) timer = setTimeout(open, 3000);
+      else if (!over) {
+        refused();
+        timer = setTimeout(open, 3000);
+      }
     };
   };
   document.addEventListener("visibilitychange", open);

@@ -14,7 +14,7 @@ function showEvents(root) {
   const none = empty(t("Nothing has happened since you came here."));
   const rows = new Rows(t("Events"), [t("Time"), t("Type"), t("Token"), t("What")], "events", (e) => {
     const open = el("button", { type: "button", class: "open", click: () => whole(e) }, own(summary(e)));
-    return { element: rowOf([el("td", { class: "number" }, when(e.time)), el("td", null, badge(/refused|unlocked|leak|cut|revoked/.test(e.type) ? "bad" : "", short(e.type))), el("td", null, e.subject ? tokenLink(e.subject) : "\u2014"), el("td", null, open)]), update() {} };
+    return { element: rowOf([el("td", { class: "number" }, when(e.time, seconds)), el("td", null, badge(/refused|unlocked|leak|cut|revoked/.test(e.type) ? "bad" : "", short(e.type))), el("td", null, e.subject ? tokenLink(e.subject) : "\u2014"), el("td", null, open)]), update() {} };
   });
   root.append(el("div", { class: "tools" }, el("div", { class: "field" }, el("label", { for: "type" }, t("Type")), filter), pause), none, rows.table);
   begin();

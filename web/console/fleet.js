@@ -6,7 +6,7 @@ function showGates(root) {
   return listen(() => "/gates", { gates: ({ gates }) => body.replaceChildren(table(t("Gates"), [t("Gate"), t("Lease"), t("Revocations applied"), t("Position"), t("Durability")],
     (gates || []).map((g) => [own(g.name), g.live ? badge("good", t("renewed")) : badge("bad", t("silent: stopped, cut off or frozen")),
       g.caught_up ? badge("good", t("all")) : badge("bad", t("{0} missing", g.lag)), g.position.gen + "." + g.position.seq, g.durability === "best-effort" ? badge("bad", g.durability) : g.durability]))) },
-  () => ask("/gates").catch((problem) => body.replaceChildren(box(problem))));
+  () => {}, () => ask("/gates").catch((problem) => body.replaceChildren(box(problem))));
 }
 
 // Buckets: what the last verification has found.
@@ -26,7 +26,7 @@ function showBuckets(root) {
   }
 
   function card(b) {
-    const state = { locked: badge("good", t("locked")), limited: badge("good", t("limited")), unlocked: badge("bad", t("not locked")), unknown: badge("bad", t("not known")) }[b.state];
+    const state = !b.watched ? badge("", t("not watched")) : { locked: badge("good", t("locked")), limited: badge("good", t("limited")), unlocked: badge("bad", t("not locked")), unknown: badge("bad", t("not known")) }[b.state];
     const verify = means(el("button", { type: "button", class: "plain", click: async () => {
       verify.disabled = true;
       verify.textContent = t("Verifying…");

@@ -64,7 +64,7 @@ function twice(label, sure, act) {
       armed = now;
       b.textContent = sure;
       b.classList.add("armed");
-      tell(sure);
+      tell(sure + " " + t("Press again to confirm."));
       timer = setTimeout(disarm, 6000);
       return;
     }

@@ -31,8 +31,8 @@ function size(n) {
 }
 
 // when writes a time as the reader's clock has it.
-const clock = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "medium" });
-const when = (text) => (text ? el("time", { datetime: text }, clock.format(new Date(text))) : "");
+const clock = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" }), seconds = new Intl.DateTimeFormat(lang, { timeStyle: "medium" });
+const when = (text, format = clock) => (text ? el("time", { datetime: text, title: text }, format.format(new Date(text))) : "");
 
 // span writes how long something has lasted.
 function span(seconds) {

@@ -29,7 +29,7 @@ function showRevoke(root) {
     try {
       const reach = await ask("/revocations", { method: "POST", body: { ...rule, dry_run: true } });
       if (tried !== JSON.stringify(wish())) return;
-      const make = means(twice(t("Revoke"), t("Press again to revoke"), () => revoke(rule)), "revoke", () => rule);
+      const make = means(twice(t("Revoke"), t("Revoke now?"), () => revoke(rule)), "revoke", () => rule);
       outcome.replaceChildren(el("div", { class: "reach" }, el("p", null, el("strong", null, t("{0} tokens would end.", reach.tokens)), " ", t("{0} transfers would be cut on this gate.", reach.transfers)),
         reach.complete ? "" : el("p", { class: "warning" }, t("Only {0} tokens were looked at; there may be more.", reach.scanned)), make));
       make.focus();
@@ -76,7 +76,7 @@ function showRevocations(root) {
   }
 
   function cells(r) {
-    const lift = means(twice(t("Lift"), t("Press again to lift"), async () => {
+    const lift = means(twice(t("Lift"), t("Lift now?"), async () => {
       try {
         done.replaceChildren(receiptOf(await ask("/revocations/" + encodeURIComponent(r.id), { method: "DELETE" }), t("Lifted. What the rule covered works again.")));
         tell(t("Lifted. What the rule covered works again."));

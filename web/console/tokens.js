@@ -25,7 +25,7 @@ function listTokens(root) {
   const wrong = el("div"), none = empty(t("There are no such tokens.")), more = el("button", { type: "button", class: "plain", click: () => load(false) }, t("More"));
   const rows = new Rows(t("Tokens"), ["\u2713", t("Object"), t("For"), t("Uses"), t("Expires"), t("State")], "tokens", makeRow);
   const count = el("span"), reason = el("input", { id: "reason", type: "text", autocomplete: "off", maxlength: "255" });
-  const revoke = means(twice(t("Revoke"), t("Press again to revoke"), revokeChosen), "revokeTokens", () => ({ ids: [...chosen], reason: reason.value.trim() }));
+  const revoke = means(twice(t("Revoke"), t("Revoke now?"), revokeChosen), "revokeTokens", () => ({ ids: [...chosen], reason: reason.value.trim() }));
   const bar = el("div", { class: "chosen", hidden: true }, count, el("label", { for: "reason" }, t("Reason")), reason, revoke), done = el("div");
   root.append(form, bar, done, wrong, none, rows.table, more);
   none.hidden = more.hidden = true;
@@ -138,7 +138,7 @@ function showToken(root, id) {
 
   function actions(x) {
     const reason = el("input", { id: "reason", type: "text", autocomplete: "off", maxlength: "255" });
-    const revoke = means(twice(t("Revoke"), t("Press again to revoke"), async () => {
+    const revoke = means(twice(t("Revoke"), t("Revoke now?"), async () => {
       try {
         const query = reason.value.trim() ? "?reason=" + encodeURIComponent(reason.value.trim()) : "";
         done.replaceChildren(receiptOf(await ask(path + query, { method: "DELETE" }), t("The token is revoked.")));

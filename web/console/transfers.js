@@ -9,7 +9,7 @@ function showTransfers(root) {
 
   let first = true, skew = 0;
   const timer = setInterval(draw, 1000);
-  const end = listen(() => "/transfers", { transfers: take }, () => { first = true; });
+  const end = listen(() => "/transfers", { transfers: take }, () => { first = true; }, () => ask("/transfers").catch((problem) => { notes.replaceChildren(box(problem)); none.hidden = true; }));
   return () => { end(); clearInterval(timer); rows.end(); };
 
   function take(change) {
@@ -77,7 +77,7 @@ function showTransfers(root) {
     const progress = el("td", null, bar, amount), up = x.direction === "upload";
     const name = x.bucket + "/" + (x.key || x.prefix || "");
     bar.setAttribute("aria-label", t("Progress of {0}", clean(name)));
-    const cut = twice(t("Cut"), t("Press again to cut"), async () => {
+    const cut = twice(t("Cut"), t("Cut now?"), async () => {
       try {
         x.receipt = await ask("/transfers/" + encodeURIComponent(x.id), { method: "DELETE" });
         tell(outcome(x.receipt));

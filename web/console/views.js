@@ -14,8 +14,11 @@ function go() {
   document.title = title + " \u00b7 s3gate";
   document.querySelector("h1").textContent = title;
   for (const a of document.querySelectorAll("nav a")) {
-    if (a.getAttribute("href") === "/console/" + name) a.setAttribute("aria-current", "page");
-    else a.removeAttribute("aria-current");
+    const here = a.getAttribute("href") === "/console/" + (views[name] ? name : "transfers");
+    if (!here) { a.removeAttribute("aria-current"); continue; }
+    a.setAttribute("aria-current", "page");
+    const row = a.closest("nav");
+    row.scrollLeft += a.getBoundingClientRect().left - row.getBoundingClientRect().left - (row.clientWidth - a.offsetWidth) / 2;
   }
   leave = show(view, id && decodeURIComponent(id)) || (() => {});
 }

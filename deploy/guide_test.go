@@ -1,0 +1,87 @@
+package deploy_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Files that the guide names are there, and commands of ours are commands.
+func TestGuide(t *testing.T) {
+	program(t, "make", "apt-get install make")
+	guide := read(t, root, "docs", "deploy.md")
+	for _, m := range regexp.MustCompile(`\bdeploy/[\w./-]*\w`).FindAllString(guide, -1) {
+		if m == "deploy/compose/secrets" {
+			continue // make-secrets.sh makes it
+		}
+		if _, err := os.Stat(filepath.Join(root, m)); err != nil {
+			t.Error(err)
+		}
+	}
+	commands := regexp.MustCompile("(?m)(?:^|/|`)s3gate ((?:[a-z]+ )*[a-z]+)(.*)$").FindAllStringSubmatch(guide, -1)
+	if len(commands) < 8 {
+		t.Errorf("only %d commands were found", len(commands))
+	}
+	for _, m := range commands {
+		help, err := exec.Command(s3gate(t), append(strings.Fields(m[1]), "--help")...).CombinedOutput()
+		if err != nil {
+			t.Errorf("s3gate %s: %v", m[1], err)
+		}
+		for _, flag := range regexp.MustCompile(`--[a-z-]+`).FindAllString(m[2], -1) {
+			if !strings.Contains(string(help), flag+" ") {
+				t.Errorf("s3gate %s has no %s", m[1], flag)
+			}
+		}
+	}
+}
+
+// The values in the guide are good ones.
+func TestGuideValues(t *testing.T) {
+	program(t, "make", "apt-get install make")
+	_, rest, _ := strings.Cut(read(t, root, "docs", "deploy.md"), "```yaml values\n")
+	values, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("the guide has no values")
+	}
+	path := filepath.Join(t.TempDir(), "values.yaml")
+	write(t, path, values)
+	all := chart(t, path)
+	checkSettings(t, all["ConfigMap files-s3gate"].Data["s3gate.yaml"], all["Deployment files-s3gate"].Spec.Template.Spec)
+	if _, ok := all["ServiceAccount files-s3gate"].Metadata.Annotations["eks.amazonaws.com/role-arn"]; !ok {
+		t.Error("the role is not the service account's")
+	}
+}
+
+// Links between pages lead to pages, and to headings in them.
+func TestLinksInPages(t *testing.T) {
+	for _, page := range []string{"SECURITY.md", "CONTRIBUTING.md", "docs/deploy.md", "docs/licences.md"} {
+		for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(read(t, root, page), -1) {
+			if strings.HasPrefix(m[1], "https://") {
+				continue
+			}
+			file, heading, _ := strings.Cut(m[1], "#")
+			target := filepath.Join(root, filepath.Dir(page), file)
+			if file == "" {
+				target = filepath.Join(root, page)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %v", page, err)
+			} else if heading != "" && !headings(read(t, target))[heading] {
+				t.Errorf("%s: %s has no heading %s", page, file, heading)
+			}
+		}
+	}
+}
+
+// headings are those of a page as GitHub names them.
+func headings(text string) map[string]bool {
+	all := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		all[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	return all
+}

@@ -1,0 +1,88 @@
+package deploy_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const systemdHelp = "apt-get install systemd"
+
+// unit writes the unit with the binary that there is, and with drop-ins, and returns where.
+func unit(t *testing.T, dropins ...string) string {
+	t.Helper()
+	program(t, "make", "apt-get install make")
+	path := filepath.Join(t.TempDir(), "s3gate.service")
+	write(t, path, strings.ReplaceAll(read(t, "systemd", "s3gate.service"), "/usr/local/bin/s3gate", s3gate(t)))
+	for _, name := range dropins {
+		write(t, filepath.Join(path+".d", name), read(t, "systemd", name))
+	}
+	return path
+}
+
+// systemd knows every setting of the unit: those it does not it would leave out.
+func TestUnit(t *testing.T) {
+	analyze := program(t, "systemd-analyze", systemdHelp)
+	for name, dropins := range map[string][]string{"alone": nil, "with low ports": {"low-ports.conf"}} {
+		t.Run(name, func(t *testing.T) {
+			out, err := exec.Command(analyze, "verify", unit(t, dropins...)).CombinedOutput()
+			if err != nil || len(out) > 0 {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// The unit may do little: 10 is everything, and what has done nothing about it has 9.6.
+func TestUnitIsConfined(t *testing.T) {
+	analyze := program(t, "systemd-analyze", systemdHelp)
+	for name, test := range map[string]struct {
+		dropins []string
+		most    string // ten times the exposure
+	}{
+		"alone":          {nil, "15"},
+		"with low ports": {[]string{"low-ports.conf"}, "20"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := said(exec.Command(analyze, "security", "--offline=true", "--threshold="+test.most, "--no-pager", unit(t, test.dropins...)))
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A gate may finish what runs: drain_timeout is 30 s by default.
+func TestUnitGivesTimeToDrain(t *testing.T) {
+	stop, err := time.ParseDuration(find(t, read(t, "systemd", "s3gate.service"), `TimeoutStopSec=(\S+)`))
+	if err != nil || stop <= 30*time.Second {
+		t.Errorf("a gate that drains for 30 s is killed after %v (%v)", stop, err)
+	}
+}
+
+// The settings that the unit comes with are in order once the credential is there.
+func TestUnitSettings(t *testing.T) {
+	program(t, "make", "apt-get install make")
+	text := read(t, "systemd", "s3gate.service")
+	name, from, ok := strings.Cut(find(t, text, `LoadCredential=(\S+)`), ":")
+	variable := find(t, text, `Environment=(S3GATE_\w+_FILE)=%d/`+name)
+	if !ok || !strings.HasPrefix(from, "/etc/s3gate/") {
+		t.Fatalf("the credential %s comes from %s", name, from)
+	}
+	key := filepath.Join(t.TempDir(), name)
+	write(t, key, strings.Repeat("k", 32))
+	pair := certificate(t)
+	config := filepath.Join(t.TempDir(), "s3gate.yaml")
+	write(t, config, strings.NewReplacer("/etc/s3gate/tls.crt", pair.cert, "/etc/s3gate/tls.key", pair.key).Replace(read(t, "systemd", "s3gate.yaml")))
+	configCheck(t, config, variable+"="+key)
+}
+
+func TestUser(t *testing.T) {
+	sysusers := program(t, "systemd-sysusers", systemdHelp)
+	out, err := exec.Command(sysusers, "--dry-run", abs(t, "systemd", "s3gate.sysusers.conf")).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "ignoring") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

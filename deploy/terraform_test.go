@@ -1,0 +1,96 @@
+package deploy_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Every file is Terraform, is formatted, and refers to what is declared. What AWS and its
+// provider say to it only they can tell.
+func TestTerraform(t *testing.T) {
+	if err := said(tool(t, "terraform", abs(t, "terraform"))); err != nil {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"unknown":     "output \"x\" {\n  value = var.nothing\n}\n",
+		"unformatted": "output \"x\" {\n value = 1\n}\n",
+		"broken":      "output \"x\" {\n",
+	} {
+		write(t, filepath.Join(dir, name, "main.tf"), text)
+		if said(tool(t, "terraform", filepath.Join(dir, name))) == nil {
+			t.Errorf("%s: nothing is found wrong with\n%s", name, text)
+		}
+	}
+}
+
+// The lock of the bucket and the rights of the role are those that the binary prints.
+func TestTerraformPolicies(t *testing.T) {
+	program(t, "make", "apt-get install make")
+	const arn = "arn:aws:s3:::BUCKET"
+	lock := output(t, exec.Command(s3gate(t), "bucket", "lock", "BUCKET", "--print", "terraform"))
+	lock = strings.ReplaceAll(lock, `"`+arn+`"`, "aws_s3_bucket.files.arn")
+	lock = strings.ReplaceAll(lock, `"`+arn+`/`, `"${aws_s3_bucket.files.arn}/`)
+	lock = strings.ReplaceAll(lock, `"BUCKET"`, "aws_s3_bucket.files.id")
+	same(t, filepath.Join("terraform", "lock.tf"), lock)
+	role := output(t, exec.Command(s3gate(t), "bucket", "iam", "BUCKET"))
+	same(t, filepath.Join("terraform", "role-policy.json.tftpl"), strings.ReplaceAll(role, arn, "${bucket}"))
+}
+
+// The gates' environment has settings that exist, and they go together. What only AWS
+// knows is something of its kind.
+func TestTerraformSettings(t *testing.T) {
+	program(t, "make", "apt-get install make")
+	gate := read(t, "terraform", "gate.tf")
+	like := strings.NewReplacer(
+		"${var.domain}", "files.example.com",
+		"data.aws_vpc.here.cidr_block", "10.0.0.0/16",
+		"${aws_elasticache_replication_group.redis.primary_endpoint_address}", "redis.example.com",
+		"tostring(var.redis_replicas)", "1",
+		"${local.stall_timeout}", find(t, gate, `stall_timeout = (\d+)`),
+		"${local.drain_timeout}", find(t, gate, `drain_timeout = (\d+)`),
+		"aws_s3_bucket.files.id", "acme-docs",
+		"var.region", "eu-central-1",
+		"aws_iam_role.gate.arn", "arn:aws:iam::123456789012:role/s3gate",
+		"var.jwt_key_secret_arn", strings.Repeat("k", 32),
+		"var.redis_password_secret_arn", "password",
+	)
+	var env []string
+	for _, m := range regexp.MustCompile(`(?m)^ +(S3GATE_\w+) += (.*)$`).FindAllStringSubmatch(gate, -1) {
+		env = append(env, m[1]+"="+like.Replace(strings.Trim(m[2], `"`)))
+	}
+	if len(env) < 12 {
+		t.Fatalf("only %d settings were found", len(env))
+	}
+	configCheck(t, "", env...)
+}
+
+// A transfer that stalls is cut by the gate, and not by what stands in front of it.
+func TestTerraformIsPatient(t *testing.T) {
+	gate := read(t, "terraform", "gate.tf")
+	stall, _ := strconv.Atoi(find(t, gate, `stall_timeout = (\d+)`))
+	patience, _ := strconv.Atoi(find(t, gate, `read_timeout  = (\d+)`))
+	if stall == 0 || patience <= stall {
+		t.Errorf("CloudFront waits for %d s, a gate for %d s", patience, stall)
+	}
+	find(t, read(t, "terraform", "cloudfront.tf"), `origin_read_timeout      = local\.(read_timeout)`)
+	find(t, read(t, "terraform", "network.tf"), `idle_timeout               = local\.(read_timeout) \+ 60`)
+	find(t, gate, `stopTimeout            = local\.(drain_timeout) \+ 15`)
+}
+
+// Links are in paths, so nothing in front of the gate may log them or keep what they open.
+func TestTerraformKeepsLinksToItself(t *testing.T) {
+	front := read(t, "terraform", "cloudfront.tf") + read(t, "terraform", "network.tf")
+	for _, bad := range []string{"access_logs", "logging_config", "ordered_cache_behavior", "allow-all"} {
+		if strings.Contains(front, bad) {
+			t.Errorf("%s would", bad)
+		}
+	}
+	find(t, front, `(name = "Managed-CachingDisabled")`)
+	find(t, front, `(name = "Managed-AllViewerExceptHostHeader")`)
+	find(t, front, `error_caching_min_ttl = (0)\n`)
+}
