@@ -39,7 +39,7 @@ func (x *exchange) offerUpload(ctx context.Context) error {
 	page := web.UploadPage{
 		Link: string(g.ID), Many: g.DropBox(), Limited: limited, Left: left,
 		MaxBytes: g.Upload.MaxBytes, Types: g.Upload.ContentTypes, Passcode: !g.Passcode.IsZero(),
-		Until: g.ExpiresAt, Open: time.Until(g.ExpiresAt),
+		Sharing: sharing(g), Until: g.ExpiresAt, Open: time.Until(g.ExpiresAt),
 	}
 	switch g.Upload.Checksum {
 	case "":

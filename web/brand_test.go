@@ -72,6 +72,27 @@ func TestBrandKeepsItsColour(t *testing.T) {
 	}
 }
 
+// With the largest logo and the longest note a page stays light.
+func TestBrandedPagesAreLight(t *testing.T) {
+	look := web.Look{Contact: "files@example.com", Brand: web.Brand{
+		Name: strings.Repeat("ü", 100), Logo: "data:image/png;base64," + strings.Repeat("A", 16<<10*4/3+4), Colour: "#7a2ea0",
+	}}
+	sharing := web.Sharing{By: strings.Repeat("ü", 100), Note: strings.Repeat("日", 1000)}
+	files := make([]web.ListedFile, 20)
+	for _, language := range web.Languages() {
+		look.Language = language
+		for name, doc := range map[string]web.Document{
+			"confirm": web.Confirm(look, web.ConfirmPage{File: &web.File{Name: strings.Repeat("n", 255)}, Sharing: sharing}),
+			"listing": web.Listing(look, web.ListingPage{Sharing: sharing, Files: files}),
+			"error":   web.Error(look, web.ErrorPage{}),
+		} {
+			if n := len(doc.HTML); n > 60<<10 {
+				t.Errorf("%s, %s: %d bytes", language.Tag(), name, n)
+			}
+		}
+	}
+}
+
 // Name and logo stand at the head of the page, once, and a logo that is none is
 // left out.
 func TestBrandAtTheHead(t *testing.T) {

@@ -107,7 +107,7 @@ func Confirm(look Look, p ConfirmPage) Document {
 	f := confirmPage.open(look)
 	f.policy.forms = true
 	l := f.Look.Language
-	p.Sharing = p.Sharing.shown()
+	p.Sharing = p.Sharing.shown(l)
 	v := confirmView{
 		frame: &f, ConfirmPage: p, Heading: l.Say("This file needs a passcode"), Drawing: lock, Digits: spell(l, p.Digits),
 		IfBroken: p.Breaking.advice(l), Until: l.moment(p.Until),

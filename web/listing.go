@@ -82,7 +82,7 @@ func Listing(look Look, p ListingPage) Document {
 	f := listingPage.open(look)
 	f.Wide = true
 	shared := f.Look.Language.Say("Shared files")
-	p.Sharing = p.Sharing.shown()
+	p.Sharing = p.Sharing.shown(f.Look.Language)
 	v := listingView{
 		frame: &f, ListingPage: p, Shared: shared, Heading: cmp.Or(visible(p.Name), shared),
 		Total: p.total(f.Look.Language), Drawing: aFolder.Drawing(),

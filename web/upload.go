@@ -31,6 +31,8 @@ type UploadPage struct {
 	SHA256 bool
 	// Passcode is set when a program has to give one.
 	Passcode bool
+	// Sharing is what whoever asks for the files says.
+	Sharing Sharing
 	// Until is when the link ends, and Open how long that is from now, by which
 	// the page tells that it is soon, whatever the reader's clock says; 0 leaves
 	// that out.
@@ -98,6 +100,7 @@ func Upload(look Look, p UploadPage) Document {
 		f.Script = ""
 	}
 	l := f.Look.Language
+	p.Sharing = p.Sharing.asked(l)
 	v := uploadView{
 		frame: &f, UploadPage: p, Heading: l.Say("Upload a file"), Accept: strings.Join(p.Types, ","), Taken: taken(l, p.Types),
 		Camera: pictures(p.Types), Seconds: int64(p.Open.Seconds()), Until: l.moment(p.Until),

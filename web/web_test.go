@@ -27,11 +27,11 @@ func pages(language web.Language) map[string]web.Document {
 	list := web.ListingPage{Above: []web.Link{{Href: "../../"}, {Name: hostile, Href: "../"}}, Name: hostile, Folders: []web.Link{link},
 		Files: []web.ListedFile{{Link: link, Size: 1234567, Changed: full.Until}, {Link: web.Link{Href: "./"}}},
 		First: "./", Next: "./?after=" + hostile}
-	upload := web.UploadPage{Link: hostile, Many: true, Limited: true, Left: 3, MaxBytes: 1234567, Types: []string{"image/*", hostile},
+	sharing := web.Sharing{By: hostile, Note: hostile + "\n" + hostile}
+	upload := web.UploadPage{Sharing: sharing, Link: hostile, Many: true, Limited: true, Left: 3, MaxBytes: 1234567, Types: []string{"image/*", hostile},
 		Passcode: true, Until: full.Until}
 	summed := upload
 	summed.Checksum = hostile
-	sharing := web.Sharing{By: hostile, Note: hostile + "\n" + hostile}
 	full.Sharing, list.Sharing = sharing, sharing
 	noted := full
 	noted.Challenge, noted.Digits, noted.Ticket = "", "", hostile
@@ -148,7 +148,7 @@ func TestConfirmSays(t *testing.T) {
 func TestUploadSays(t *testing.T) {
 	all := pages(web.Language{})
 	for name, wants := range map[string][]string{
-		"upload": {"Upload files", "1.2 MB", "1,234,567 bytes", "<dd>images, ", `<dd id="left">3</dd>`, "4 March 2026, 04:06 UTC", `data-left="3"`, " multiple ",
+		"upload": {"Requested by &#34;&gt;", "Upload files", "1.2 MB", "1,234,567 bytes", "<dd>images, ", `<dd id="left">3</dd>`, "4 March 2026, 04:06 UTC", `data-left="3"`, " multiple ",
 			"curl -u :PASSCODE -T FILE 'LINK'", "a slash at its end", "LINK ends before the question mark", `accept="image/*,`},
 		"upload of one":          {"Upload a file", "curl -T FILE 'LINK'", `data-max="0"`},
 		"upload with a checksum": {"curl -u :PASSCODE -H 'CHECKSUM' -T FILE 'LINK'", "only uploads with a checksum"},

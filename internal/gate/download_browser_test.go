@@ -5,50 +5,15 @@ import (
 	"fmt"
 	"image/color"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
 	"s3gate/internal/config"
+	"s3gate/web"
 )
-
-// hearsTrouble returns what checks that since then no page has complained: of its
-// policy, of a script, of anything but that an answer was an error.
-func (c *chrome) hearsTrouble() (wantNone func()) {
-	c.t.Helper()
-	var mu sync.Mutex
-	var heard []string
-	err := chromedp.Listen(c.ctx, func(event any) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch e := event.(type) {
-		case *log.EventEntryAdded:
-			if e.Entry.Source != log.EntrySourceNetwork {
-				heard = append(heard, e.Entry.Text)
-			}
-		case *runtime.EventExceptionThrown:
-			heard = append(heard, e.ExceptionDetails.Text)
-		case *runtime.EventConsoleAPICalled:
-			heard = append(heard, fmt.Sprint("console.", e.Type))
-		}
-	})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return func() {
-		c.t.Helper()
-		mu.Lock()
-		defer mu.Unlock()
-		for _, text := range heard {
-			c.t.Errorf("the browser complains: %s", text)
-		}
-	}
-}
 
 // What would run if a page took it for more than text.
 const canaryMarkup = `"><img src=x onerror="window.canary=1"><script>window.canary=1</script>{{.}}`
@@ -70,7 +35,6 @@ func TestBrowserRunsNothingOfAnybodys(t *testing.T) {
 	file := func(r *client.MintRequest) { hostile(r); uses(3)(r) }
 	folder := func(r *client.MintRequest) { hostile(r); listed(r); r.Previews = true }
 	named := func(r *client.MintRequest) { file(r); r.Response = &client.Response{Filename: canaryMarkup} }
-	wantNone := c.hearsTrouble()
 	for name, link := range map[string]string{
 		"file": g.mint("get", key, file).URL, "file name": g.mint("get", key, named).URL,
 		"folder": g.below("y/", folder).URL, "all": g.below("x/", folder).URL, "error": g.LinksURL() + "/s3g_" + strings.Repeat("0", 28),
@@ -85,14 +49,12 @@ func TestBrowserRunsNothingOfAnybodys(t *testing.T) {
 		}
 	}
 	c.wantLoopback()
-	wantNone()
 }
 
 // The page tells who shares the file and the note; while the file comes it says
 // what to do.
 func TestBrowserIsToldOfTheDownload(t *testing.T) {
 	g, c, body := browsing(t)
-	wantNone := c.hearsTrouble()
 	for name, test := range map[string]struct {
 		change func(*client.MintRequest)
 		advice string
@@ -123,7 +85,6 @@ func TestBrowserIsToldOfTheDownload(t *testing.T) {
 		}
 	}
 	c.wantLoopback()
-	wantNone()
 }
 
 // A passcode can be looked at while it is typed; the note comes after it, and the
@@ -134,7 +95,6 @@ func TestBrowserIsToldAfterThePasscode(t *testing.T) {
 		uses(1)(r)
 		r.Passcode, r.SharedBy, r.Message = "Grüße 42", "The press office", note
 	})
-	wantNone := c.hearsTrouble()
 	if text := c.open(link.URL); strings.Contains(text, "press office") || strings.Contains(text, "third quarter") {
 		t.Errorf("told before the passcode:\n%s", text)
 	}
@@ -159,7 +119,6 @@ func TestBrowserIsToldAfterThePasscode(t *testing.T) {
 	}
 	g.wantUses(link.ID, 1)
 	c.wantLoopback()
-	wantNone()
 }
 
 // A listing is walked through with the arrow keys, and up again with Backspace.
@@ -170,7 +129,6 @@ func TestBrowserListingByKeyboard(t *testing.T) {
 	}
 	g := w.gate(nil)
 	link := g.below("team/", listed)
-	wantNone := c.hearsTrouble()
 	c.open(link.URL)
 	const down, up, end, home, back = "\u0301", "\u0304", "\u0305", "\u0306", "\b"
 	at := func() string { return ask(c, chromedp.Evaluate[string]("document.activeElement?.innerText")) }
@@ -195,7 +153,6 @@ func TestBrowserListingByKeyboard(t *testing.T) {
 		t.Errorf("saved %q: %q", name, data)
 	}
 	c.wantLoopback()
-	wantNone()
 }
 
 // Images are shown where that was granted, also behind a passcode, and the page
@@ -208,7 +165,6 @@ func TestBrowserPreviews(t *testing.T) {
 	w.store("trip/broken.jpg", "image/jpeg", []byte("no image"))
 	w.store("trip/drawing.svg", "image/svg+xml", []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`))
 	g := w.gate(nil)
-	wantNone := c.hearsTrouble()
 	for name, code := range map[string]string{"open": "", "passcode": "Grüße 42"} {
 		link := g.below("trip/", func(r *client.MintRequest) { listed(r); r.Previews, r.Passcode = true, code })
 		c.open(link.URL)
@@ -229,10 +185,8 @@ return document.querySelectorAll("td a").length === 4 && all.length === 2 && all
 	// Not even a script of the page could load one.
 	c.script(`window.loaded = "no"; const i = new Image(); i.onload = () => { window.loaded = "yes" }; i.onerror = () => { window.loaded = "refused" }; i.src = "./a.png"`)
 	c.until("the policy refuses it", `window.loaded === "refused"`)
+	eventually(t, "the browser says so", c.complains)
 	c.wantLoopback()
-	if t.Failed() {
-		wantNone()
-	}
 }
 
 // What goes wrong is said in words that tell what to do, in the language of the
@@ -256,7 +210,6 @@ func TestBrowserIsToldWhatIsWrong(t *testing.T) {
 	for n := range 11 {
 		do(t, "GET", coded.URL, nil, fmt.Sprint("X-S3gate-Passcode: wrong", n))
 	}
-	wantNone := c.hearsTrouble()
 	open := func(link string, wants ...string) {
 		t.Helper()
 		text := c.open(link)
@@ -281,16 +234,15 @@ func TestBrowserIsToldWhatIsWrong(t *testing.T) {
 	if text := c.alerted(); !strings.Contains(text, "Too many wrong passcodes") || !strings.Contains(text, "It may work in 1") {
 		t.Errorf("too many tries:\n%s", text)
 	}
-	c.speaks("ja")
+	c.speak(web.Speak("ja"))
 	open(used.URL, "このリンクは使用済みです", "ダウンロード一覧")
-	c.speaks("en")
+	c.speak(web.Language{})
 	time.Sleep(time.Until(soon.Add(time.Second)))
 	c.open(later.URL)
 	if text := c.text(); !strings.Contains(text, "Downloads left") {
 		t.Errorf("later:\n%s", text)
 	}
 	c.wantLoopback()
-	wantNone()
 }
 
 // A press on "Try again" asks again, and a brand that was changed is on the next

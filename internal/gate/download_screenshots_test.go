@@ -12,11 +12,11 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
 	"s3gate/internal/config"
+	"s3gate/web"
 )
 
 // picturePNG is an image of one colour with a stripe of another one.
@@ -48,12 +48,6 @@ func logo(t *testing.T) string {
 	return name
 }
 
-// speaks sets the language of the browser.
-func (c *chrome) speaks(tag string) {
-	c.t.Helper()
-	call(c, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": tag}})
-}
-
 const note = "Hello,\nhere are the figures for the third quarter.\n\nPlease have a look at page 4 before Friday."
 
 // No state of the pages for downloads is wider than a small window, in either
@@ -61,12 +55,12 @@ const note = "Hello,\nhere are the figures for the third quarter.\n\nPlease have
 func TestDownloadScreenshots(t *testing.T) {
 	dir := pictures(t)
 	shots := downloadShots(newEmbedded(t))
-	for _, language := range []string{"en", "ja"} {
-		c := newChrome(t)
-		c.speaks(language)
+	c := newChrome(t)
+	for _, language := range web.Languages() {
+		c.speak(language)
 		c.run(chromedp.EmulateViewport(360, 740))
 		for _, s := range shots {
-			c.see(s, filepath.Join(dir, "download-"+s.name+"-"+language+".png"))
+			c.see(s, filepath.Join(dir, "download-"+s.name+"-"+language.Tag()+".png"))
 		}
 	}
 }
