@@ -71,10 +71,11 @@ function listen(path, heard, connected = () => {}, refused = () => {}) {
   return () => { over = true; close(); document.removeEventListener("visibilitychange", open); liveness(); };
 }
 
-// whenever calls again, soon after one of these events has come.
+// whenever calls again, soon after one of these events has come, and once a second
+// at most.
 const whenever = (types, again) => {
-  let timer;
-  const soon = () => { clearTimeout(timer); timer = setTimeout(again, 400); };
+  let timer = 0;
+  const soon = () => { timer = timer || setTimeout(() => { timer = 0; again(); }, 1000); };
   const heard = {};
   for (const type of types) heard["s3gate." + type + ".v1"] = soon;
   const end = listen(() => "/events?after=now", heard);

@@ -53,12 +53,13 @@ function box(problem) {
     more.request_id && el("p", { class: "hint" }, more.request_id));
 }
 
-// table makes one of rows that are lists of cells.
+// table makes one of rows that are lists of cells. The roles keep it one where style
+// makes it something else.
 function table(caption, heads, rows) {
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    el("table", null, el("caption", { class: "unseen" }, caption),
-      el("thead", null, el("tr", null, heads.map((h) => el("th", { scope: "col" }, h)))),
-      el("tbody", null, rows.map((cells) => el("tr", null, cells.map((c, i) => el("td", { "data-head": heads[i] }, c)))))));
+    el("table", { role: "table" }, el("caption", { class: "unseen" }, caption),
+      el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads.map((h) => el("th", { role: "columnheader", scope: "col" }, h)))),
+      el("tbody", { role: "rowgroup" }, rows.map((cells) => el("tr", { role: "row" }, cells.map((c, i) => el("td", { role: "cell", "data-head": heads[i] }, c)))))));
 }
 
 const badge = (kind, text) => el("span", { class: "badge " + kind }, text);

@@ -23,7 +23,7 @@ function listTokens(root) {
     field("subject", t("Subject")), field("label", t("Label"), { placeholder: "team=press" }), field("bucket", t("Bucket")), field("prefix", t("Key begins with")),
     field("state", t("State"), { options: [["", t("all")], ...states.map((s) => [s, stateName(s)])] }), el("button", { type: "submit" }, t("Search")));
   const wrong = el("div"), none = empty(t("There are no such tokens.")), more = el("button", { type: "button", class: "plain", click: () => load(false) }, t("More"));
-  const rows = new Rows(t("Tokens"), ["\u2713", t("Object"), t("For"), t("Uses"), t("Expires"), t("State")], "tokens", makeRow);
+  const rows = new Rows(t("Tokens"), [el("span", { class: "unseen" }, t("Select")), t("Object"), t("For"), t("Uses"), t("Expires"), t("State")], "tokens", makeRow);
   const count = el("span"), reason = el("input", { id: "reason", type: "text", autocomplete: "off", maxlength: "255" });
   const revoke = means(twice(t("Revoke"), t("Revoke now?"), revokeChosen), "revokeTokens", () => ({ ids: [...chosen], reason: reason.value.trim() }));
   const bar = el("div", { class: "chosen", hidden: true }, count, el("label", { for: "reason" }, t("Reason")), reason, revoke), done = el("div");
