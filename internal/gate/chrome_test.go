@@ -89,7 +89,7 @@ func (c *chrome) hear(event any) {
 		}
 	case *log.EventEntryAdded:
 		// That requests fail is what many tests are about.
-		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
+		if e.Entry.Level != log.EntryLevelVerbose && e.Entry.Source != log.EntrySourceNetwork {
 			c.complaints = append(c.complaints, e.Entry.Text)
 		}
 	case *runtime.EventExceptionThrown:
@@ -217,14 +217,15 @@ func (c *chrome) complains() bool {
 	return said
 }
 
-// wantLoopback checks that the page has asked for nothing but links.
+// wantLoopback checks that the page has asked for nothing but links, and what it has
+// made itself.
 func (c *chrome) wantLoopback() {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, text := range c.requests {
 		u, err := url.Parse(text)
-		if err != nil || u.Scheme != "data" && (u.Hostname() != "127.0.0.1" || !strings.HasPrefix(u.Path, "/s3g_")) {
+		if err != nil || u.Scheme != "data" && u.Scheme != "blob" && (u.Hostname() != "127.0.0.1" || !strings.HasPrefix(u.Path, "/s3g_")) {
 			c.t.Errorf("the page asked for %s", text)
 		}
 	}

@@ -128,7 +128,7 @@ func TestBrowserUploads(t *testing.T) {
 	if text := c.open(link.URL); !strings.Contains(text, "This link has been used") {
 		t.Errorf("and then:\n%s", text)
 	}
-	c.wantOnlyLink()
+	c.wantLoopback()
 }
 
 // A drop box takes several files, under any name, two at a time; a name stays
@@ -179,7 +179,7 @@ func TestBrowserDropBox(t *testing.T) {
 	if text := c.alerted(); !strings.Contains(text, "takes only 2 more files. Left out: 2.txt.") {
 		t.Errorf("three, where two are left:\n%s", text)
 	}
-	c.wantOnlyLink()
+	c.wantLoopback()
 }
 
 // An upload is paused, by keyboard too, goes on where it was, and is whole. While
@@ -436,7 +436,7 @@ func TestBrowserUploadPasscode(t *testing.T) {
 	c.choose(path)
 	c.reaches("stored", 1)
 	w.wantOnly("in/coded", 1<<20, sum)
-	c.wantOnlyLink()
+	c.wantLoopback()
 }
 
 // Through a gate that does not speak tus the page uploads by PUT, and begins anew
@@ -472,5 +472,5 @@ func TestBrowserUploadsByPUT(t *testing.T) {
 	if len(c.offsets) > 0 {
 		t.Errorf("pieces at %q", c.offsets)
 	}
-	c.wantOnlyLink()
+	c.wantLoopback()
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/log"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -20,40 +19,6 @@ import (
 	"s3gate/client"
 	"s3gate/internal/s3gatetest"
 )
-
-// newStrictChrome is a browser in which the test fails if a page breaks its own
-// policy, throws, or complains. That a request was not answered, which the page
-// deals with, is no complaint.
-func newStrictChrome(t *testing.T) *chrome {
-	c := newChrome(t)
-	if err := chromedp.Listen(c.ctx, func(event any) {
-		switch e := event.(type) {
-		case *log.EventEntryAdded:
-			if e.Entry.Source != log.EntrySourceNetwork && e.Entry.Level != log.EntryLevelVerbose {
-				t.Errorf("the browser says: %s", e.Entry.Text)
-			}
-		case *runtime.EventExceptionThrown:
-			t.Errorf("the page throws: %s", e.ExceptionDetails.Text)
-		case *runtime.EventConsoleAPICalled:
-			t.Errorf("the page writes to the console: %s", e.Type)
-		}
-	}); err != nil {
-		t.Fatal(err)
-	}
-	call(c, log.Enable, cdp.Empty{})
-	call(c, runtime.Enable, cdp.Empty{})
-	return c
-}
-
-// wantOnlyLink checks that the page has asked for nothing but the link, and for
-// the worker that it makes itself.
-func (c *chrome) wantOnlyLink() {
-	c.t.Helper()
-	c.mu.Lock()
-	c.requests = slices.DeleteFunc(c.requests, func(url string) bool { return strings.HasPrefix(url, "blob:http://127.0.0.1:") })
-	c.mu.Unlock()
-	c.wantLoopback()
-}
 
 // newBox mints a drop box for so many files, each under the name it came with.
 func (g *testGate) newBox(n int64, change func(*client.MintRequest)) *client.Token {
@@ -84,7 +49,7 @@ func (c *chrome) visible(selector string) bool {
 // A folder is chosen or dropped, with the folders in it: its files are stored
 // under their paths, without what systems leave there for themselves.
 func TestUploadPageTakesFolders(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(nil)
 	folder := filepath.Join(t.TempDir(), "photos")
 	for _, name := range []string{"a.jpg", "2026/a.jpg", "2026/may/b c.jpg", ".DS_Store", "2026/Thumbs.db"} {
@@ -126,13 +91,13 @@ func TestUploadPageTakesFolders(t *testing.T) {
 		t.Errorf("a folder for one file:\n%s", text)
 	}
 	g.wantUses(one.ID, 0)
-	c.wantOnlyLink()
+	c.wantLoopback()
 }
 
 // A picture is pasted and gets a name of its own; what is pasted into a field is
 // for the field.
 func TestUploadPageTakesWhatIsPasted(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	box := w.gate(nil).newBox(2, nil)
 	c.open(box.URL)
 	const paste = `(at) => {
@@ -154,7 +119,7 @@ func TestUploadPageTakesWhatIsPasted(t *testing.T) {
 // A phone offers its camera where the link takes pictures, and a desktop its
 // folders where it takes several files.
 func TestUploadPageCamera(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(nil)
 	any, text := g.newBox(3, nil), g.newBox(3, func(r *client.MintRequest) { r.Upload.ContentTypes = []string{"text/*"} })
 	for _, test := range []struct {
@@ -187,7 +152,7 @@ func TestUploadPageCamera(t *testing.T) {
 // limit and what the file has; the others go on. A type is also known by a name's
 // ending.
 func TestUploadPageLimits(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(nil)
 	box := g.newBox(4, func(r *client.MintRequest) {
 		r.Upload.MaxBytes, r.Upload.ContentTypes = 1000, []string{"image/*", "application/vnd.apache.parquet"}
@@ -240,7 +205,7 @@ func TestUploadPageLimits(t *testing.T) {
 // While files are sent the page tells how far they are together, in its title
 // too, and keeps the screen on.
 func TestUploadPageTotals(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	box := w.gate(nil).newBox(3, func(r *client.MintRequest) { r.Bandwidth = 4 << 20 })
 	call(c, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: `
 window.held = 0;
@@ -272,7 +237,7 @@ Object.defineProperty(navigator, "wakeLock", {value: {request: async () => { hel
 // does not wait until its time is over.
 func TestUploadPageGoesOnAtOnce(t *testing.T) {
 	for _, wakes := range []string{`dispatchEvent(new Event("online"))`, `document.dispatchEvent(new Event("visibilitychange"))`} {
-		c, w := newStrictChrome(t), newEmbedded(t)
+		c, w := newChrome(t), newEmbedded(t)
 		g := w.gate(nil)
 		relay := s3gatetest.NewRelay(t, strings.TrimPrefix(g.LinksURL(), "http://"), s3gatetest.Pass{})
 		// Each pause is as long as it can be.
@@ -296,7 +261,7 @@ window.setTimeout = (f, ms, ...more) => real(f, ms > 490 && ms <= 1000 ? 3600000
 // When all is stored there is a receipt, with the real checksums, that can be
 // kept; it names neither the link nor the key.
 func TestUploadPageReceipt(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	box := w.gate(nil).newBox(5, nil)
 	for _, name := range []string{"clipboard-read", "clipboard-write"} {
 		if _, err := chromedp.CallBrowser(c.ctx, browser.SetPermission, browser.SetPermissionParams{
@@ -354,7 +319,7 @@ func TestUploadPageReceipt(t *testing.T) {
 
 // A link that takes nothing without a checksum gets the file's SHA-256.
 func TestUploadPageSendsChecksum(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(nil)
 	for _, kind := range []string{"sha256", "any"} {
 		link := g.mint("put", "in/"+kind, func(r *client.MintRequest) { r.Upload = &client.Upload{Checksum: kind} })
@@ -370,7 +335,7 @@ func TestUploadPageSendsChecksum(t *testing.T) {
 // A file of a folder that was interrupted goes on where it was when the folder is
 // given again, chosen or dropped.
 func TestUploadPageResumesFolders(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(nil)
 	folder := filepath.Join(t.TempDir(), "reels")
 	if err := os.MkdirAll(filepath.Join(folder, "one"), 0o700); err != nil {
@@ -401,7 +366,7 @@ func TestUploadPageResumesFolders(t *testing.T) {
 // What a file is called never becomes more than text: in the list, in what the
 // page says of it and in what it remembers, in the address, or in the receipt.
 func TestUploadPageHostileNames(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(nil)
 	names := []string{
 		`"><script>canary()<` + `\script>.txt`, `<img src=x onerror=canary()>.txt`, `{{constructor.constructor('canary()')()}}.txt`, `{0}{1}$&$1.txt`,
@@ -432,13 +397,13 @@ func TestUploadPageHostileNames(t *testing.T) {
 	if n := ask(c, chromedp.Evaluate[int](`document.querySelectorAll(":not(li, li *)").length`)); n != elements {
 		t.Errorf("%d elements, there were %d", n, elements)
 	}
-	c.wantOnlyLink()
+	c.wantLoopback()
 }
 
 // Where there are no workers files are stored all the same, and the page does not
 // say a checksum; a link that wants one says so.
 func TestUploadPageWithoutWorkers(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(nil)
 	call(c, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: "delete window.Worker;"})
 	path, sum := fileOf(t, "a.bin", 1000)
@@ -461,7 +426,7 @@ func TestUploadPageWithoutWorkers(t *testing.T) {
 // All is cancelled with one press: nothing is left of it, the uses come back, and
 // what had not begun is not on the page any more.
 func TestUploadPageCancelsAll(t *testing.T) {
-	c, w := newStrictChrome(t), newEmbedded(t)
+	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(nil)
 	box := g.newBox(6, slow)
 	c.open(box.URL)

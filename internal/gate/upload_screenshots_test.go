@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
@@ -17,15 +16,12 @@ func TestUploadScreenshots(t *testing.T) {
 	dir := pictures(t)
 	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(func(cfg *config.Config) { cfg.Contact = "files@example.com" })
-	for _, language := range []string{"en", "ja"} {
-		call(c, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": language}})
-		c.looks(360, 740, func(look string) {
-			g.photographUploads(c, func(state string) { c.picture(filepath.Join(dir, "upload-"+state+"-"+language+"-"+look+".png")) })
-		})
-		c.run(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch))
-		c.open(g.newBox(20, nil).URL)
-		c.picture(filepath.Join(dir, "upload-camera-"+language+"-phone.png"))
-	}
+	c.looks(360, 740, func(look string) {
+		g.photographUploads(c, func(state string) { c.picture(filepath.Join(dir, "upload-"+state+"-"+look+".png")) })
+	})
+	c.run(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	c.open(g.newBox(20, nil).URL)
+	c.picture(filepath.Join(dir, "upload-camera.png"))
 }
 
 // photographUploads takes a picture of each state.
