@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
@@ -77,8 +76,6 @@ func TestDownloadLooks(t *testing.T) {
 			}
 		}
 	})
-	call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-	c.see(shots[0], filepath.Join(dir, "download-plain.png"))
 }
 
 // see takes a picture of a page, whatever its script makes of it.
