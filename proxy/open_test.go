@@ -191,7 +191,7 @@ func TestEndOfTheBudget(t *testing.T) {
 			if a := g.get(token); a.StatusCode != 200 || a.err != nil {
 				t.Fatalf("%s, %v", a.Status, a.err)
 			}
-			if a := g.get(token); a.StatusCode != 410 || !strings.Contains(a.body, "1000 bytes are left") {
+			if a := g.get(token); a.StatusCode != 410 || !strings.Contains(a.body, "1,000 bytes are left") {
 				t.Errorf("the whole: %s %s", a.Status, a.body)
 			}
 			a := g.get(token, "Range", "bytes=0-1999")

@@ -129,6 +129,11 @@ func TestBrowserSavesActiveContent(t *testing.T) {
 // policy it would, all but the PDF: there the viewer stops it.
 func TestBrowserRunsNothingInline(t *testing.T) {
 	c, l, w := newChrome(t), newListener(t), newEmbedded(t)
+	defer func() {
+		if !c.complains() {
+			t.Error("the browser has not complained of anything")
+		}
+	}()
 	w.storeActive(l)
 	link := w.gate(nil).below("active/", inline).URL
 	open := stripped(t, link)

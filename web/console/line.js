@@ -55,15 +55,23 @@ copy.addEventListener("click", () => copyText(shownLine.textContent, copy));
 // twice is a button of which the second press counts, if it comes soon after the
 // first, and not as the second half of a double click.
 function twice(label, sure, act) {
-  let armed = 0, timer;
+  let armed = 0, timer, name;
   const b = el("button", { type: "button", class: "act" }, label);
-  const disarm = () => { clearTimeout(timer); armed = 0; b.textContent = label; b.classList.remove("armed"); };
+  const disarm = () => {
+    clearTimeout(timer);
+    armed = 0;
+    b.textContent = label;
+    b.classList.remove("armed");
+    if (name) b.setAttribute("aria-label", name);
+  };
   b.addEventListener("click", async () => {
     const now = performance.now();
     if (!armed) {
       armed = now;
       b.textContent = sure;
       b.classList.add("armed");
+      name = b.getAttribute("aria-label");
+      if (name) b.setAttribute("aria-label", sure + " " + name);
       tell(sure + " " + t("Press again to confirm."));
       timer = setTimeout(disarm, 6000);
       return;
