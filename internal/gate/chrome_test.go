@@ -89,7 +89,7 @@ func (c *chrome) hear(event any) {
 		}
 	case *log.EventEntryAdded:
 		// That requests fail is what many tests are about.
-		if e.Entry.Level != log.EntryLevelVerbose && e.Entry.Source != log.EntrySourceNetwork {
+		if slices.Contains([]log.EntryLevel{log.EntryLevelError, log.EntryLevelWarning}, e.Entry.Level) && e.Entry.Source != log.EntrySourceNetwork {
 			c.complaints = append(c.complaints, e.Entry.Text)
 		}
 	case *runtime.EventExceptionThrown:

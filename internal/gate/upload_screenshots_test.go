@@ -72,6 +72,6 @@ func (g *testGate) photographUploads(c *chrome, picture func(state string)) {
 	call(c, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
 	call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	c.open(box.URL)
+	call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{}) // what looks at the page is one
 	picture("program")
-	call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{})
 }
