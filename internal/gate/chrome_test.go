@@ -88,8 +88,10 @@ func (c *chrome) hear(event any) {
 			c.offsets = append(c.offsets, fmt.Sprint(e.Request.Headers["Upload-Offset"]))
 		}
 	case *log.EventEntryAdded:
-		// That requests fail is what many tests are about.
-		if slices.Contains([]log.EntryLevel{log.EntryLevelError, log.EntryLevelWarning}, e.Entry.Level) && e.Entry.Source != log.EntrySourceNetwork {
+		// That requests fail is what many tests are about; and a page may well try to
+		// keep somebody who has not touched it.
+		serious := e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning
+		if serious && e.Entry.Source != log.EntrySourceNetwork && e.Entry.Source != log.EntrySourceIntervention {
 			c.complaints = append(c.complaints, e.Entry.Text)
 		}
 	case *runtime.EventExceptionThrown:
