@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,10 +31,12 @@ type desk struct {
 	*testing.T
 	handler *console.Handler
 	now     time.Time
-	until   time.Time // what the JWT says
-	err     error     // instead of accepting it
-	asked   []*http.Request
+	until   time.Time     // what the JWT says
+	err     error         // instead of accepting it
 	hold    chan struct{} // streams wait for it
+
+	mu    sync.Mutex
+	asked []*http.Request
 }
 
 func newDesk(t *testing.T) *desk {
@@ -41,7 +44,9 @@ func newDesk(t *testing.T) *desk {
 	d.until = d.now.Add(24 * time.Hour)
 	d.handler = console.New(console.Config{
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			d.mu.Lock()
 			d.asked = append(d.asked, r)
+			d.mu.Unlock()
 			if d.hold != nil {
 				select {
 				case <-d.hold:
