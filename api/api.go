@@ -26,6 +26,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"s3gate/auth"
+	"s3gate/guard"
 	"s3gate/revocation"
 	"s3gate/tokens"
 )
@@ -119,6 +120,9 @@ type Config struct {
 	DeadLetters DeadLetters
 	// Guard knows which of Buckets are locked; nil means that nobody does.
 	Guard Guard
+	// Audit looks at one of Buckets, by its alias; nil lets nobody look. Errors are
+	// those of a store that does not answer. It must be safe for concurrent use.
+	Audit func(ctx context.Context, alias string) (guard.AuditReport, error)
 	// Leaks are the findings of the leak watch; nil means that the route answers 404.
 	Leaks Leaks
 	// Topics are those through which a mint may have its link sent, by alias.
@@ -214,6 +218,7 @@ func New(cfg Config) *Handler {
 	h.route("DELETE /v1/revocations/{id}", auth.Caller.MayRule, h.lift)
 	h.route("GET /v1/buckets", auth.Caller.MayGuard, h.buckets)
 	h.route("POST /v1/buckets/{id}:verify", auth.Caller.MayGuard, h.verifyBucket)
+	h.route("GET /v1/buckets/{id}:audit", auth.Caller.MayGuard, h.auditBucket)
 	h.route("GET /v1/gates", auth.Caller.MayAdminister, h.gates)
 	h.route("GET /v1/transfers", auth.Caller.MayList, h.running)
 	h.route("DELETE /v1/transfers/{id}", auth.Caller.MayRevoke, h.cut)

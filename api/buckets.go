@@ -3,10 +3,13 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
+	"time"
 
+	"s3gate/guard"
 	"s3gate/guard/rounds"
 )
 
@@ -19,8 +22,13 @@ type Guard interface {
 	Verify(ctx context.Context, alias string) (rounds.Finding, error)
 }
 
+// auditTime is how long an audit may take, which asks the store some twenty times.
+const auditTime = 30 * time.Second
+
 var (
 	errNoGuard  = errors.New("no buckets are verified")
+	errNoAudit  = errors.New("no buckets are audited")
+	errStore    = errors.New("the store does not answer")
 	errNoBucket = errors.New("no such bucket")
 	// ErrUnlocked is for Config.Ready of a gate that waits for its buckets to be
 	// locked.
@@ -67,4 +75,28 @@ func (h *Handler) verifyBucket(c *call) (int, any, error) {
 	h.cfg.Logger.LogAttrs(c.Context(), slog.LevelInfo, "bucket verified by a caller",
 		slog.String("bucket", alias), slog.String("by", c.caller.Subject), slog.String("state", string(f.State)))
 	return http.StatusOK, f, nil
+}
+
+// auditBucket says what protects a bucket. Of one that the caller does not
+// administer nobody says whether it is there.
+func (h *Handler) auditBucket(c *call) (int, any, error) {
+	alias := c.PathValue("id")
+	if h.cfg.Audit == nil {
+		return 0, nil, errNoAudit
+	}
+	if !slices.Contains(h.cfg.Buckets, alias) || !c.caller.Administers(alias) {
+		return 0, nil, errNoBucket
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), auditTime)
+	defer cancel()
+	report, err := h.cfg.Audit(ctx, alias)
+	if err != nil {
+		return 0, nil, fmt.Errorf("%w: %w", errStore, err)
+	}
+	report.Bucket = alias
+	for _, list := range []*[]guard.Finding{&report.Settings, &report.Lock, &report.Policy} {
+		*list = append([]guard.Finding{}, *list...)
+	}
+	report.Requests = append([]guard.AuditedRequest{}, report.Requests...)
+	return http.StatusOK, report, nil
 }

@@ -2,8 +2,10 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,9 +42,21 @@ func (w *watch) Verify(ctx context.Context, alias string) (rounds.Finding, error
 	return w.Finding(ctx, alias)
 }
 
+// audit finds something in one bucket, and cannot reach the other one.
+func (w *watch) audit(_ context.Context, alias string) (guard.AuditReport, error) {
+	if alias != "docs" || w.err != nil {
+		return guard.AuditReport{}, errors.New("no answer from hidden.example")
+	}
+	return guard.AuditReport{
+		Bucket:   "hidden-name",
+		Settings: []guard.Finding{{Name: "versioning", State: guard.Missing, Is: "off", Fix: "s3gate bucket harden docs"}},
+		Lock:     []guard.Finding{{Name: "S3GateDenyPresigned", State: guard.Unknown, Is: "not permitted to look", Note: "see the IAM policy"}},
+	}, nil
+}
+
 func newGuarded(t *testing.T) (*gate, *watch) {
 	w := &watch{}
-	return newIssuers(t, func(c *api.Config) { c.Guard = w }), w
+	return newIssuers(t, func(c *api.Config) { c.Guard, c.Audit = w, w.audit }), w
 }
 
 // Whoever administers a bucket sees how it is, and nobody else sees that it is
@@ -51,6 +65,7 @@ func TestBuckets(t *testing.T) {
 	g, w := newGuarded(t)
 	golden(t, "buckets", g.do("GET", "/v1/buckets", ""))
 	golden(t, "bucket_verified", g.do("POST", "/v1/buckets/docs:verify", ""))
+	golden(t, "bucket_audited", g.do("GET", "/v1/buckets/docs:audit", ""))
 	one, none := as(t, "ada@acme", "librarian"), as(t, "ada@acme", "reader")
 	for _, tt := range []struct {
 		who, method, path string
@@ -62,6 +77,13 @@ func TestBuckets(t *testing.T) {
 		{g.admin, "POST", "/v1/buckets/docs:lock", 404},
 		{g.admin, "GET", "/v1/buckets/docs:verify", 405},
 		{g.admin, "POST", "/v1/buckets/:verify", 404},
+		{g.admin, "GET", "/v1/buckets/inbox:audit", 503},
+		{g.admin, "GET", "/v1/buckets/nowhere:audit", 404},
+		{g.admin, "POST", "/v1/buckets/docs:audit", 405},
+		{one, "GET", "/v1/buckets/docs:audit", 200},
+		{one, "GET", "/v1/buckets/inbox:audit", 404},
+		{none, "GET", "/v1/buckets/docs:audit", 403},
+		{"", "GET", "/v1/buckets/docs:audit", 401},
 		{one, "GET", "/v1/buckets", 200},
 		{one, "POST", "/v1/buckets/docs:verify", 200},
 		{one, "POST", "/v1/buckets/inbox:verify", 404},
@@ -70,20 +92,26 @@ func TestBuckets(t *testing.T) {
 		{"", "GET", "/v1/buckets", 401},
 		{"", "POST", "/v1/buckets/docs:verify", 401},
 	} {
-		if a := g.as(tt.who, tt.method, tt.path, nil); a.status != tt.status {
+		a := g.as(tt.who, tt.method, tt.path, nil)
+		if a.status != tt.status {
 			t.Errorf("%s %s: %d %s, want %d", tt.method, tt.path, a.status, a.body, tt.status)
+		}
+		if strings.Contains(a.body, "hidden") {
+			t.Errorf("%s %s tells too much: %s", tt.method, tt.path, a.body)
 		}
 	}
 	if got := fmt.Sprint(w.asked); got != "[docs inbox docs]" {
 		t.Errorf("verified %s", got)
 	}
 	w.err = rounds.ErrBoard
-	for _, call := range [][2]string{{"GET", "/v1/buckets"}, {"POST", "/v1/buckets/docs:verify"}} {
+	for _, call := range [][2]string{{"GET", "/v1/buckets"}, {"POST", "/v1/buckets/docs:verify"}, {"GET", "/v1/buckets/docs:audit"}} {
 		if a := g.do(call[0], call[1], ""); a.status != http.StatusServiceUnavailable {
 			t.Errorf("%s %s without Redis: %d %s", call[0], call[1], a.status, a.body)
 		}
 	}
-	if a := newGate(t).do("GET", "/v1/buckets", ""); a.status != 404 {
-		t.Errorf("a gate that verifies nothing: %d %s", a.status, a.body)
+	for _, path := range []string{"/v1/buckets", "/v1/buckets/docs:audit"} {
+		if a := newGate(t).do("GET", path, ""); a.status != 404 {
+			t.Errorf("a gate that knows nothing of buckets, %s: %d %s", path, a.status, a.body)
+		}
 	}
 }

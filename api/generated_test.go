@@ -57,6 +57,7 @@ func TestGeneratedRequestsGetDocumentedAnswers(t *testing.T) {
 		"DELETE /v1/revocations/{id}":  {"200", "404"},
 		"GET /v1/buckets":              {"200"},
 		"POST /v1/buckets/{id}:verify": {"200", "404", "409"},
+		"GET /v1/buckets/{id}:audit":   {"200", "404"},
 		"GET /v1/gates":                {"200"},
 		"GET /v1/transfers":            {"200"},
 		"DELETE /v1/transfers/{id}":    {"200", "404"},
@@ -100,7 +101,8 @@ const hiddenToken = "s3g_0123456789abcdefghijABCDEFG"
 // idle answers at once for what waits for other gates, of which there are none.
 func idle(c *api.Config) {
 	c.Member = loneMember{c.Member}
-	c.Fleet, c.Guard = loneFleet{}, &watch{}
+	w := &watch{}
+	c.Fleet, c.Guard, c.Audit = loneFleet{}, w, w.audit
 }
 
 type loneMember struct{ api.Member }
@@ -140,7 +142,7 @@ func newGenerator(g *gate, seed uint64) *generator {
 	return &generator{
 		Rand: rand.New(rand.NewPCG(seed, 4711)), contract: theContract(), admin: g.admin,
 		reader: bearer(g, auth.Caller{Issuer: "https://id.example", Subject: "nobody"}),
-		known:  map[string][]string{"/v1/transfers/{id}": {runningID}, "/v1/buckets/{id}:verify": {"docs", "inbox"}},
+		known:  map[string][]string{"/v1/transfers/{id}": {runningID}, "/v1/buckets/{id}:verify": {"docs", "inbox"}, "/v1/buckets/{id}:audit": {"docs", "inbox"}},
 	}
 }
 

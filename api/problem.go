@@ -77,6 +77,8 @@ var causes = []struct {
 	{errNoStream, http.StatusNotFound, "This gate keeps no events: events.stream.max_len is 0."},
 	{errNoWebhooks, http.StatusNotFound, "This gate has no webhooks."},
 	{errNoGuard, http.StatusNotFound, "This gate verifies no buckets."},
+	{errNoAudit, http.StatusNotFound, "This gate looks at no buckets."},
+	{errStore, http.StatusServiceUnavailable, "The storage does not answer. Ask again."},
 	{errNoBucket, http.StatusNotFound, "There is no such bucket."},
 	{rounds.ErrBucket, http.StatusConflict, "This bucket is not verified: buckets.{alias}.verify is false."},
 	{rounds.ErrBoard, http.StatusServiceUnavailable, "Redis cannot be reached. Ask again."},

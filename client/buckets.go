@@ -23,3 +23,9 @@ func (c *Client) Buckets(ctx context.Context) ([]BucketStatus, error) {
 func (c *Client) VerifyBucket(ctx context.Context, alias string) (*BucketStatus, error) {
 	return do[BucketStatus](ctx, c, http.MethodPost, "/v1/buckets/"+url.PathEscape(alias)+":verify", nil)
 }
+
+// AuditBucket says what protects a bucket and what does not, as far as the gate may
+// look.
+func (c *Client) AuditBucket(ctx context.Context, alias string) (*BucketAudit, error) {
+	return do[BucketAudit](ctx, c, http.MethodGet, "/v1/buckets/"+url.PathEscape(alias)+":audit", nil)
+}

@@ -14,6 +14,24 @@ type BatchResult struct {
 	Error *Error `json:"error,omitempty"`
 }
 
+// BucketAudit is what protects a bucket, and what does not.
+type BucketAudit struct {
+	// The alias.
+	Bucket string `json:"bucket"`
+
+	// The settings of the bucket.
+	Settings []BucketFinding `json:"settings"`
+
+	// The statements of the lock.
+	Lock []BucketFinding `json:"lock"`
+
+	// What else its policy and its access control list let through.
+	Policy []BucketFinding `json:"policy"`
+
+	// What the policy makes of requests, by its text, which proves nothing; empty if it could not be read.
+	Requests []JudgedRequest `json:"requests"`
+}
+
 // BucketCheck is one request that was tried.
 type BucketCheck struct {
 	// What was tried.
@@ -34,6 +52,28 @@ type BucketCheck struct {
 
 	// Why not, as far as the bucket's policy tells.
 	Cause string `json:"cause,omitempty"`
+}
+
+// BucketFinding is one thing that was looked at.
+type BucketFinding struct {
+	// The setting or the statement.
+	//
+	// Examples: public-access-block
+	Name string `json:"name"`
+
+	// Whether it is as it should be; `unknown` where the gate may not look, `unsupported` where the store does not have it.
+	State string `json:"state"`
+
+	// The same in words.
+	Is string `json:"is"`
+
+	// The command that mends it; absent where there is none, or no need.
+	//
+	// Examples: s3gate bucket harden docs
+	Fix string `json:"fix,omitempty"`
+
+	// What else there is to say.
+	Note string `json:"note,omitempty"`
 }
 
 // BucketReport is the last verification that came to a result.
@@ -257,6 +297,27 @@ type Grant struct {
 
 	// When it was minted.
 	IssuedAt time.Time `json:"issued_at"`
+}
+
+// JudgedRequest is a request, and what the bucket's policy makes of it.
+type JudgedRequest struct {
+	// The request, which stays the same.
+	Name string `json:"name"`
+
+	// The same in words.
+	Text string `json:"text"`
+
+	// What the policy of a locked bucket makes of it.
+	Want string `json:"want"`
+
+	// What this policy does.
+	Got string `json:"got"`
+
+	// The statement that decides, or why none does.
+	By string `json:"by"`
+
+	// Whether that is the same.
+	OK bool `json:"ok"`
 }
 
 // Leak is one request that should not have been, or several of one kind within a window of time.

@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"uploads":      {"tokens", "s3client", "internal/script"},
 	"proxy":        {"tokens", "revocation", "s3client", "uploads", "web", "internal/ratelimit", "internal/splice"},
 	"web":          nil,
-	"api":          {"auth", "tokens", "revocation", "events", "guard/rounds", "guard/leakwatch", "internal/duration", "internal/ratelimit", "internal/spelling"},
+	"api":          {"auth", "tokens", "revocation", "events", "guard", "guard/rounds", "guard/leakwatch", "internal/duration", "internal/ratelimit", "internal/spelling"},
 	"console":      {"auth", "web"},
 	"guard":        {"s3client", "policy", "guard/accesslog"},
 	"guard/rounds": {"guard", "s3client", "internal/script"},

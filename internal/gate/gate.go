@@ -293,7 +293,7 @@ func (g *Gate) apiHandler(metrics http.Handler, limited func(limit string)) *api
 		Verifier: &g.live, Buckets: slices.Sorted(maps.Keys(g.buckets)), PublicURL: g.publicURL,
 		Ready: g.Ready, MaxBody: g.cfg.API.MaxBody, MaxBatch: g.cfg.API.MaxBatch, MaxBatchBody: g.cfg.API.MaxBatchBody,
 		Limits: mintLimits(g.cfg), Limited: limited,
-		Guard: g.rounds, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
+		Guard: g.rounds, Audit: g.audit, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
 	g.apiEvents(&cfg)
 	cfg.Leaks = g.leaks.store

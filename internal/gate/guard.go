@@ -62,6 +62,14 @@ func VerifyOptions(c config.Bucket) (guard.VerifyOptions, error) {
 	return o, nil
 }
 
+// audit looks at a bucket with the gate's own credentials, by its alias.
+func (g *Gate) audit(ctx context.Context, alias string) (guard.AuditReport, error) {
+	c := g.cfg.Buckets[alias]
+	return guard.Audit(ctx, g.buckets[alias], guard.AuditOptions{
+		Prefix: c.VerifyPrefix, Gate: c.Principal, QuerySigning: c.Signing == "query", Target: []string{alias},
+	})
+}
+
 // findingKey names what is found of a bucket: an alias that is another bucket
 // now, or another part of it, has nothing to do with what was found before.
 func findingKey(alias string, c config.Bucket) string {

@@ -9,9 +9,9 @@ function showGates(root) {
   () => {}, () => ask("/gates").catch((problem) => body.replaceChildren(box(problem))));
 }
 
-// Buckets: what the last verification has found.
+// Buckets: what the last verification has found, and what an audit does.
 function showBuckets(root) {
-  const body = el("div", { class: "cards" }), done = el("div");
+  const body = el("div", { class: "cards" }), done = el("div"), audits = new Map(); // by alias, for when the cards are made anew
   root.append(done, body);
   const ends = whenever(["bucket.locked", "bucket.unlocked", "bucket.unverified"], load);
   showLine("buckets");
@@ -37,14 +37,35 @@ function showBuckets(root) {
       load();
     } }, t("Verify now")), "verify", () => ({ bucket: b.bucket }));
     verify.setAttribute("aria-label", t("Verify {0} now", clean(b.bucket)));
+    const found = el("div", null, audits.get(b.bucket)), look = means(el("button", { type: "button", class: "plain", click: async () => {
+      look.disabled = true;
+      try {
+        audits.set(b.bucket, auditOf(await ask("/buckets/" + encodeURIComponent(b.bucket) + ":audit")));
+        load();
+        tell(t("The audit of {0} is there.", clean(b.bucket)));
+      } catch (problem) { found.replaceChildren(box(problem)); }
+      look.disabled = false;
+    } }, t("Audit")), "audit", () => ({ bucket: b.bucket }));
+    look.setAttribute("aria-label", t("Audit") + " " + clean(b.bucket));
     const r = b.report || {};
     return el("section", { class: "card" }, el("h2", null, own(b.bucket), " ", state),
       b.error && el("p", { class: "problem" }, clean(b.error)), r.unproven && el("p", { class: "warning" }, clean(r.unproven)),
       el("dl", null, ...entries([[t("Verified"), when(b.verified_at)], [t("By the gate"), b.gate && own(b.gate)], [t("Signing"), b.signing], [t("Watched"), b.watched ? t("yes") : t("no")],
         [t("Left out by the policy"), (r.exempts || []).map(clean).join(", ")]])),
       (r.checks || []).length > 0 && el("ul", { class: "checks" }, r.checks.map((c) => el("li", { class: c.ok ? "good" : "bad" }, el("span", { "aria-hidden": "true" }, c.ok ? "\u2713" : "\u2717"), " ", own(c.name, "span"), ": ", own(c.got, "span"), c.cause ? el("small", null, clean(c.cause)) : ""))),
-      b.watched && verify);
+      el("p", null, b.watched && verify, " ", look), found);
   }
+}
+
+// auditOf is what an audit has found, the worst of it in red.
+function auditOf(a) {
+  const states = { ok: t("as it should be"), weak: t("weak"), missing: t("missing"), unknown: t("the gate may not look"), unsupported: t("the store does not have it") };
+  const line = (ok, bad, ...what) => el("li", { class: ok ? "good" : bad ? "bad" : "" }, el("span", { "aria-hidden": "true" }, ok ? "\u2713" : bad ? "\u2717" : "\u2013"), " ", ...what.flat());
+  const findings = (title, list) => (list.length ? [el("h3", null, title), el("ul", { class: "checks" }, list.map((f) => line(f.state === "ok", f.state === "weak" || f.state === "missing",
+    own(f.name, "span"), ": ", states[f.state] || f.state, f.is === "?" ? "" : [" \u00b7 ", own(f.is, "span")], f.note ? el("small", null, clean(f.note)) : "", f.fix ? el("code", null, clean(f.fix)) : "")))] : []);
+  return el("div", { class: "audit" }, findings(t("Settings"), a.settings), findings(t("Lock"), a.lock), findings(t("What else the policy lets through"), a.policy),
+    a.requests.length ? [el("h3", null, t("What the policy makes of requests")), el("p", { class: "hint" }, t("By its text, which proves nothing: the verification tries real requests.")),
+      el("ul", { class: "checks" }, a.requests.map((q) => line(q.ok, !q.ok, own(q.text, "span"), ": ", own(q.got, "span"), el("small", null, clean(q.by)))))] : []);
 }
 
 function showLeaks(root) {
