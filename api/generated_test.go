@@ -142,7 +142,7 @@ func newGenerator(g *gate, seed uint64) *generator {
 	return &generator{
 		Rand: rand.New(rand.NewPCG(seed, 4711)), contract: theContract(), admin: g.admin,
 		reader: bearer(g, auth.Caller{Issuer: "https://id.example", Subject: "nobody"}),
-		known:  map[string][]string{"/v1/transfers/{id}": {runningID}, "/v1/buckets/{id}:verify": {"docs", "inbox"}, "/v1/buckets/{id}:audit": {"docs", "inbox"}},
+		known:  map[string][]string{"/v1/transfers/{id}": {runningID}, "/v1/buckets/{id}:verify": {"docs", "inbox"}, "/v1/buckets/{id}:audit": {"docs"}},
 	}
 }
 

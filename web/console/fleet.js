@@ -36,7 +36,7 @@ function showBuckets(root) {
       } catch (problem) { done.replaceChildren(box(problem)); }
       load();
     } }, t("Verify now")), "verify", () => ({ bucket: b.bucket }));
-    verify.setAttribute("aria-label", t("Verify {0} now", clean(b.bucket)));
+    verify.setAttribute("aria-label", t("Verify now") + ": " + clean(b.bucket));
     const found = el("div", null, audits.get(b.bucket)), look = means(el("button", { type: "button", class: "plain", click: async () => {
       look.disabled = true;
       try {
@@ -46,7 +46,7 @@ function showBuckets(root) {
       } catch (problem) { found.replaceChildren(box(problem)); }
       look.disabled = false;
     } }, t("Audit")), "audit", () => ({ bucket: b.bucket }));
-    look.setAttribute("aria-label", t("Audit") + " " + clean(b.bucket));
+    look.setAttribute("aria-label", t("Audit") + ": " + clean(b.bucket));
     const r = b.report || {};
     return el("section", { class: "card" }, el("h2", null, own(b.bucket), " ", state),
       b.error && el("p", { class: "problem" }, clean(b.error)), r.unproven && el("p", { class: "warning" }, clean(r.unproven)),
