@@ -1,15 +1,8 @@
-// What the page shows of a file, and how it writes names, sizes and times.
+// What the page shows of a file, and how it writes names and times.
 const root = document.querySelector("#upload"), list = root.querySelector("ul");
 
-// visible shows what turns the order of letters around, or has no shape.
-const visible = (name) => name.replace(/[\p{Bidi_Control}\p{Cc}]/gu, "\ufffd") || t("(no name)");
-
-function readable(n) {
-  if (n < 1000) return t("{0} bytes", Math.round(n));
-  let unit = 0;
-  for (n /= 1000; n >= 999.95 && unit < 4; unit++) n /= 1000;
-  return n.toLocaleString(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 }) + " " + ["kB", "MB", "GB", "TB", "PB"][unit];
-}
+// visible is a name as it is shown.
+const visible = (name) => clean(name) || t("(no name)");
 
 // span writes a time for people.
 function span(seconds) {

@@ -51,7 +51,7 @@ const short = (type) => type.replace(/^s3gate\.|\.v1$/g, "");
 function summary(e) {
   const d = e.data || {}, parts = [];
   for (const name of ["bucket", "key", "subject", "reason", "status", "outcome", "author", "client", "request", "error", "state", "kind"]) if (d[name] !== undefined && d[name] !== "") parts.push(name + " " + d[name]);
-  if (d.bytes !== undefined) parts.push(size(d.bytes));
+  if (d.bytes !== undefined) parts.push(readable(d.bytes));
   return parts.join(" \u00b7 ") || e.id;
 }
 

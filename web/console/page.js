@@ -13,22 +13,11 @@ function el(name, given, ...inside) {
   return e;
 }
 
-// clean shows what turns the order of letters around, or has no shape.
-const clean = (text) => String(text).replace(/[\p{Bidi_Control}\p{Cc}]/gu, "\ufffd");
-
 // own is what somebody else has chosen: a name, a key, a label.
 const own = (text, name = "bdi") => el(name, { title: clean(text) }, clean(text));
 
 const link = (path, ...inside) => el("a", { href: "/console/" + path }, ...inside);
 const tokenLink = (id) => link("tokens/" + encodeURIComponent(id), el("code", { title: id }, id.slice(0, 12) + "\u2026"));
-
-// size writes a number of bytes for people.
-function size(n) {
-  if (n < 1000) return t("{0} bytes", Math.round(n));
-  let unit = 0;
-  for (n /= 1000; n >= 999.95 && unit < 4; unit++) n /= 1000;
-  return n.toLocaleString(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 }) + " " + ["kB", "MB", "GB", "TB", "PB"][unit];
-}
 
 // when writes a time as the reader's clock has it.
 const clock = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" }), seconds = new Intl.DateTimeFormat(lang, { timeStyle: "medium" });

@@ -132,7 +132,7 @@ function showToken(root, id) {
     parts.push(el("h2", null, t("Uses")));
     const uses = x.receipts || [];
     parts.push(uses.length === 0 ? empty(t("No use has ended yet.")) : table(t("Uses"), [t("Ended"), t("Object"), t("Size"), t("Client"), t("Outcome")],
-      uses.map((u) => [when(u.ended), own(u.key), size(u.bytes), own(u.client || ""), u.outcome === "complete" ? badge("good", t("complete")) : badge("", t("broken off"))])));
+      uses.map((u) => [when(u.ended), own(u.key), readable(u.bytes), own(u.client || ""), u.outcome === "complete" ? badge("good", t("complete")) : badge("", t("broken off"))])));
     return parts;
   }
 

@@ -66,7 +66,7 @@ function showTransfers(root) {
       if (!x.over) { n++; rate += x.rate; }
       if (!wanted || [x.subject, x.bucket + "/" + (x.key || x.prefix || ""), x.token, x.id, x.gate].some((f) => f && f.toLowerCase().includes(wanted))) all.push(x);
     }
-    say(sum, first ? "" : t("{0} transfers, {1} a second", n, size(rate)));
+    say(sum, first ? "" : t("{0} transfers, {1} a second", n, readable(rate)));
     none.hidden = first || all.length > 0;
     rows.table.hidden = all.length === 0;
     rows.show(all);
@@ -106,8 +106,8 @@ function showTransfers(root) {
         } else {
           if (x.size) { bar.max = x.size; bar.value = Math.min(x.bytes, x.size); }
           bar.hidden = !x.size;
-          say(amount, x.size ? t("{0} of {1}", size(x.bytes), size(x.size)) : size(x.bytes));
-          say(speed, x.over ? t("ended") : x.committing ? t("storing") : size(x.rate) + "/s");
+          say(amount, x.size ? t("{0} of {1}", readable(x.bytes), readable(x.size)) : readable(x.bytes));
+          say(speed, x.over ? t("ended") : x.committing ? t("storing") : readable(x.rate) + "/s");
           cut.disabled = Boolean(x.over);
         }
         if (!x.over) say(since, span((Date.now() + skew - Date.parse(x.since)) / 1000));
@@ -117,7 +117,7 @@ function showTransfers(root) {
 
   function outcome(receipt) {
     if (receipt.problem) return clean(receipt.problem.message);
-    const how = [size(receipt.bytes), took(receipt.took_ms), clean(receipt.gate || "")];
+    const how = [readable(receipt.bytes), took(receipt.took_ms), clean(receipt.gate || "")];
     if (!receipt.cut) return t("Too late: sent in full, may be stored. {0} in {1}, {2}", ...how);
     return receipt.gate ? t("Cut after {0}. Took {1}, acknowledged by {2}", ...how) : t("Cut after {0}. Took {1}", ...how);
   }
