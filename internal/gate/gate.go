@@ -80,6 +80,7 @@ type Gate struct {
 	draining  atomic.Bool
 
 	links, api, ops *listener // ops may be nil
+	connections     connections
 	handler         *proxy.Handler
 	control         *api.Handler
 	publicURL       string
@@ -202,12 +203,13 @@ func (g *Gate) listen(opts Options) (err error) {
 		return err
 	}
 	// The wrapper lies below TLS, so that a transfer can be cut at once.
-	g.links.Listener = revocation.Listen(g.links.Listener, g.member, g.cfg.Revocation.StallTimeout)
+	g.links.Listener = revocation.Listen(g.bound(g.links), g.member, g.cfg.Revocation.StallTimeout)
 	g.links.server.ConnContext = revocation.ConnContext
 	g.links.server.HTTP2 = proxy.HTTP2()
 	if g.api, err = listen("api", g.cfg.API.Listener, nil); err != nil {
 		return err
 	}
+	g.api.Listener = g.bound(g.api)
 	if g.cfg.Ops.Addr == "" || g.cfg.Ops.Addr == g.cfg.API.Addr {
 		return nil
 	}
@@ -215,6 +217,9 @@ func (g *Gate) listen(opts Options) (err error) {
 		Addr: g.cfg.Ops.Addr, MaxHeader: g.cfg.API.MaxHeader,
 		HeaderTimeout: g.cfg.API.HeaderTimeout, IdleTimeout: g.cfg.API.IdleTimeout,
 	}, nil)
+	if err == nil {
+		g.ops.Listener = g.bound(g.ops)
+	}
 	return err
 }
 
@@ -237,7 +242,7 @@ func (g *Gate) handle() error {
 	g.handler.Adjust(adjusted)
 	g.links.server.Handler = g.handler
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.withConsole(g.control)
+	g.api.server.Handler = g.limitRequests(g.withConsole(g.control))
 	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()
