@@ -152,6 +152,7 @@ type Handler struct {
 // body that has begun cannot be finished, which makes net/http reset the
 // connection or the stream.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	endAfterChunks(w, r)
 	x := newExchange(h, w, r)
 	defer x.finish()
 	if err := x.serve(); err != nil {

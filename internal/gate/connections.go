@@ -65,6 +65,9 @@ func (g *Gate) limitRequests(handler http.Handler) http.Handler {
 			return
 		}
 		defer leave()
+		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close") // what follows must be no request: see proxy
+		}
 		rc := http.NewResponseController(w)
 		if r.ContentLength != 0 {
 			_ = rc.SetReadDeadline(time.Now().Add(cfg.BodyTimeout))

@@ -47,7 +47,7 @@ func TestSlowHeaders(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(patience))
+				c.SetDeadline(time.Now().Add(3 * patience))
 				io.WriteString(c, first)
 				done := make(chan struct{})
 				defer close(done)
@@ -102,7 +102,7 @@ func TestSlowBody(t *testing.T) {
 // await waits for what a gate is about to do.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * patience); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
@@ -116,7 +116,7 @@ func (b *besieged) slowReader(link string, step int64) (n int64, err error) {
 	c := b.dial("http/1.1")
 	defer c.Close()
 	io.WriteString(c, "GET "+link+" HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n")
-	for deadline := time.Now().Add(patience); err == nil && time.Now().Before(deadline) && !b.foundSlow(); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * patience); err == nil && time.Now().Before(deadline) && !b.foundSlow(); time.Sleep(100 * time.Millisecond) {
 		var m int64
 		m, err = io.CopyN(io.Discard, c, step)
 		n += m

@@ -3,10 +3,12 @@ package gate_test
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,13 +21,14 @@ import (
 )
 
 // patience is how long a gate may take to be done with a hostile client.
-const patience = time.Minute
+const patience = 20 * time.Second
 
 // besieged is a gate that hostile clients are let loose on, in front of an S3 that
 // counts what it is asked.
 type besieged struct {
 	*testGate
 	asked atomic.Int64 // requests to S3
+	read  atomic.Int64 // of them those for an object
 	link  string       // a path of an object
 	whole string       // what it holds
 }
@@ -36,6 +39,9 @@ func besiege(t *testing.T, secure bool, change func(*config.Config)) *besieged {
 	b := &besieged{whole: strings.Repeat("0123456789", 100)}
 	s3 := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.asked.Add(1)
+		if r.Method == http.MethodGet {
+			b.read.Add(1)
+		}
 		if r.Method == http.MethodPut {
 			io.Copy(io.Discard, r.Body)
 			return
@@ -89,7 +95,10 @@ func (b *besieged) send(text string) string {
 	c := b.dial("http/1.1")
 	defer c.Close()
 	go io.WriteString(c, text)
-	all, _ := io.ReadAll(c)
+	all, err := io.ReadAll(c)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		b.t.Errorf("the connection goes on after %.60q", text)
+	}
 	return string(all)
 }
 
@@ -127,6 +136,7 @@ type framed struct {
 	conn net.Conn
 	pack *hpack.Encoder
 	text strings.Builder
+	err  error // how it has ended
 }
 
 // frames opens one and sends its settings.
@@ -171,6 +181,7 @@ func (f *framed) until(wanted func(http2.Frame) bool) http2.Frame {
 			if _, stream := err.(http2.StreamError); stream {
 				continue
 			}
+			f.err = err
 			return nil
 		}
 		if wanted(frame) {
