@@ -55,7 +55,7 @@ func (b *besieged) ask(header, path string, more ...string) int {
 
 func proxied(from string) string { return "PROXY TCP4 " + from + " 10.0.0.1 1000 443\r\n" }
 
-// The client that a trusted proxy names in the PROXY protocol counts, before TLS and
+// H4: the client that a trusted proxy names in the PROXY protocol counts, before TLS and
 // without it: for what networks a link is. What the client says in X-Forwarded-For does
 // not, unless the one that was named is a trusted proxy itself.
 func TestProxyProtocolNamesTheClient(t *testing.T) {
