@@ -10,6 +10,7 @@
 # make million  what a million tokens take in Redis, and how long
 # make build    the binary, for this machine; BIN=FILE says where to
 # make man      manual pages, in ./man
+# make site     the manual as a site, in dist/site
 # make licences what is linked under which licence, in docs/licences.md
 # make gosec    looks for mistakes that matter to security
 # make vulns    asks for known vulnerabilities of what is linked
@@ -48,7 +49,7 @@ UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
 	/usr/sbin/haproxy:haproxy taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
-.PHONY: test unit lint cross deps programs build man licences gosec vulns bench gobench fuzz soak leaks million
+.PHONY: test unit lint cross deps programs build man site licences gosec vulns bench gobench fuzz soak leaks million
 
 test: deps lint cross unit
 
@@ -112,6 +113,9 @@ build:
 
 man:
 	$(GO) test ./cmd/s3gate -run TestManualPages -man $(CURDIR)/man
+
+site:
+	$(GO) run -C tools/site . -root $(CURDIR) -out $(CURDIR)/dist/site
 
 licences:
 	$(GO) run ./internal/licences >docs/licences.md.part
