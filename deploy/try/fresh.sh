@@ -28,6 +28,7 @@ fi
 echo '127.0.0.1 localhost files.example.com' >"$dir/etc/hosts"
 rm -rf "$dir/root/s3gate"
 git clone -q "$root" "$dir/root/s3gate"
+cp /etc/ssl/certs/ca-certificates.crt "$dir/etc/ssl/certs/" # what reaches the Go module proxy here does there
 
 echo "== boot it"
 systemd-nspawn --quiet --directory="$dir" --boot --register=no --keep-unit --resolv-conf=copy-host \

@@ -18,7 +18,7 @@ await() {
 echo "== README: go run ./cmd/s3gate dev"
 go run ./cmd/s3gate dev --ready-file /root/dev.json >/root/dev.log &
 dev=$!
-for _ in $(seq 900); do if [ -e /root/dev.json ]; then break; fi; sleep 0.5; done
+until [ -e /root/dev.json ]; do kill -0 "$dev"; sleep 0.5; done
 of() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" /root/dev.json; }
 head -20 /root/dev.log
 make build
