@@ -68,6 +68,16 @@ func (p *Program) Await(ready func() error) {
 	}
 }
 
+// Ended reports whether the program has ended, by whatever.
+func (p *Program) Ended() bool {
+	select {
+	case <-p.proc.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // PID is the number of the process.
 func (p *Program) PID() int { return p.proc.cmd.Process.Pid }
 
