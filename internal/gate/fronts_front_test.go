@@ -30,6 +30,9 @@ type front struct {
 	api   string
 	dir   string // where it may write
 	roots *x509.CertPool
+
+	certificate string // the roots as PEM
+	admin       string // a socket of HAProxy's, if it has one
 }
 
 // behind are the addresses of a gate, host:port each.
@@ -164,6 +167,7 @@ func haproxyFront(t *testing.T, one, two behind, replace ...string) *front {
 		}
 		pem = append(pem, raw...)
 	}
+	f.certificate = string(pem)
 	both := writeFile(t, filepath.Join(f.dir, "s3gate.pem"), string(pem))
 	return f.start(t, func(links, api string) *s3gatetest.Program {
 		port := func(b behind) string { return b.api[strings.LastIndex(b.api, ":")+1:] }

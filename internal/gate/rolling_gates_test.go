@@ -121,14 +121,20 @@ func (p *shipped) write() {
 	}
 }
 
-// api is a client of the API at a URL.
+// apiAt is a client of the API at a URL.
 func apiAt(t *testing.T, url string) *client.Client {
 	t.Helper()
-	bearer, err := auth.Sign(jwtKey, auth.Caller{Subject: "tester", Admin: true}, "", time.Hour)
+	return client.New(url, bearer(t))
+}
+
+// bearer is an administrator's JWT.
+func bearer(t *testing.T) string {
+	t.Helper()
+	text, err := auth.Sign(jwtKey, auth.Caller{Subject: "tester", Admin: true}, "", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client.New(url, bearer)
+	return text
 }
 
 // minted is a token that a client of the API has minted.
