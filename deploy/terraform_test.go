@@ -58,12 +58,14 @@ func TestTerraformSettings(t *testing.T) {
 		"aws_iam_role.gate.arn", "arn:aws:iam::123456789012:role/s3gate",
 		"var.jwt_key_secret_arn", strings.Repeat("k", 32),
 		"var.redis_password_secret_arn", "password",
+		"var.origin_secret_arn", strings.Repeat("o", 32),
+		"var.origin_other_secret_arn", strings.Repeat("p", 32),
 	)
 	var env []string
 	for _, m := range regexp.MustCompile(`(?m)^ +(S3GATE_\w+) += (.*)$`).FindAllStringSubmatch(gate, -1) {
 		env = append(env, m[1]+"="+like.Replace(strings.Trim(m[2], `"`)))
 	}
-	if len(env) < 12 {
+	if len(env) < 15 {
 		t.Fatalf("only %d settings were found", len(env))
 	}
 	configCheck(t, "", env...)
@@ -91,6 +93,20 @@ func TestTerraformKeepsLinksToItself(t *testing.T) {
 		}
 	}
 	find(t, front, `(name = "Managed-CachingDisabled")`)
-	find(t, front, `(name = "Managed-AllViewerExceptHostHeader")`)
 	find(t, front, `error_caching_min_ttl = (0)\n`)
+}
+
+// Nobody gets past CloudFront, which tells the gates who its viewers are.
+func TestTerraformKnowsItsOrigin(t *testing.T) {
+	front, gate := read(t, "terraform", "cloudfront.tf"), read(t, "terraform", "gate.tf")
+	header := find(t, gate, `S3GATE_CLIENT_HEADER += "(.+)"`)
+	if sent := find(t, front, `header_behavior = "allViewerAndWhitelistCloudFront"\s+headers {\s+items = \["(.+)"\]`); sent != header {
+		t.Errorf("CloudFront sends %s, and the gates read %s", sent, header)
+	}
+	find(t, front, `origin_request_policy_id = (aws_cloudfront_origin_request_policy\.links)\.id`)
+	if name := find(t, front, `custom_header {\s+name  = "(.+)"\s+value = data\.aws_secretsmanager_secret_version\.origin\.secret_string`); name != "X-Origin-Secret" {
+		t.Errorf("the secret is in %s, and origin.header is X-Origin-Secret", name)
+	}
+	find(t, front, `secret_id = (var\.origin_secret_arn)`)
+	find(t, gate, `S3GATE_ORIGIN_SECRET += (var\.origin_secret_arn)`)
 }
