@@ -29,6 +29,19 @@ func (g *Gate) leaving(h http.Handler) http.Handler {
 	})
 }
 
+// begin waits until the gate can serve, but not for long. Until then its port is open and
+// nobody answers: a client who connects to a gate that has just been begun again gets
+// what it wants, and not 503.
+func (g *Gate) begin(ctx context.Context) {
+	soon, cancel := context.WithTimeout(ctx, beginning)
+	defer cancel()
+	_ = g.member.Await(soon) // else it answers 503
+}
+
+// beginning is how long those who connect first may wait. A gate that joins others has
+// its lease in a fraction of that.
+const beginning = 2 * time.Second
+
 // newcomers is how long connections that were accepted may take to say what they want
 // once the port is closed, and a pause of settled says that none is left.
 const (

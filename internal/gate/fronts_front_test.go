@@ -124,6 +124,11 @@ func nginxFront(t *testing.T, one, two behind, replace ...string) *front {
 	f := &front{name: "nginx", dir: t.TempDir()}
 	cert, key, roots := selfSigned(t)
 	f.roots = roots
+	raw, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.certificate = string(raw)
 	return f.start(t, func(links, api string) *s3gatetest.Program {
 		writeFile(t, filepath.Join(f.dir, "s3gate.conf"), filledIn(t, "nginx/s3gate.conf", append(replace,
 			"listen 443 ssl", "listen "+links+" ssl", "listen 8443 ssl", "listen "+api+" ssl",

@@ -82,7 +82,6 @@ type Gate struct {
 	rounds    *rounds.Rounds
 	metrics   *prometheus.Registry
 	draining  atomic.Bool
-	inherited bool // the socket of links, where clients may wait already
 
 	links, api, ops *listener // ops may be nil
 	handler         *proxy.Handler
@@ -206,7 +205,6 @@ func (g *Gate) listen(opts Options) (err error) {
 	if err := g.checkSockets(opts.Sockets); err != nil {
 		return err
 	}
-	g.inherited = opts.Sockets["links"] != nil
 	if g.links, err = listen("links", g.cfg.Links, opts.opener("links")); err != nil {
 		return err
 	}
@@ -400,7 +398,7 @@ func (g *Gate) Start() {
 			l.server.ErrorLog = slog.NewLogLogger(g.logger.With("listener", l.name).Handler(), slog.LevelDebug)
 			l.server.ConnState = l.notice
 			if l == g.links {
-				g.awaitForSocket(ctx)
+				g.begin(ctx)
 			}
 			if err := l.serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !g.draining.Load() {
 				g.failed <- fmt.Errorf("%s listener: %w", l.name, err)

@@ -16,47 +16,58 @@ import (
 	"s3gate/internal/s3gatetest"
 )
 
-// rollingTime is how long there is load: "make rolling" sets it.
-func rollingTime(t *testing.T) time.Duration {
+// rollingTime is how long there is load, and how many gates are begun again in that time
+// at least: "make rolling" asks for more.
+func rollingTime(t *testing.T) (load time.Duration, restarts int) {
 	t.Helper()
 	text := os.Getenv("S3GATE_TEST_ROLLING")
 	if text == "" {
-		return 40 * time.Second
+		return 25 * time.Second, 1
 	}
-	d, err := time.ParseDuration(text)
+	load, err := time.ParseDuration(text)
 	if err != nil {
 		t.Fatalf("S3GATE_TEST_ROLLING: %v", err)
 	}
-	return d
+	return load, 3
 }
 
 // Three gates behind HAProxy, as deploy has it, are begun again in turn under load: no
 // download fails, no upload is lost, and no use is given twice. The load does not retry.
 func TestRollingRestart(t *testing.T) {
+	rolling(t, "4s", threeBehindHAProxy, func(f *front) { f.awaitUp(t, 3) })
+}
+
+// The same behind nginx, which finds out by itself that a gate has gone.
+func TestRollingRestartBehindNginx(t *testing.T) {
+	rolling(t, "0s", threeBehindNginx, func(*front) { time.Sleep(3 * time.Second) }) // more than fail_timeout
+}
+
+// rolling is a rolling restart of gates with a drain_delay; settle waits until the front
+// knows of all three.
+func rolling(t *testing.T, delay string, begin func(*testing.T, []*shipped) *front, settle func(*front)) {
 	w := newWorld(t, s3gatetest.MinIO(t), s3gatetest.Redis(t))
-	w.t = t
 	var gates []*shipped
 	for range 3 {
 		gates = append(gates, w.ship(t, group{
-			"trusted_proxies": []string{"127.0.0.1"}, "drain_delay": "4s", "drain_timeout": "60s",
+			"trusted_proxies": []string{"127.0.0.1"}, "drain_delay": delay, "drain_timeout": "60s",
 		}))
 	}
-	f := threeBehindHAProxy(t, gates)
-	f.awaitUp(t, 3)
+	f := begin(t, gates)
+	settle(f)
 
-	load, report := f.load(t, rollingTime(t))
+	length, least := rollingTime(t)
+	load, report := f.load(t, length)
 	restarts := 0
-	for restarts < len(gates) || !load.Ended() {
-		if load.Ended() {
-			t.Errorf("the load was over after %d restarts", restarts)
-			break
-		}
+	for !load.Ended() {
 		g := gates[restarts%len(gates)]
 		g.restart(90 * time.Second)
-		f.awaitUp(t, 3)
+		settle(f)
 		restarts++
 	}
 	load.Wait(3 * time.Minute)
+	if restarts < least {
+		t.Errorf("the load was over after %d restarts", restarts)
+	}
 	r := report()
 	t.Logf("%d restarts of 3 gates in %.0f s: %d operations, %d failed %v; p50 %.0f ms, p99 %.0f ms, at most %.0f ms",
 		restarts, r.Seconds, r.Operations, r.Failed, r.Errors, r.Latency.P50, r.Latency.P99, r.Latency.Max)
@@ -93,6 +104,15 @@ func threeBehindHAProxy(t *testing.T, gates []*shipped) *front {
 		"\nbackend api\n", "\nbackend api\n    server gate-3 "+third.api+" check\n")
 	f.admin = admin
 	return f
+}
+
+// threeBehindNginx adds a third gate to the file.
+func threeBehindNginx(t *testing.T, gates []*shipped) *front {
+	t.Helper()
+	third := gates[2].behind()
+	return nginxFront(t, gates[0].behind(), gates[1].behind(),
+		"least_conn;\n", "least_conn;\n    server "+third.links+" max_fails=1 fail_timeout=2s;\n",
+		"upstream s3gate_api {\n", "upstream s3gate_api {\n    server "+third.api+" max_fails=1 fail_timeout=2s;\n")
 }
 
 // awaitUp waits until HAProxy sends requests to so many gates.

@@ -1,13 +1,11 @@
 package gate
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"slices"
-	"time"
 )
 
 // listenerNames are those of a gate's listeners, which sockets may have.
@@ -42,16 +40,4 @@ func (g *Gate) checkSockets(sockets map[string]net.Listener) error {
 		}
 	}
 	return nil
-}
-
-// awaitForSocket waits until the gate can serve, but not for long: clients whose
-// connections wait at an inherited socket get what they want, and not 503, from a gate
-// that has just been begun again.
-func (g *Gate) awaitForSocket(ctx context.Context) {
-	if !g.inherited {
-		return
-	}
-	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	_ = g.member.Await(soon) // else it answers 503
 }
