@@ -57,7 +57,7 @@ func TestGuideValues(t *testing.T) {
 
 // Links between pages lead to pages, and to headings in them.
 func TestLinksInPages(t *testing.T) {
-	for _, page := range []string{"SECURITY.md", "CONTRIBUTING.md", "docs/deploy.md", "docs/licences.md"} {
+	for _, page := range []string{"SECURITY.md", "CONTRIBUTING.md", "docs/deploy.md", "docs/fronts.md", "docs/drain.md", "docs/licences.md"} {
 		for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(read(t, root, page), -1) {
 			if strings.HasPrefix(m[1], "https://") {
 				continue

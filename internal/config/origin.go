@@ -18,8 +18,8 @@ type Origin struct {
 	// A request for a link without it is 403, before anything else is looked at.
 	// Default: none, and nothing is asked for.
 	Secret string `koanf:"secret" secret:"true"`
-	// PreviousSecret is accepted too, so that the secret can be rotated; see Behind
-	// a proxy or CDN.
+	// PreviousSecret is accepted too, so that the secret can be rotated; see
+	// docs/fronts.md.
 	PreviousSecret string `koanf:"previous_secret" secret:"true"`
 }
 
