@@ -86,7 +86,7 @@ func serve(ctx context.Context, cfg *config.Config, opts gate.Options, readyFile
 		err = g.Wait(ctx)
 	}
 	notify(logger, daemon.SdNotifyStopping)
-	logger.Info("stopping", "drain_timeout", cfg.DrainTimeout.String())
+	logger.Info("stopping", "drain_delay", cfg.DrainDelay.String(), "drain_timeout", cfg.DrainTimeout.String())
 	if closeErr := g.Close(); err == nil {
 		err = closeErr
 	}

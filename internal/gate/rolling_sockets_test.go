@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -159,4 +160,29 @@ func TestSocketsOutliveGates(t *testing.T) {
 func refused(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// Whoever asks twice does not wait for transfers.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	w := newWorld(t, s3gatetest.DevS3(t), s3gatetest.Redis(t))
+	w.store("big", "application/octet-stream", make([]byte, 64<<20))
+	p := w.ship(t, group{"drain_delay": "1h"})
+	resp, err := http.Get(p.at.Links + "/" + minted(t, apiAt(t, p.at.API), client.MintRequest{Operation: "get", Key: "big"}).Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	p.Terminate()
+	eventually(t, "/readyz is 503", func() bool {
+		a, err := alone(t, "GET", p.at.API+"/readyz")
+		return err == nil && a.status == 503
+	})
+	if p.Ended() {
+		t.Fatal("it ended at the first signal")
+	}
+	p.Terminate()
+	eventually(t, "the gate ends", p.Ended)
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil {
+		t.Errorf("what ran ended as if it were complete after %d bytes", n)
+	}
 }
