@@ -52,6 +52,7 @@ func TestTerraformSettings(t *testing.T) {
 		"${aws_elasticache_replication_group.redis.primary_endpoint_address}", "redis.example.com",
 		"tostring(var.redis_replicas)", "1",
 		"${local.stall_timeout}", find(t, gate, `stall_timeout = (\d+)`),
+		"${local.gate_idle_timeout}", "180",
 		"${local.drain_timeout}", find(t, gate, `drain_timeout = (\d+)`),
 		"aws_s3_bucket.files.id", "acme-docs",
 		"var.region", "eu-central-1",
@@ -80,7 +81,9 @@ func TestTerraformIsPatient(t *testing.T) {
 		t.Errorf("CloudFront waits for %d s, a gate for %d s", patience, stall)
 	}
 	find(t, read(t, "terraform", "cloudfront.tf"), `origin_read_timeout      = local\.(read_timeout)`)
-	find(t, read(t, "terraform", "network.tf"), `idle_timeout               = local\.(read_timeout) \+ 60`)
+	find(t, read(t, "terraform", "network.tf"), `idle_timeout               = local\.(idle_timeout)`)
+	find(t, gate, `idle_timeout      = local\.(read_timeout) \+ 60`)
+	find(t, gate, `gate_idle_timeout = local\.(idle_timeout) \+ 60`)
 	find(t, gate, `stopTimeout            = local\.(drain_timeout) \+ 15`)
 }
 
