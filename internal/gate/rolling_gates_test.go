@@ -32,13 +32,16 @@ type shipped struct {
 	}
 }
 
-// shippedBinary is built once for all tests, and not removed: others may run it still.
+// shippedDir holds the binary once it was built; TestMain removes it.
+var shippedDir string
+
+// shippedBinary is built once for all tests.
 var shippedBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "s3gate-shipped-")
-	if err != nil {
+	var err error
+	if shippedDir, err = os.MkdirTemp("", "s3gate-shipped-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "s3gate")
+	path := filepath.Join(shippedDir, "s3gate")
 	out, err := exec.Command("go", "build", "-o", path, "s3gate/cmd/s3gate").CombinedOutput()
 	if err != nil {
 		return string(out), err
