@@ -7,6 +7,8 @@
 # make soak     SOAK_OPS operations on gates in trouble, whose histories must fit,
 #               and uploads of sizes that take too long otherwise
 # make leaks    how fast the leak watch reads an access log of 1 GiB, and what it takes
+# make rolling  three gates behind HAProxy and nginx are restarted in turn, under load for
+#               ROLLING, and nothing may fail
 # make million  what a million tokens take in Redis, and how long
 # make build    the binary, for this machine; BIN=FILE says where to
 # make man      manual pages, in ./man
@@ -20,6 +22,7 @@ GO       ?= go
 FUZZTIME ?= 1m
 TIMEOUT  ?= 40m
 SOAK_OPS ?= 1000000
+ROLLING  ?= 1m
 BIN      ?= s3gate
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -49,7 +52,7 @@ UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
 	/usr/sbin/haproxy:haproxy taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
-.PHONY: test unit lint cross deps programs build man site licences gosec vulns bench gobench fuzz soak leaks million
+.PHONY: test unit lint cross deps programs build man site licences gosec vulns bench gobench fuzz soak leaks rolling million
 
 test: deps lint cross unit
 
@@ -171,6 +174,10 @@ soak:
 
 leaks:
 	S3GATE_TEST_LOG_BYTES=1073741824 $(GO) test -v -count 1 -timeout 0 -cpu 1 -run PlantedAttempts ./guard/leakwatch
+
+rolling: export S3GATE_TEST_MINIO = $(MINIO)
+rolling: programs $(MINIO)
+	S3GATE_TEST_ROLLING=$(ROLLING) $(GO) test -v -count 1 -timeout 0 -run RollingRestart ./internal/gate
 
 million:
 	S3GATE_TEST_TOKENS=1000000 $(GO) test -v -count 1 -timeout 0 -run ManyTokens ./tokens

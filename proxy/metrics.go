@@ -16,6 +16,7 @@ type Metrics struct {
 	bytes    *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	uploads  *prometheus.CounterVec
+	origin   prometheus.Counter
 }
 
 // NewMetrics registers the metrics of links:
@@ -24,6 +25,7 @@ type Metrics struct {
 //	s3gate_link_bytes_total{direction,bucket}       body bytes, "in" or "out"
 //	s3gate_link_request_seconds{method}             time from request to end
 //	s3gate_uploads_total{bucket,how}                objects stored, in "one" request to S3 or in "parts"
+//	s3gate_origin_refusals_total                    requests without the secret of the front
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -39,8 +41,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		uploads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "s3gate_uploads_total", Help: "Objects that uploads have stored, in one request to S3 or in parts."},
 			[]string{"bucket", "how"}),
+		origin: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "s3gate_origin_refusals_total", Help: "Requests that were refused since they did not carry the origin secret."}),
 	}
-	reg.MustRegister(m.requests, m.bytes, m.seconds, m.uploads)
+	reg.MustRegister(m.requests, m.bytes, m.seconds, m.uploads, m.origin)
 	return m
 }
 
@@ -69,4 +73,11 @@ func (m *Metrics) stored(x *exchange) {
 		how = "parts"
 	}
 	m.uploads.WithLabelValues(x.grant().Bucket, how).Inc()
+}
+
+// bypassed counts a request that did not come through the front of the gate.
+func (m *Metrics) bypassed() {
+	if m != nil {
+		m.origin.Inc()
+	}
 }

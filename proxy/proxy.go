@@ -70,6 +70,9 @@ type Handler struct {
 	Transfers *revocation.Transfers
 	// Client finds the client's address; the zero value takes the peer's.
 	Client ClientAddress
+	// Origin is what the front of the gate has to send; the zero value asks for
+	// nothing.
+	Origin Origin
 	// Bandwidth shares the bandwidth of tokens that limit it; the zero value
 	// is ready to use.
 	Bandwidth Bandwidth
@@ -152,6 +155,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // has been sent to the client.
 func (x *exchange) serve() error {
 	x.setSafeHeaders()
+	if !x.now.Origin.admit(x.r.Header) {
+		x.h.Metrics.bypassed()
+		return errOrigin
+	}
 	if x.r.Method == http.MethodOptions {
 		// Also where there is no link: a browser shows a script the 404 only
 		// if the preflight succeeded.

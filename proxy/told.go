@@ -50,9 +50,10 @@ func (x *exchange) tellRedeemed() {
 	})
 }
 
-// tellRefused tells of a request that was refused.
+// tellRefused tells of a request that was refused. Of those that came past the front
+// there may be any number, and they have reached no link.
 func (x *exchange) tellRefused(err error, p problem) {
-	if x.h.Refused == nil || !refuses(err, p.status) {
+	if x.h.Refused == nil || errors.Is(err, errOrigin) || !refuses(err, p.status) {
 		return
 	}
 	client := x.client

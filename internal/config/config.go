@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -49,9 +50,11 @@ type Config struct {
 	// listener, such as 10.0.0.0/8. Only what they report of a client's address
 	// is believed. Default: none.
 	TrustedProxies []string `koanf:"trusted_proxies" reload:"true"`
-	// ClientHeader is where they report it: X-Forwarded-For or Forwarded; the
-	// other one is ignored. Default X-Forwarded-For.
+	// ClientHeader is where they report it: X-Forwarded-For, Forwarded or
+	// CloudFront-Viewer-Address; the others are ignored. Default X-Forwarded-For.
 	ClientHeader string `koanf:"client_header" reload:"true"`
+	// Origin is a secret that a CDN or proxy in front of the link listener sends.
+	Origin Origin `koanf:"origin" reload:"true"`
 	// Guesses limits requests for tokens that do not exist.
 	Guesses Guesses `koanf:"guesses" reload:"true"`
 	// Passcode limits wrong passcodes.
@@ -68,7 +71,11 @@ type Config struct {
 	Upload Upload `koanf:"upload"`
 	// Upstream bounds connections to S3.
 	Upstream Upstream `koanf:"upstream"`
-	// DrainTimeout is how long running transfers may go on after SIGTERM.
+	// DrainDelay is how long after SIGTERM everything still works but /readyz, so
+	// that those who ask it stop sending requests here before the listeners close;
+	// see docs/drain.md. Default 0s.
+	DrainDelay time.Duration `koanf:"drain_delay" reload:"true"`
+	// DrainTimeout is how long running transfers may go on after that.
 	// Default 30s.
 	DrainTimeout time.Duration `koanf:"drain_timeout" reload:"true"`
 	// Log says what is logged, to stderr.
@@ -499,10 +506,10 @@ func Default() *Config {
 		Links:        Listener{Addr: ":8080"},
 		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}, Console: true, ConsoleSession: 8 * time.Hour},
 		Ops:          Ops{Addr: "127.0.0.1:8091"},
-		ClientHeader: "X-Forwarded-For",
-		Guesses:      Guesses{Burst: 60, PerSecond: 1},
-		Passcode:     Passcode{Tries: 10, Window: 15 * time.Minute},
-		Redis:        Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second, Replicas: -1, MinAcks: -1, AckTimeout: time.Second},
+		ClientHeader: "X-Forwarded-For", Origin: Origin{Header: "X-Origin-Secret"},
+		Guesses:  Guesses{Burst: 60, PerSecond: 1},
+		Passcode: Passcode{Tries: 10, Window: 15 * time.Minute},
+		Redis:    Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second, Replicas: -1, MinAcks: -1, AckTimeout: time.Second},
 		Tokens: Tokens{
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
 			Retention: 30 * 24 * time.Hour, BusyWait: time.Second, ReserveTimeout: 2 * time.Minute, Receipts: 100,
@@ -570,8 +577,12 @@ func (c *Config) Validate() error {
 	if _, err := c.Proxies(); err != nil {
 		bad("trusted_proxies", "%v", err)
 	}
-	if h := c.ClientHeader; !strings.EqualFold(h, "X-Forwarded-For") && !strings.EqualFold(h, "Forwarded") {
-		bad("client_header", "must be X-Forwarded-For or Forwarded, got %q", h)
+	if h := c.ClientHeader; !slices.ContainsFunc(clientHeaders, func(known string) bool { return strings.EqualFold(h, known) }) {
+		bad("client_header", "must be X-Forwarded-For, Forwarded or CloudFront-Viewer-Address, got %q", h)
+	}
+	c.Origin.validate(bad)
+	if c.DrainDelay < 0 || c.DrainTimeout < 0 {
+		bad("drain_delay", "and drain_timeout must not be less than 0, got %s and %s", c.DrainDelay, c.DrainTimeout)
 	}
 	if g := c.Guesses; g.Burst < 0 || g.PerSecond < 0 {
 		bad("guesses", "burst and per_second must not be less than 0")

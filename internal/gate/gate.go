@@ -53,9 +53,13 @@ type Options struct {
 	// link listener got; nil means the configuration's.
 	PublicURL func(addr net.Addr) string
 	// Listen opens the port of the link listener; nil is net.Listen. It is for
-	// tests and socket activation, and returns connections that have the
+	// tests, and returns connections that have the
 	// methods of [net.TCPConn].
 	Listen func(network, addr string) (net.Listener, error)
+	// Sockets are TCP listeners that were open before the gate was, by the name of its
+	// listener: links, api or ops. It takes them instead of opening those ports, and
+	// closes them; nil has none. See [ErrSocket].
+	Sockets map[string]net.Listener
 }
 
 // Gate is one running gate.
@@ -198,14 +202,17 @@ func (g *Gate) join(opts Options) {
 // listen opens the listeners, so that a port that is taken is an error of
 // Open.
 func (g *Gate) listen(opts Options) (err error) {
-	if g.links, err = listen("links", g.cfg.Links, opts.Listen); err != nil {
+	if err := g.checkSockets(opts.Sockets); err != nil {
+		return err
+	}
+	if g.links, err = listen("links", g.cfg.Links, opts.opener("links")); err != nil {
 		return err
 	}
 	// The wrapper lies below TLS, so that a transfer can be cut at once.
 	g.links.Listener = revocation.Listen(g.links.Listener, g.member, g.cfg.Revocation.StallTimeout)
 	g.links.server.ConnContext = revocation.ConnContext
 	g.links.server.HTTP2 = proxy.HTTP2()
-	if g.api, err = listen("api", g.cfg.API.Listener, nil); err != nil {
+	if g.api, err = listen("api", g.cfg.API.Listener, opts.opener("api")); err != nil {
 		return err
 	}
 	if g.cfg.Ops.Addr == "" || g.cfg.Ops.Addr == g.cfg.API.Addr {
@@ -214,7 +221,7 @@ func (g *Gate) listen(opts Options) (err error) {
 	g.ops, err = listen("ops", config.Listener{
 		Addr: g.cfg.Ops.Addr, MaxHeader: g.cfg.API.MaxHeader,
 		HeaderTimeout: g.cfg.API.HeaderTimeout, IdleTimeout: g.cfg.API.IdleTimeout,
-	}, nil)
+	}, opts.opener("ops"))
 	return err
 }
 
@@ -235,9 +242,9 @@ func (g *Gate) handle() error {
 		return err
 	}
 	g.handler.Adjust(adjusted)
-	g.links.server.Handler = g.handler
+	g.links.server.Handler = g.leaving(g.handler)
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.withConsole(g.control)
+	g.api.server.Handler = g.leaving(g.withConsole(g.control))
 	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()
@@ -389,7 +396,11 @@ func (g *Gate) Start() {
 		go func() {
 			defer g.serving.Done()
 			l.server.ErrorLog = slog.NewLogLogger(g.logger.With("listener", l.name).Handler(), slog.LevelDebug)
-			if err := l.serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			l.server.ConnState = l.notice
+			if l == g.links {
+				g.begin(ctx)
+			}
+			if err := l.serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !g.draining.Load() {
 				g.failed <- fmt.Errorf("%s listener: %w", l.name, err)
 			}
 		}()
@@ -412,14 +423,15 @@ func (g *Gate) PublicURL() string { return g.publicURL }
 // APIURL is the address of the API.
 func (g *Gate) APIURL() string { return g.api.url() }
 
-// Close drains the gate: readiness fails, the listeners close, running
-// transfers may go on for the configured time and are then cut. It returns
-// when everything has ended.
+// Close drains the gate: readiness fails, after drain_delay the listeners close,
+// running transfers may go on for drain_timeout and are then cut. It returns when
+// everything has ended.
 func (g *Gate) Close() error {
-	g.draining.Store(true)
+	g.leave()
 	ctx, cancel := context.WithTimeout(context.Background(), g.live.cfg.Load().DrainTimeout)
 	defer cancel()
 	var errs []error
+	g.links.stopAccepting(ctx)
 	// The API goes last: a transfer may have to be revoked while it drains.
 	if err := g.links.server.Shutdown(ctx); err != nil {
 		n := g.transfers.CutAll()

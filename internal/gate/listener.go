@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,7 @@ type listener struct {
 	tls    bool
 	// certificate is what it shows with TLS.
 	certificate atomic.Pointer[tls.Certificate]
+	young       sync.Map // the connections without a request so far
 }
 
 // listen opens a port, by open or if that is nil by net.Listen. With a
@@ -69,8 +71,9 @@ func (l *listener) serve() error {
 
 // shutdown ends a server whose requests are short.
 func (l *listener) shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), newcomers+2*time.Second)
 	defer cancel()
+	l.stopAccepting(ctx)
 	if l.server.Shutdown(ctx) != nil {
 		return l.server.Close()
 	}

@@ -151,6 +151,7 @@ func adjustable(cfg *config.Config, guesses *proxy.Guesses) (proxy.Adjustable, e
 	}
 	return proxy.Adjustable{
 		Client: proxy.ClientAddress{Trusted: proxies, Header: cfg.ClientHeader}, Guesses: guesses,
+		Origin:     proxy.NewOrigin(cfg.Origin.Header, cfg.Origin.Secrets()...),
 		UploadIdle: cfg.Upload.IdleTimeout, UploadMinRate: cfg.Upload.MinRate, Look: look, Looks: looks,
 	}, nil
 }
