@@ -53,7 +53,7 @@ H2SPEC         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/h2spec-$(H2SPEC_
 
 # Programs and files that the tests and "make bench" need, and the Debian packages
 # that have them.
-PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
+PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd openssl:openssl /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
 	/usr/sbin/haproxy:haproxy taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
 .PHONY: test unit lint cross deps programs build man licences gosec vulns bench gobench fuzz soak leaks million
@@ -113,8 +113,8 @@ $(MINIO):
 $(PEBBLE):
 	GOBIN=$(PEBBLE_DIR) $(GO) install github.com/letsencrypt/pebble/v2/cmd/pebble@$(PEBBLE_VERSION)
 
-$(H2SPEC): tools/h2spec/go.mod
-	$(GO) build -modfile=$< -o $@ github.com/summerwind/h2spec/cmd/h2spec
+$(H2SPEC):
+	$(GO) build -modfile=tools/h2spec/go.mod -o $@ github.com/summerwind/h2spec/cmd/h2spec
 
 # Where npm is missing, or reaches no registry, the tests that need it say so.
 $(UPLOADERS): | programs

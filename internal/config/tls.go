@@ -176,7 +176,7 @@ func (c *Config) validateACMEHost(bad func(name, format string, args ...any)) {
 		bad("acme.http_addr", "must be host:port or :port, got %q", c.ACME.HTTPAddr)
 		return
 	}
-	if l, err := hostOf(c.ACMEAddr()); err == nil && l != http {
+	if l, err := hostOf(c.ACMEAddr()); err == nil && l != http && c.ACME.TLSALPN {
 		bad("acme.http_addr", "must have the same host as %q, where the other challenge is answered, got %q", c.ACMEAddr(), c.ACME.HTTPAddr)
 	}
 }

@@ -307,3 +307,64 @@ func eventuallyWithin(t *testing.T, within time.Duration, what string, ok func()
 		}
 	}
 }
+
+// On the API's listener the authority, which has no certificate, gets as far as the
+// challenge, and nobody gets past it by the same protocol.
+func TestACMEBesideClientCertificates(t *testing.T) {
+	p := s3gatetest.NewPebble(t, s3gatetest.PebbleOptions{})
+	p.Start()
+	ours := s3gatetest.NewAuthority(t, "ours")
+	w := newEmbedded(t)
+	g := w.gate(func(c *config.Config) {
+		withACME(p, acmeStorage(t))(c)
+		c.API.ACME, c.API.Addr, c.API.ClientCA = true, c.Links.Addr, ours.File()
+		c.Links.ACME, c.Links.Addr, c.ACME.HTTPAddr = false, "127.0.0.1:0", ""
+		c.Ops.Addr = "localhost:0"
+	})
+	addr := strings.TrimPrefix(g.APIURL(), "https://")
+	config := &tls.Config{ServerName: acmeName, RootCAs: p.Roots(), Certificates: []tls.Certificate{*keyPair(t, ours, nil)}}
+	eventually(t, "the API has a certificate", func() bool { _, err := dialTLS(t, addr, config); return err == nil })
+	config.Certificates = nil
+	for _, protos := range [][]string{{"acme-tls/1"}, {"acme-tls/1", "http/1.1"}} {
+		config.NextProtos = protos
+		conn, err := tls.Dial("tcp", addr, config)
+		if err != nil {
+			continue
+		}
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = conn.Write([]byte("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))
+		if n, err := conn.Read(make([]byte, 100)); err == nil {
+			t.Errorf("over %v %d bytes were answered", protos, n)
+		}
+		conn.Close()
+	}
+}
+
+// Of gates that share a storage one asks the authority, and the other has the
+// certificate too, whoever of them the challenge comes to.
+func TestACMESharedStorage(t *testing.T) {
+	p := s3gatetest.NewPebble(t, s3gatetest.PebbleOptions{})
+	p.Start()
+	storage := acmeStorage(t)
+	w := newEmbedded(t)
+	w.shared = true
+	// The second one asks; the challenge over HTTP comes to the first.
+	first := w.gate(func(c *config.Config) {
+		withACME(p, storage)(c)
+		c.ACME.TLSALPN = false
+	})
+	second := w.gate(func(c *config.Config) {
+		withACME(p, storage)(c)
+		c.Links.Addr, c.ACME.HTTPAddr, c.ACME.TLSALPN = "127.0.0.1:0", "127.0.0.1:0", false
+	})
+	var a, b *x509.Certificate
+	eventually(t, "both have a certificate", func() bool {
+		var errA, errB error
+		a, errA = first.shown(acmeName, p.Roots())
+		b, errB = second.shown(acmeName, p.Roots())
+		return errA == nil && errB == nil
+	})
+	if !a.Equal(b) {
+		t.Error("each has its own")
+	}
+}

@@ -2,9 +2,11 @@ package s3gatetest
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -20,7 +22,7 @@ import (
 type Authority struct {
 	t     testing.TB
 	cert  *x509.Certificate
-	key   *ecdsa.PrivateKey
+	key   crypto.Signer
 	chain []byte // its own certificate and those above it but the first, in PEM
 	root  []byte
 }
@@ -29,7 +31,7 @@ type Authority struct {
 func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
 	a := &Authority{t: t}
-	a.cert, a.key = a.sign(nil, authorityNamed(name))
+	a.cert, a.key = a.sign(nil, authorityNamed(name), newECDSA())
 	a.root = toPEM("CERTIFICATE", a.cert.Raw)
 	return a
 }
@@ -38,7 +40,7 @@ func NewAuthority(t testing.TB, name string) *Authority {
 func (a *Authority) Under(name string) *Authority {
 	a.t.Helper()
 	b := &Authority{t: a.t, root: a.root}
-	b.cert, b.key = b.sign(a, authorityNamed(name))
+	b.cert, b.key = b.sign(a, authorityNamed(name), newECDSA())
 	b.chain = append(toPEM("CERTIFICATE", b.cert.Raw), a.chain...)
 	return b
 }
@@ -49,12 +51,16 @@ func authorityNamed(name string) *x509.Certificate {
 	}
 }
 
-// sign makes a certificate and its key; without an authority it signs itself.
-func (*Authority) sign(by *Authority, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
+func newECDSA() crypto.Signer {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}
+	return key
+}
+
+// sign makes a certificate of a key; without an authority that signs itself.
+func (*Authority) sign(by *Authority, c *x509.Certificate, key crypto.Signer) (*x509.Certificate, crypto.Signer) {
 	c.SerialNumber, _ = rand.Int(rand.Reader, big.NewInt(1<<62))
 	if c.NotBefore.IsZero() {
 		c.NotBefore = time.Now().Add(-time.Hour)
@@ -81,6 +87,11 @@ func (*Authority) sign(by *Authority, c *x509.Certificate) (*x509.Certificate, *
 // what change, which may be nil, does to it.
 func (a *Authority) Issue(change func(*x509.Certificate)) (cert, key []byte) {
 	a.t.Helper()
+	return a.issue(change, newECDSA())
+}
+
+func (a *Authority) issue(change func(*x509.Certificate), private crypto.Signer) (cert, key []byte) {
+	a.t.Helper()
 	c := &x509.Certificate{
 		Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -88,7 +99,7 @@ func (a *Authority) Issue(change func(*x509.Certificate)) (cert, key []byte) {
 	if change != nil {
 		change(c)
 	}
-	signed, private := a.sign(a, c)
+	signed, _ := a.sign(a, c, private)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		a.t.Fatal(err)
@@ -99,8 +110,22 @@ func (a *Authority) Issue(change func(*x509.Certificate)) (cert, key []byte) {
 // Files is Issue, in files.
 func (a *Authority) Files(change func(*x509.Certificate)) (cert, key string) {
 	a.t.Helper()
+	return a.files(a.Issue(change))
+}
+
+// RSAFiles is Files, for a key of RSA.
+func (a *Authority) RSAFiles(change func(*x509.Certificate)) (cert, key string) {
+	a.t.Helper()
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.files(a.issue(change, private))
+}
+
+func (a *Authority) files(c, k []byte) (cert, key string) {
+	a.t.Helper()
 	dir := a.t.TempDir()
-	c, k := a.Issue(change)
 	return write(a.t, dir, "tls.crt", c), write(a.t, dir, "tls.key", k)
 }
 
