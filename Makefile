@@ -47,9 +47,17 @@ UPLOADERS_LOCK := internal/s3gatetest/uploaders/package-lock.json
 UPLOADERS_DIR  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/uploaders-$(shell git hash-object $(UPLOADERS_LOCK) | cut -c1-12)
 UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 
+# Pebble is a certificate authority that speaks ACME, and h2spec tries servers against
+# the specification of HTTP/2. The tests start both, and nothing of them ships.
+PEBBLE_VERSION := v2.10.1
+PEBBLE_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/pebble-$(PEBBLE_VERSION)
+PEBBLE         := $(PEBBLE_DIR)/pebble
+H2SPEC_VERSION := v2.2.1
+H2SPEC         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/h2spec-$(H2SPEC_VERSION)/h2spec
+
 # Programs and files that the tests and "make bench" need, and the Debian packages
 # that have them.
-PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
+PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd openssl:openssl /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
 	/usr/sbin/haproxy:haproxy taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
 .PHONY: test unit lint cross deps programs build man site licences gosec vulns bench gobench fuzz soak leaks rolling million
@@ -69,6 +77,8 @@ TESTSUM := $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --rerun-f
 
 unit: export S3GATE_TEST_MINIO = $(MINIO)
 unit: export S3GATE_TEST_UPLOADERS = $(UPLOADERS_DIR)
+unit: export S3GATE_TEST_PEBBLE = $(PEBBLE)
+unit: export S3GATE_TEST_H2SPEC = $(H2SPEC)
 unit:
 	@mkdir -p $(dir $(FAILED))
 	$(TESTSUM).1 --packages "$$($(GO) list ./... | grep -vxF "$$($(GO) list $(BUSY))")" -- $(RACE) -timeout $(TIMEOUT)
@@ -88,7 +98,7 @@ cross:
 	GOOS=darwin  GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/s3gate
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/s3gate
 
-deps: programs $(MINIO) $(UPLOADERS)
+deps: programs $(MINIO) $(PEBBLE) $(H2SPEC) $(UPLOADERS)
 
 programs:
 	@missing=; for p in $(PACKAGES); do test -e $${p%%:*} || command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
@@ -103,6 +113,12 @@ programs:
 $(MINIO):
 	@echo "building MinIO for the tests, once (a few minutes)"
 	GOBIN=$(MINIO_DIR) $(GO) install github.com/minio/minio@$(MINIO_VERSION)
+
+$(PEBBLE):
+	GOBIN=$(PEBBLE_DIR) $(GO) install github.com/letsencrypt/pebble/v2/cmd/pebble@$(PEBBLE_VERSION)
+
+$(H2SPEC):
+	$(GO) build -modfile=tools/h2spec/go.mod -o $@ github.com/summerwind/h2spec/cmd/h2spec
 
 # Where npm is missing, or reaches no registry, the tests that need it say so.
 $(UPLOADERS): | programs

@@ -203,6 +203,7 @@ var interpreters = map[string]struct {
 	args   []string
 }{
 	"bash":   {"sh", []string{"bash", "-eu"}},
+	"sh":     {"sh", []string{"bash", "-eu"}}, // what does not go on after the former
 	"python": {"py", []string{"python3"}},
 	"js":     {"mjs", []string{"node"}},
 }

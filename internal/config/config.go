@@ -43,6 +43,10 @@ type Config struct {
 	Links Listener `koanf:"links"`
 	// API is the listener of the control plane. Keep it from the public.
 	API API `koanf:"api"`
+	// TLS says how listeners with a certificate speak.
+	TLS TLS `koanf:"tls"`
+	// ACME says where they get one from, unless it is in files.
+	ACME ACME `koanf:"acme"`
 	// Ops serves /metrics; addr "" turns it off, and the API's address puts
 	// it on the API's listener.
 	Ops Ops `koanf:"ops"`
@@ -98,10 +102,17 @@ type Listener struct {
 	Addr string `koanf:"addr"`
 	// Cert is a PEM file with the certificate and its chain. With it and its key
 	// the listener speaks TLS with HTTP/1.1 and HTTP/2, without them plain
-	// HTTP/1.1. SIGHUP reads both again; from plain to TLS needs a restart.
+	// HTTP/1.1. Both are read again when they change; from plain to TLS needs a
+	// restart.
 	Cert string `koanf:"cert" reload:"true"`
 	// Key is a PEM file with the certificate's key.
 	Key string `koanf:"key" reload:"true"`
+	// ACME gets the certificate from a certificate authority instead, as the
+	// settings below acme say. Default false.
+	ACME bool `koanf:"acme"`
+	// H2C also speaks HTTP/2 without TLS, to a proxy in front that is told to do
+	// so from the beginning (prior knowledge). Default false.
+	H2C bool `koanf:"h2c"`
 	// MaxHeader is the size of all request headers in bytes; more is 431.
 	// Default 16384.
 	MaxHeader int `koanf:"max_header"`
@@ -114,6 +125,14 @@ type Listener struct {
 // API is the control plane's listener and its callers.
 type API struct {
 	Listener `koanf:",squash"` // default addr 127.0.0.1:8090
+	// ClientCA is a PEM file with the authorities whose certificates callers
+	// present, besides their JWT. Default: callers present none.
+	ClientCA string `koanf:"client_ca" reload:"true"`
+	// ClientAuth says who must present one, where api.client_ca is set: require,
+	// everybody, or there is no connection; require-but-health, everybody who asks
+	// for more than /healthz and /readyz; verify-if-given, nobody, but one that is
+	// presented must be good. Default require.
+	ClientAuth string `koanf:"client_auth" reload:"true"`
 	// MaxBody is the size of a request body in bytes; more is 413. Default
 	// 65536.
 	MaxBody int64 `koanf:"max_body"`
@@ -504,7 +523,9 @@ type Audit struct {
 func Default() *Config {
 	c := &Config{
 		Links:        Listener{Addr: ":8080"},
-		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}, Console: true, ConsoleSession: 8 * time.Hour},
+		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}, Console: true, ConsoleSession: 8 * time.Hour, ClientAuth: ClientAuthRequire},
+		TLS:          TLS{MinVersion: 1.2, ReloadInterval: 5 * time.Second, HSTSMaxAge: 365 * 24 * time.Hour},
+		ACME:         ACME{Directory: LetsEncrypt, HTTPAddr: ":80", TLSALPN: true, CheckInterval: 10 * time.Minute},
 		Ops:          Ops{Addr: "127.0.0.1:8091"},
 		ClientHeader: "X-Forwarded-For", Origin: Origin{Header: "X-Origin-Secret"},
 		Guesses:  Guesses{Burst: 60, PerSecond: 1},
@@ -566,6 +587,7 @@ func (c *Config) Validate() error {
 	}
 	c.Links.validate("links", bad)
 	c.API.Listener.validate("api", bad)
+	c.validateTLS(bad)
 	for _, origin := range c.API.CORSOrigins {
 		if !isOrigin(origin) {
 			bad("api.cors_origins", "must hold origins as browsers send them, such as https://app.example.com or http://localhost:5173, got %q", origin)

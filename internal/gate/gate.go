@@ -84,6 +84,7 @@ type Gate struct {
 	draining  atomic.Bool
 
 	links, api, ops *listener // ops may be nil
+	tls             secured
 	handler         *proxy.Handler
 	control         *api.Handler
 	publicURL       string
@@ -97,7 +98,7 @@ type Gate struct {
 func Open(ctx context.Context, cfg *config.Config, opts Options) (*Gate, error) {
 	g := &Gate{
 		cfg: cfg, name: gateName(), logger: opts.Logger, level: cmp.Or(opts.Level, new(slog.LevelVar)), transfers: &revocation.Transfers{},
-		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 3), stopSweep: func() {},
+		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 4), stopSweep: func() {},
 	}
 	if g.logger == nil {
 		g.logger = slog.New(slog.DiscardHandler)
@@ -215,6 +216,9 @@ func (g *Gate) listen(opts Options) (err error) {
 	if g.api, err = listen("api", g.cfg.API.Listener, opts.opener("api")); err != nil {
 		return err
 	}
+	if err = g.secure(); err != nil {
+		return err
+	}
 	if g.cfg.Ops.Addr == "" || g.cfg.Ops.Addr == g.cfg.API.Addr {
 		return nil
 	}
@@ -242,9 +246,9 @@ func (g *Gate) handle() error {
 		return err
 	}
 	g.handler.Adjust(adjusted)
-	g.links.server.Handler = g.leaving(g.handler)
+	g.links.server.Handler = g.leaving(g.withHSTS(g.handler, g.behindHTTPS))
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.leaving(g.withConsole(g.control))
+	g.api.server.Handler = g.leaving(g.withHSTS(g.withClients(g.withConsole(g.control)), nil))
 	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()
@@ -391,6 +395,8 @@ func (g *Gate) Start() {
 	g.serving.Go(func() { g.telling.hooks.Run(ctx) })
 	g.serving.Go(func() { g.watchLeaks(ctx) })
 	g.serving.Go(func() { g.guards(ctx) })
+	g.serving.Go(func() { g.watchCertificates(ctx) })
+	g.startACME()
 	for _, l := range g.listeners() {
 		g.serving.Add(1)
 		go func() {
@@ -441,7 +447,7 @@ func (g *Gate) Close() error {
 	if g.telling.reader != nil {
 		g.telling.reader.Close() // who follows it would keep the API open
 	}
-	for _, l := range []*listener{g.api, g.ops} {
+	for _, l := range []*listener{g.api, g.ops, g.tls.http} {
 		if l != nil {
 			errs = append(errs, l.shutdown())
 		}
@@ -470,6 +476,7 @@ func (g *Gate) closeAll() error {
 		_ = l.server.Close() // also closes the listener, if it was served
 		_ = l.Listener.Close()
 	}
+	g.tls.close()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	if g.member != nil {
@@ -494,7 +501,7 @@ func (g *Gate) closeAll() error {
 }
 
 func (g *Gate) listeners() []*listener {
-	return slices.DeleteFunc([]*listener{g.links, g.api, g.ops}, func(l *listener) bool { return l == nil })
+	return slices.DeleteFunc([]*listener{g.links, g.api, g.ops, g.tls.http}, func(l *listener) bool { return l == nil })
 }
 
 // LinksURL is how the link listener is reached from this machine.

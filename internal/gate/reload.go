@@ -2,11 +2,8 @@ package gate
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,7 +69,7 @@ func (g *Gate) reload(load func() (*config.Config, error)) (changed, restart []c
 	if err != nil {
 		return nil, nil, err
 	}
-	certificates, err := g.readCertificates(cfg)
+	certificates, err := g.tls.read(cfg, g.links, g.api)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -88,11 +85,7 @@ func (g *Gate) reload(load func() (*config.Config, error)) (changed, restart []c
 		return nil, nil, err
 	}
 	g.live.guesses = guesses
-	for l, certificate := range certificates {
-		if old := l.certificate.Swap(certificate); !slices.Equal(old.Certificate[0], certificate.Certificate[0]) {
-			changed = append(changed, config.Change{Setting: l.name + " certificate", Old: until(old), New: until(certificate)})
-		}
-	}
+	changed = append(changed, g.tls.use(certificates)...)
 	g.adjust(cfg, verifier)
 	g.handler.Adjust(adjusted)
 	g.control.Adjust(mintLimits(cfg))
@@ -187,31 +180,6 @@ func (r revokers) Lift(ctx context.Context, id, author, reason string) (revocati
 
 func (r revokers) Change(ctx context.Context, from, to *tokens.Grant, author string) (revocation.Receipt, error) {
 	return r.gate.revoker().Change(ctx, from, to, author)
-}
-
-// readCertificates reads those of the listeners that have one.
-func (g *Gate) readCertificates(cfg *config.Config) (map[*listener]*tls.Certificate, error) {
-	all := map[*listener]*tls.Certificate{}
-	for l, c := range map[*listener]config.Listener{g.links: cfg.Links, g.api: cfg.API.Listener} {
-		if !l.tls {
-			continue
-		}
-		certificate, err := readCertificate(l.name, c)
-		if err != nil {
-			return nil, err
-		}
-		all[l] = certificate
-	}
-	return all, nil
-}
-
-// until says when a certificate ends.
-func until(c *tls.Certificate) string {
-	leaf, err := x509.ParseCertificate(c.Certificate[0])
-	if err != nil {
-		return "unreadable"
-	}
-	return "until " + leaf.NotAfter.UTC().Format(time.DateTime)
 }
 
 func logLevel(cfg *config.Config) slog.Level {
