@@ -110,7 +110,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Path+"/"), "/")
-	h.send(w, r, http.StatusOK, web.Console(look(r), web.ConsolePage{View: view, Subject: s.caller.Subject, Until: s.until}))
+	h.send(w, r, http.StatusOK, web.Console(look(r), web.ConsolePage{View: view, Subject: s.caller.Subject, Left: s.until.Sub(h.cfg.Clock())}))
 }
 
 func look(r *http.Request) web.Look {

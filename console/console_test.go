@@ -388,7 +388,7 @@ func TestWeight(t *testing.T) {
 func TestPolicy(t *testing.T) {
 	const hostile = `"><script>alert(1)</script>`
 	for name, doc := range map[string]web.Document{
-		"console": web.Console(web.Look{}, web.ConsolePage{View: "transfers", Subject: hostile, Until: time.Now()}),
+		"console": web.Console(web.Look{}, web.ConsolePage{View: "transfers", Subject: hostile, Left: time.Hour}),
 		"sign-in": web.SignIn(web.Look{}, web.SignInPage{Next: hostile, Problem: web.SessionOver}),
 	} {
 		if strings.Contains(string(doc.HTML), "<script>alert") {
