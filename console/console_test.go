@@ -184,6 +184,8 @@ func TestNextIsAView(t *testing.T) {
 		"": "/console/transfers", "/console/events": "/console/events", "/console/tokens/tok_a": "/console/tokens/tok_a",
 		"https://evil.example/console/events": "/console/transfers", "//evil.example/console/events": "/console/transfers",
 		"/console/sign-out": "/console/transfers", "/console/api/v1/tokens": "/console/transfers", "/console/../v1/tokens": "/console/transfers",
+		"/console/tokens/../../v1/tokens": "/console/transfers", "/console/tokens/%2e%2e/%2E%2E/v1/tokens": "/console/transfers",
+		`/console/tokens/a\..\..\..\v1\tokens`: "/console/transfers", "/console/tokens/./tok_a": "/console/transfers", "/console/tokens//evil.example": "/console/transfers",
 		"/console/eventsx": "/console/transfers", "javascript:alert(1)": "/console/transfers", "/v1/tokens": "/console/transfers", "/console/events\r\nX: y": "/console/transfers",
 	} {
 		d := newDesk(t)

@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +82,7 @@ func (h *Handler) askJWT(w http.ResponseWriter, r *http.Request) {
 
 // next is where to go after the sign-in: a view, and nothing else.
 func (h *Handler) next(wish string) string {
-	if r, err := http.NewRequest(http.MethodGet, wish, nil); err == nil && r.URL.Host == "" && strings.HasPrefix(wish, Path+"/") {
+	if r, err := http.NewRequest(http.MethodGet, wish, nil); err == nil && r.URL.Host == "" && strings.HasPrefix(wish, Path+"/") && isPlain(r.URL.Path) {
 		for _, view := range web.ConsoleViews() {
 			if rest, ok := strings.CutPrefix(r.URL.Path, Path+"/"+view); ok && (rest == "" || rest[0] == '/') {
 				return wish
@@ -90,6 +91,10 @@ func (h *Handler) next(wish string) string {
 	}
 	return Path + "/" + web.ConsoleViews()[0]
 }
+
+// isPlain reports whether a path leads where it seems to: browsers go up at "..",
+// and take a backslash for a slash.
+func isPlain(p string) bool { return path.Clean(p) == p && !strings.ContainsRune(p, '\\') }
 
 // signIn begins a session with the JWT of the form.
 func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) {
