@@ -125,14 +125,17 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// Over TLS, or behind a proxy that speaks it, the cookie never travels without.
+// Over TLS, or behind proxies of which the first speaks it, the cookie never travels
+// without.
 func TestCookieOverTLS(t *testing.T) {
 	d := newDesk(t)
-	cookie := d.signIn("X-Forwarded-Proto: https")
-	resp := d.do("POST", "/console/sign-in", url.Values{"jwt": {jwt}}.Encode(), asForm, "X-Forwarded-Proto: https")
-	if c := resp.Cookies()[0]; !c.Secure || !strings.HasPrefix(c.Name, "__Secure-") {
-		t.Errorf("the cookie is %+v", c)
+	for proto, want := range map[string]bool{"https": true, "https, http": true, "HTTPS,http": true, "http": false, "http, https": false} {
+		resp := d.do("POST", "/console/sign-in", url.Values{"jwt": {jwt}}.Encode(), asForm, "X-Forwarded-Proto: "+proto)
+		if c := resp.Cookies()[0]; c.Secure != want || strings.HasPrefix(c.Name, "__Secure-") != want {
+			t.Errorf("%s: the cookie is %+v", proto, c)
+		}
 	}
+	cookie := d.signIn("X-Forwarded-Proto: https")
 	if resp := d.do("GET", "/console/session", "", cookie); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without TLS it counts: %d", resp.StatusCode)
 	}

@@ -36,10 +36,11 @@ func cookieName(r *http.Request) string {
 	return "s3gate-console"
 }
 
-// secure reports whether the browser speaks TLS. What a proxy says of that is
-// believed: who makes it up weakens their own session only.
+// secure reports whether the browser speaks TLS. What the first of several proxies
+// says of that is believed: who makes it up weakens their own session only.
 func secure(r *http.Request) bool {
-	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	return r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https")
 }
 
 // session returns that of a request; nil if it has none, and had says that it has
