@@ -126,16 +126,20 @@ func TestSignIn(t *testing.T) {
 }
 
 // Over TLS, or behind proxies of which the first speaks it, the cookie never travels
-// without.
+// without, and is none that another host could have set.
 func TestCookieOverTLS(t *testing.T) {
 	d := newDesk(t)
+	cookie := d.signIn("X-Forwarded-Proto: https")
+	_, value, _ := strings.Cut(cookie, "=")
 	for proto, want := range map[string]bool{"https": true, "https, http": true, "HTTPS,http": true, "http": false, "http, https": false} {
 		resp := d.do("POST", "/console/sign-in", url.Values{"jwt": {jwt}}.Encode(), asForm, "X-Forwarded-Proto: "+proto)
-		if c := resp.Cookies()[0]; c.Secure != want || strings.HasPrefix(c.Name, "__Secure-") != want {
+		if c := resp.Cookies()[0]; c.Secure != want || c.Domain != "" || strings.HasPrefix(c.Name, "__Host-") != want || (c.Path == "/") != want {
 			t.Errorf("%s: the cookie is %+v", proto, c)
 		}
 	}
-	cookie := d.signIn("X-Forwarded-Proto: https")
+	if resp := d.do("GET", "/console/session", "", "X-Forwarded-Proto: https", "Cookie: __Secure-s3gate-console="+value+"; s3gate-console="+value); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a cookie that another host may have set counts: %d", resp.StatusCode)
+	}
 	if resp := d.do("GET", "/console/session", "", cookie); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without TLS it counts: %d", resp.StatusCode)
 	}

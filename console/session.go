@@ -27,13 +27,15 @@ type session struct {
 	until  time.Time
 }
 
-// cookieName is that of the session. Over TLS a browser takes one of this name
-// from nobody else, not even from the same host without TLS.
-func cookieName(r *http.Request) string {
+// cookie is that of the session, without a value. Over TLS a browser takes one of
+// this name from no other host and for no other path, so nobody can make a browser
+// use a session that is not its own (RFC 6265bis, section 4.1.3.2).
+func cookie(r *http.Request) http.Cookie {
+	c := http.Cookie{Name: "s3gate-console", Path: Path, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 	if secure(r) {
-		return "__Secure-s3gate-console"
+		c.Name, c.Path, c.Secure = "__Host-s3gate-console", "/", true
 	}
-	return "s3gate-console"
+	return c
 }
 
 // secure reports whether the browser speaks TLS. What the first of several proxies
@@ -47,7 +49,7 @@ func secure(r *http.Request) bool {
 // had one, which is over. The cookie is when the session ends, in seconds, and
 // the JWT, which is held against the keys each time.
 func (h *Handler) session(r *http.Request) (s *session, had bool) {
-	c, err := r.Cookie(cookieName(r))
+	c, err := r.Cookie(cookie(r).Name)
 	if err != nil {
 		return nil, false
 	}
@@ -140,10 +142,9 @@ func (h *Handler) signOut(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) setCookie(w http.ResponseWriter, r *http.Request, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieName(r), Value: value, Path: Path, MaxAge: maxAge,
-		HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteStrictMode,
-	})
+	c := cookie(r)
+	c.Value, c.MaxAge = value, maxAge
+	http.SetCookie(w, &c)
 }
 
 // alive says whether there is a session.
