@@ -327,13 +327,8 @@ func TestStreams(t *testing.T) {
 	d.now = time.Now()
 	cookie := d.signIn()
 	done := make(chan int)
-	open := func() {
-		go func() {
-			done <- d.do("GET", "/console/api/v1/transfers", "", cookie, "Accept: text/event-stream").StatusCode
-		}()
-	}
-	for range 3 {
-		open()
+	for path, accept := range map[string]string{"transfers": "text/event-stream", "events?follow=true": "application/json", "events": "text/event-stream"} {
+		go func() { done <- d.do("GET", "/console/api/v1/"+path, "", cookie, "Accept: "+accept).StatusCode }()
 	}
 	if status := <-done; status != http.StatusTooManyRequests {
 		t.Errorf("the third: %d", status)
