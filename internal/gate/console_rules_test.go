@@ -99,6 +99,43 @@ func TestConsoleRevokesChosen(t *testing.T) {
 	o.until("both are shown so", `[...document.querySelectorAll(".tokens .badge")].filter((b) => b.textContent === "revoked").length === 2`)
 }
 
+// What was chosen and is not in the list any more, after another search or since newer
+// ones have come, is not revoked.
+func TestConsoleRevokesWhatIsShown(t *testing.T) {
+	w, o := operating(t)
+	w.store("a.txt", "text/plain", []byte("a"))
+	mint := func(subject string) *client.Token {
+		return o.g.mint("get", "a.txt", func(r *client.MintRequest) { r.Subject = subject })
+	}
+	first, last := mint("ada"), mint("bob")
+	o.signIn("tokens", o.bearer)
+	o.until("two", `document.querySelectorAll("td.tick").length === 2`)
+	o.script(`for (const tick of document.querySelectorAll("td.tick input")) tick.click()`)
+	o.shows("2 selected")
+	o.fill(map[string]string{"subject": "bob"})
+	o.click("#view", "Search")
+	o.until("nothing is selected", `!document.querySelector(".chosen").checkVisibility() && document.querySelectorAll("td.tick").length === 1`)
+	o.script(`document.querySelector("td.tick input").click()`)
+	o.shows("1 selected")
+	o.sure(".chosen", "Revoke", "Revoke now?")
+	o.shows("1 token revoked.")
+	for link, want := range map[*client.Token]int{first: http.StatusOK, last: http.StatusGone} {
+		if a := do(t, "GET", link.URL, nil); a.status != want {
+			t.Errorf("the link of %s answers %d, want %d", link.ID, a.status, want)
+		}
+	}
+
+	o.view("tokens")
+	o.until("it hears", `document.querySelector("#live.on") !== null`)
+	o.until("two again", `document.querySelectorAll("td.tick").length === 2`)
+	o.script(`for (const tick of document.querySelectorAll("td.tick input")) tick.click()`)
+	o.shows("2 selected")
+	for range 99 { // a page has a hundred
+		mint("crowd")
+	}
+	o.until("one is not shown any more", `document.querySelector(".chosen span").textContent === "1 selected"`)
+}
+
 // A token is opened from the list, made to permit less, and revoked.
 func TestConsoleToken(t *testing.T) {
 	w, o := operating(t)

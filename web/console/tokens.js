@@ -19,7 +19,7 @@ function showTokens(root, id) {
 function listTokens(root) {
   const chosen = new Set(), items = [];
   let next = "", asked = 0;
-  const form = el("form", { class: "filters", submit: (event) => { event.preventDefault(); load(true); }, input: () => showLine("tokens", given(form)) },
+  const form = el("form", { class: "filters", submit: (event) => { event.preventDefault(); chosen.clear(); load(true); }, input: () => showLine("tokens", given(form)) },
     field("subject", t("Subject")), field("label", t("Label"), { placeholder: "team=press" }), field("bucket", t("Bucket")), field("prefix", t("Key begins with")),
     field("state", t("State"), { options: [["", t("all")], ...states.map((s) => [s, stateName(s)])] }), el("button", { type: "submit" }, t("Search")));
   const wrong = el("div"), none = empty(t("There are no such tokens.")), more = el("button", { type: "button", class: "plain", click: () => load(false) }, t("More"));
@@ -48,12 +48,20 @@ function listTokens(root) {
       wrong.replaceChildren();
       if (anew) items.length = 0;
       items.push(...page.tokens);
+      keepShown();
       next = page.next || "";
     } catch (problem) {
       if (turn === asked && !quiet) wrong.replaceChildren(box(problem));
       return;
     }
     draw();
+  }
+
+  // keepShown gives up what was chosen and is not in the list any more: nobody revokes
+  // what they do not see.
+  function keepShown() {
+    const shown = new Set(items.map((x) => x.id));
+    for (const id of chosen) if (!shown.has(id)) chosen.delete(id);
   }
 
   function draw() {
