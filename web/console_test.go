@@ -61,3 +61,26 @@ func TestConsoleLines(t *testing.T) {
 		t.Errorf("%q is written as %s", hostile[0], words[0])
 	}
 }
+
+// Labels are what was written, each of them; a name that is there twice is refused.
+func TestConsoleReadsLabels(t *testing.T) {
+	for text, want := range map[string]string{
+		"": `{}`, " , ": `{}`, "team=press, ticket = 42": `{"team":"press","ticket":"42"}`, "draft": `{"draft":""}`, "a=b=c": `{"a":"b=c"}`,
+		"__proto__=x": `{"__proto__":"x"}`, "constructor=x,toString=y": `{"constructor":"x","toString":"y"}`,
+		"team=a, team=b": `"The label team is there twice. A token has one value of it."`, "x=1,team , team=b": `"The label team is there twice. A token has one value of it."`,
+		"__proto__=x,__proto__=y": `"The label __proto__ is there twice. A token has one value of it."`,
+	} {
+		asked, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got json.RawMessage
+		runScript(t, `
+let read;
+try { read = pairs(`+string(asked)+`); } catch (problem) { if (!(problem instanceof Problem)) throw problem; read = problem.message; }
+console.log(JSON.stringify(read));`, &got, "page.js", "ask.js")
+		if string(got) != want {
+			t.Errorf("%q is read as %s, want %s", text, got, want)
+		}
+	}
+}

@@ -67,7 +67,18 @@ func TestConsoleShowsProblems(t *testing.T) {
 	o.click("#view", "Dry run")
 	o.until("there is an alert", `document.querySelector("[role=alert]") !== null`)
 	o.shows("Bad Request")
-	o.fill(map[string]string{"bucket": "nowhere"})
+	o.fill(map[string]string{"labels": "team=a, team=b", "subject": "ada"})
+	o.until("it has no line", `!document.querySelector("#same").checkVisibility()`)
+	before := len(o.asked())
+	o.click("#view", "Dry run")
+	o.shows("The label team is there twice.")
+	for _, text := range o.asked()[before:] {
+		if strings.Contains(text, "revocations") {
+			t.Errorf("asked for %s", text)
+		}
+	}
+	o.fill(map[string]string{"labels": "team=a", "subject": "", "bucket": "nowhere"})
+	o.wantLine("s3gate revoke --label team=a --bucket nowhere --reason 'nothing selected'")
 	o.click("#view", "Dry run")
 	o.shows("is not an alias of this gate")
 }

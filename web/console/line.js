@@ -23,8 +23,16 @@ function lineOf(action, values = {}) {
   return text;
 }
 
+// showLine takes the values, or what reads them of a form. What is wrong in that has no
+// line.
 function showLine(action, values) {
-  const text = lineOf(action, values);
+  let text;
+  try {
+    text = lineOf(action, typeof values === "function" ? values() : values);
+  } catch {
+    same.hidden = true;
+    return;
+  }
   if (shownLine.textContent !== text) shownLine.textContent = text;
   same.hidden = false;
 }
