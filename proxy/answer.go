@@ -47,10 +47,17 @@ func (x *exchange) fail(err error) {
 		h.Set("Content-Range", rng.contentRange())
 	}
 	if p.status == http.StatusUnauthorized {
-		challengeAuth(h, false)
+		challengeAuth(h, fetched(x.r))
 	}
 	contentType, body := x.render(p)
 	x.sendBody(p.status, contentType, body)
+}
+
+// fetched reports whether a page has sent a request, and not a person: browsers say
+// so (Fetch Metadata) where they speak TLS, and only pages have tickets to give.
+func fetched(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return mode != "" && mode != "navigate" || r.URL.Query().Has(ticketParam)
 }
 
 // sendBody sends a whole answer of the gate's own.

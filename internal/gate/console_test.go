@@ -61,7 +61,7 @@ func (o *operator) signIn(view, bearer string) {
 	o.run(chromedp.WaitVisible(chromedp.CSS("#jwt")))
 	o.script(fmt.Sprintf("document.querySelector('#jwt').value = %q", bearer))
 	o.run(chromedp.Click(chromedp.CSS("button[type=submit]"), chromedp.NodeVisible))
-	o.until("the console is there", "document.querySelector('#view') !== null")
+	o.until("the console is there", "document.querySelector('#view')?.childElementCount > 0")
 }
 
 // view opens one of somebody who is signed in.

@@ -71,13 +71,13 @@ function listen(path, heard, connected = () => {}, refused = () => {}) {
   return () => { over = true; close(); document.removeEventListener("visibilitychange", open); liveness(); };
 }
 
-// whenever calls again, soon after one of these events has come, and once a second
-// at most.
-const whenever = (types, again) => {
+// whenever calls again, soon after one of these events has come that concerns it, and
+// once a second at most.
+const whenever = (types, again, concerns = () => true) => {
   let timer = 0;
   const soon = () => { timer = timer || setTimeout(() => { timer = 0; again(); }, 1000); };
   const heard = {};
-  for (const type of types) heard["s3gate." + type + ".v1"] = soon;
+  for (const type of types) heard["s3gate." + type + ".v1"] = (event) => { if (concerns(event)) soon(); };
   const end = listen(() => "/events?after=now", heard);
   return () => { clearTimeout(timer); end(); };
 };
