@@ -65,6 +65,7 @@ func (x *exchange) sendBody(status int, contentType string, body []byte) {
 	h := x.w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	x.limitAnswer()
 	x.writeHeader(status)
 	if x.r.Method != http.MethodHead {
 		n, _ := x.w.Write(body)

@@ -25,6 +25,7 @@ type exchange struct {
 	begin time.Time
 
 	client   netip.Addr // zero if it is not known
+	leave    func()     // ends its being counted; nil if it is not
 	token    tokens.Token
 	tail     string               // the path after the token, as it came
 	object   string               // the key, once it was located
@@ -79,6 +80,7 @@ func (x *exchange) grant() *tokens.Grant {
 // register makes the transfer known before its permission is asked for.
 func (x *exchange) register() {
 	x.transfer = x.h.Transfers.Begin(x.id, x.token.ID(), x.w, x.r)
+	x.transfer.Watch(x.now.DownloadIdle, x.now.DownloadMinRate)
 }
 
 // bodyGrace is how long a client may go on sending a body that was refused.
@@ -114,6 +116,9 @@ func (x *exchange) finish() {
 		x.out += x.transfer.Bytes()
 	}
 	x.slot.Release(x.r.Context())
+	if x.leave != nil {
+		x.leave()
+	}
 	x.h.Metrics.observe(x)
 	if x.h.Logger == nil {
 		return

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"s3gate/internal/conns"
 	"s3gate/internal/ratelimit"
 )
 
@@ -31,23 +32,13 @@ func NewGuesses(perSecond float64, burst int) *Guesses {
 	return &Guesses{rate: rate.Limit(perSecond), burst: burst}
 }
 
-// network is what shares a limit.
-func network(a netip.Addr) netip.Prefix {
-	bits := 64
-	if a.Is4() {
-		bits = 24
-	}
-	p, _ := a.Prefix(bits) // the zero Prefix for no address: one network for all of them
-	return p
-}
-
 // exhausted reports whether the network has guessed too often. A nil Guesses
 // never is.
 func (g *Guesses) exhausted(a netip.Addr) bool {
 	if g == nil {
 		return false
 	}
-	l := g.networks.Find(network(a))
+	l := g.networks.Find(conns.Network(a))
 	return l != nil && l.Tokens() < 1
 }
 
@@ -56,5 +47,5 @@ func (g *Guesses) missed(a netip.Addr) {
 	if g == nil {
 		return
 	}
-	g.networks.Get(network(a), func() *rate.Limiter { return rate.NewLimiter(g.rate, g.burst) }).Allow()
+	g.networks.Get(conns.Network(a), func() *rate.Limiter { return rate.NewLimiter(g.rate, g.burst) }).Allow()
 }

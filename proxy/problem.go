@@ -79,6 +79,8 @@ var causes = []struct {
 		message: "This link does not work from your network. Ask whoever gave it to you."}},
 	{errGuessing, problem{status: http.StatusTooManyRequests, code: "SlowDown",
 		message: "Too many links that do not exist were asked for from this network. Try again later.", retry: 10}},
+	{errCrowd, problem{status: http.StatusTooManyRequests, code: "SlowDown",
+		message: "Too many requests of this network are running. Nothing was used up; try again in a moment.", retry: 2}},
 	{errRate, problem{status: http.StatusTooManyRequests, code: "SlowDown",
 		message: "This link was asked for too often. Nothing was used up; try again in a moment.", retry: 1}},
 	{tokens.ErrTooMany, problem{status: http.StatusTooManyRequests, code: "TooManyTransfers",

@@ -30,6 +30,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"s3gate/internal/conns"
 	"s3gate/revocation"
 	"s3gate/s3client"
 	"s3gate/tokens"
@@ -116,6 +117,15 @@ type Handler struct {
 	// on average over UploadIdle, or it is given up as if it sent none; 0 lets
 	// it be slow.
 	UploadMinRate int64
+	// DownloadIdle is how long a client may take nothing of what it is sent over
+	// HTTP/2, and DownloadMinRate how many bytes a second it must take on average over
+	// that; see [revocation.Transfer.Watch]. Whoever accepts connections does the same
+	// for a whole one. 0 lets it.
+	DownloadIdle    time.Duration
+	DownloadMinRate int64
+	// MaxRunning is how many requests of one network may run at once, but for those of
+	// trusted proxies themselves; 0 is without limit.
+	MaxRunning int
 	// Storage says how each bucket keeps uploads, by alias.
 	Storage map[string]Storage
 	// TempPrefix begins the keys of objects that are the gate's own, in every
@@ -137,6 +147,7 @@ type Handler struct {
 	Logger *slog.Logger
 
 	probes   probes
+	running  conns.Networks
 	adjusted atomic.Pointer[Adjustable] // nil as long as the fields count
 }
 
@@ -144,6 +155,7 @@ type Handler struct {
 // body that has begun cannot be finished, which makes net/http reset the
 // connection or the stream.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	endAfterChunks(w, r)
 	x := newExchange(h, w, r)
 	defer x.finish()
 	if err := x.serve(); err != nil {
@@ -173,6 +185,9 @@ func (x *exchange) serve() error {
 		return err
 	}
 	x.client = x.now.Client.Of(x.r)
+	if !x.runs() {
+		return errCrowd
+	}
 	if x.now.Guesses.exhausted(x.client) {
 		return errGuessing
 	}

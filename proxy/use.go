@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	"s3gate/internal/conns"
 	"s3gate/tokens"
 )
 
@@ -26,7 +27,7 @@ func (d AddressDetail) of(a netip.Addr) string {
 	case d == AddressFull:
 		return a.String()
 	case d == AddressPrefix:
-		return network(a).String()
+		return conns.Network(a).String()
 	}
 	return ""
 }

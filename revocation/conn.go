@@ -56,7 +56,8 @@ type conn struct {
 	cancel    context.CancelFunc
 	transfers atomic.Int32 // that use it
 
-	held held // what waits to leave together
+	held   held   // what waits to leave together
+	stalls stalls // how long it has waited for the lease
 
 	mu    sync.Mutex
 	wish  time.Time // the write deadline that the server has set
@@ -149,6 +150,7 @@ var errStalled = errors.New("no lease for too long")
 
 // await waits for the lease; after a while the connection is cut.
 func (c *conn) await() error {
+	defer c.stalls.begin()()
 	ctx, cancel := context.WithTimeout(c.ctx, c.stall)
 	defer cancel()
 	c.mu.Lock()

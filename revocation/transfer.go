@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"s3gate/internal/fault"
+	"s3gate/internal/pace"
 	"s3gate/internal/splice"
 	"s3gate/tokens"
 )
@@ -96,7 +97,8 @@ type Transfer struct {
 	began    time.Time
 	grant    atomic.Pointer[tokens.Grant] // nil until Permit
 
-	mu      sync.Mutex // held during every write to the client
+	pace    *pace.Watch // nil watches nothing
+	mu      sync.Mutex  // held during every write to the client
 	started atomic.Bool
 	state   atomic.Int32
 
@@ -117,6 +119,7 @@ const (
 	cut
 	shut
 	expired
+	slow
 	ended
 )
 
@@ -179,6 +182,7 @@ func (t *Transfer) End() {
 		t.timer.Stop()
 	}
 	t.ending.Unlock()
+	t.pace.Stop()
 	t.owner.mu.Lock()
 	delete(t.owner.all, t)
 	t.owner.mu.Unlock()
@@ -229,10 +233,12 @@ func (t *Transfer) write(w http.ResponseWriter, p []byte, gather, flush bool) (i
 	if gather {
 		t.conn.gather()
 	}
+	t.pace.Begin()
 	n, err := w.Write(p)
 	if err == nil && flush {
 		err = t.flush()
 	}
+	t.pace.End()
 	if gather {
 		out, failed := t.conn.release()
 		if err = cmp.Or(err, failed); err != nil {
@@ -275,6 +281,8 @@ func (t *Transfer) Flush() error {
 	if err := t.start(); err != nil {
 		return err
 	}
+	t.pace.Begin()
+	defer t.pace.End()
 	return t.flush()
 }
 
@@ -334,8 +342,8 @@ func (t *Transfer) Commit() error {
 	return t.Err()
 }
 
-// Err is nil while the transfer may go on, and else [ErrCut], [ErrShutdown] or
-// [ErrExpired].
+// Err is nil while the transfer may go on, and else [ErrCut], [ErrShutdown],
+// [ErrExpired] or [ErrSlow].
 func (t *Transfer) Err() error {
 	switch t.state.Load() {
 	case cut:
@@ -344,6 +352,8 @@ func (t *Transfer) Err() error {
 		return ErrShutdown
 	case expired:
 		return ErrExpired
+	case slow:
+		return ErrSlow
 	}
 	return nil
 }

@@ -73,6 +73,8 @@ type Config struct {
 	Revocation Revocation `koanf:"revocation"`
 	// Upload bounds uploads through links.
 	Upload Upload `koanf:"upload"`
+	// Download bounds downloads through links.
+	Download Download `koanf:"download"`
 	// Upstream bounds connections to S3.
 	Upstream Upstream `koanf:"upstream"`
 	// DrainDelay is how long after SIGTERM everything still works but /readyz, so
@@ -120,6 +122,8 @@ type Listener struct {
 	HeaderTimeout time.Duration `koanf:"header_timeout"`
 	// IdleTimeout is how long to wait for another request. Default 2m.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
+
+	ConnectionLimits `koanf:",squash"`
 }
 
 // API is the control plane's listener and its callers.
@@ -140,6 +144,10 @@ type API struct {
 	// with a JWT of theirs, exactly as browsers send them:
 	// https://app.example.com, http://localhost:5173. Default: none.
 	CORSOrigins []string `koanf:"cors_origins"`
+	// BodyTimeout is how long a request body may take to come. Default 30s.
+	BodyTimeout time.Duration `koanf:"body_timeout" reload:"true"`
+	// WriteTimeout is how long a client may take nothing of an answer. Default 30s.
+	WriteTimeout time.Duration `koanf:"write_timeout" reload:"true"`
 	// MaxBatch is how many tokens one request may mint. Default 1000.
 	MaxBatch int `koanf:"max_batch"`
 	// MaxBatchBody is the size of its body in bytes; more is 413. Default
@@ -542,6 +550,7 @@ func Default() *Config {
 			Concurrency: 4, Tries: 4, Backoff: 200 * time.Millisecond,
 			ResumeWindow: 24 * time.Hour, SweepAfter: 15 * time.Minute, TempPrefix: ".s3gate/",
 		},
+		Download:     Download{IdleTimeout: time.Minute, MinRate: 1 << 10},
 		Upstream:     Upstream{DialTimeout: 10 * time.Second, ResponseTimeout: time.Minute, MaxIdle: 256},
 		DrainTimeout: 30 * time.Second,
 		Guard:        Guard{VerifyInterval: time.Hour, Leaks: defaultLeaks()},
@@ -553,8 +562,10 @@ func Default() *Config {
 		},
 	}
 	c.API.JWT.Leeway = 10 * time.Second
+	c.API.BodyTimeout, c.API.WriteTimeout = 30*time.Second, 30*time.Second
 	for _, l := range []*Listener{&c.Links, &c.API.Listener} {
 		l.MaxHeader, l.HeaderTimeout, l.IdleTimeout = 16<<10, 10*time.Second, 2*time.Minute
+		l.ProxyProtocol = "off"
 	}
 	return c
 }
@@ -614,6 +625,7 @@ func (c *Config) Validate() error {
 		bad("tokens.cache_entries", "must not be less than 0")
 	}
 	c.Upload.validate(bad)
+	c.Download.validate(bad)
 	if c.Upload.SweepAfter < c.Revocation.StallTimeout {
 		// Its own gate could still go on with the upload.
 		bad("upload.sweep_after", "must be at least revocation.stall_timeout, which is %s, got %s", c.Revocation.StallTimeout, c.Upload.SweepAfter)
@@ -632,7 +644,7 @@ func (c *Config) Validate() error {
 	}
 	for name, n := range map[string]int64{
 		"api.max_batch": int64(c.API.MaxBatch), "api.max_batch_body": c.API.MaxBatchBody, "api.idempotency_window": int64(c.API.IdempotencyWindow), "api.console_session": int64(c.API.ConsoleSession),
-		"api.max_body": c.API.MaxBody, "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
+		"api.max_body": c.API.MaxBody, "api.body_timeout": int64(c.API.BodyTimeout), "api.write_timeout": int64(c.API.WriteTimeout), "tokens.max_uses": c.Tokens.MaxUses, "tokens.max_labels": int64(c.Tokens.MaxLabels),
 		"tokens.max_text": int64(c.Tokens.MaxText), "tokens.max_life": int64(c.Tokens.MaxLife),
 		"tokens.retention": int64(c.Tokens.Retention), "tokens.reserve_timeout": int64(c.Tokens.ReserveTimeout), "redis.timeout": int64(c.Redis.Timeout), "redis.ack_timeout": int64(c.Redis.AckTimeout), "tokens.receipts": c.Tokens.Receipts,
 		"tokens.cache_bytes": c.Tokens.CacheBytes, "tokens.cache_age": int64(c.Tokens.CacheAge),
@@ -712,6 +724,7 @@ func (l *Listener) validate(name string, bad func(name, format string, args ...a
 	if l.MaxHeader <= 0 || l.HeaderTimeout <= 0 || l.IdleTimeout <= 0 {
 		bad(name, "max_header, header_timeout and idle_timeout must be more than 0")
 	}
+	l.ConnectionLimits.validate(name, bad)
 }
 
 func (c *Config) validateBuckets(bad func(name, format string, args ...any)) {

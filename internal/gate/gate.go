@@ -85,6 +85,7 @@ type Gate struct {
 
 	links, api, ops *listener // ops may be nil
 	tls             secured
+	connections     connections
 	handler         *proxy.Handler
 	control         *api.Handler
 	publicURL       string
@@ -210,7 +211,7 @@ func (g *Gate) listen(opts Options) (err error) {
 		return err
 	}
 	// The wrapper lies below TLS, so that a transfer can be cut at once.
-	g.links.Listener = revocation.Listen(g.links.Listener, g.member, g.cfg.Revocation.StallTimeout)
+	g.links.Listener = revocation.Listen(g.bound(g.links), g.member, g.cfg.Revocation.StallTimeout)
 	g.links.server.ConnContext = revocation.ConnContext
 	g.links.server.HTTP2 = proxy.HTTP2()
 	if g.api, err = listen("api", g.cfg.API.Listener, opts.opener("api")); err != nil {
@@ -219,6 +220,7 @@ func (g *Gate) listen(opts Options) (err error) {
 	if err = g.secure(); err != nil {
 		return err
 	}
+	g.api.Listener = g.bound(g.api)
 	if g.cfg.Ops.Addr == "" || g.cfg.Ops.Addr == g.cfg.API.Addr {
 		return nil
 	}
@@ -226,6 +228,9 @@ func (g *Gate) listen(opts Options) (err error) {
 		Addr: g.cfg.Ops.Addr, MaxHeader: g.cfg.API.MaxHeader,
 		HeaderTimeout: g.cfg.API.HeaderTimeout, IdleTimeout: g.cfg.API.IdleTimeout,
 	}, opts.opener("ops"))
+	if err == nil {
+		g.ops.Listener = g.bound(g.ops)
+	}
 	return err
 }
 
@@ -248,7 +253,7 @@ func (g *Gate) handle() error {
 	g.handler.Adjust(adjusted)
 	g.links.server.Handler = g.leaving(g.withHSTS(g.handler, g.behindHTTPS))
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.leaving(g.withHSTS(g.withClients(g.withConsole(g.control)), nil))
+	g.api.server.Handler = g.leaving(g.withHSTS(g.withClients(g.limitRequests(g.withConsole(g.control))), nil))
 	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()

@@ -112,6 +112,7 @@ func (g *Gate) adjust(cfg *config.Config, verifier *auth.Verifier) {
 	g.store.Adjust(adjustableTokens(cfg))
 	g.live.verifier.Store(verifier)
 	g.live.cfg.Store(cfg)
+	g.connections.adjust(cfg)
 }
 
 // newVerifier knows the key sets that the one before has fetched.
@@ -145,7 +146,8 @@ func adjustable(cfg *config.Config, guesses *proxy.Guesses) (proxy.Adjustable, e
 	return proxy.Adjustable{
 		Client: proxy.ClientAddress{Trusted: proxies, Header: cfg.ClientHeader}, Guesses: guesses,
 		Origin:     proxy.NewOrigin(cfg.Origin.Header, cfg.Origin.Secrets()...),
-		UploadIdle: cfg.Upload.IdleTimeout, UploadMinRate: cfg.Upload.MinRate, Look: look, Looks: looks,
+		UploadIdle: cfg.Upload.IdleTimeout, UploadMinRate: cfg.Upload.MinRate,
+		DownloadIdle: cfg.Download.IdleTimeout, DownloadMinRate: cfg.Download.MinRate, MaxRunning: cfg.Links.Requests(), Look: look, Looks: looks,
 	}, nil
 }
 

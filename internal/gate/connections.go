@@ -1,0 +1,107 @@
+package gate
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"s3gate/api"
+	"s3gate/internal/config"
+	"s3gate/internal/conns"
+)
+
+// connections are what clients may take of the listeners.
+type connections struct {
+	metrics         *conns.Metrics
+	links, api, ops *conns.Listener // nil until they listen
+	running         conns.Networks  // requests to the API
+}
+
+// bound puts limits on what a listener accepts, right above TCP.
+func (g *Gate) bound(l *listener) net.Listener {
+	c := &g.connections
+	if c.metrics == nil {
+		c.metrics = conns.NewMetrics(g.metrics)
+	}
+	bounded := conns.Listen(l.Listener, l.name, conns.Limits{}, c.metrics)
+	*map[string]**conns.Listener{"links": &c.links, "api": &c.api, "ops": &c.ops}[l.name] = bounded
+	c.adjust(g.cfg)
+	return bounded
+}
+
+// adjust makes limits count for connections that come from now on.
+func (c *connections) adjust(cfg *config.Config) {
+	proxies, _ := cfg.Proxies() // they were validated
+	links, api := connectionLimits(cfg.Links, proxies), connectionLimits(cfg.API.Listener, proxies)
+	links.Idle, links.MinRate = cfg.Download.IdleTimeout, cfg.Download.MinRate
+	api.Idle = cfg.API.WriteTimeout
+	ops := api
+	ops.Proxy = conns.ProxyOff
+	for l, limits := range map[*conns.Listener]conns.Limits{c.links: links, c.api: api, c.ops: ops} {
+		if l != nil {
+			l.Adjust(limits)
+		}
+	}
+}
+
+func connectionLimits(l config.Listener, proxies []netip.Prefix) conns.Limits {
+	mode, _ := conns.ParseProxy(l.ProxyProtocol)
+	return conns.Limits{
+		Max: l.Connections(), PerNetwork: l.PerNetwork(), Trusted: proxies, Proxy: mode, HeaderTimeout: l.HeaderTimeout,
+	}
+}
+
+// limitRequests bounds what one request to the API may take, and how many of one
+// network run.
+func (g *Gate) limitRequests(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cfg := g.live.cfg.Load().API
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+		leave, ok := g.connections.running.Take(peer.Addr(), cfg.Requests())
+		if !ok {
+			crowded(w)
+			return
+		}
+		defer leave()
+		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close") // what follows must be no request: see proxy
+		}
+		rc := http.NewResponseController(w)
+		if r.ContentLength != 0 {
+			_ = rc.SetReadDeadline(time.Now().Add(cfg.BodyTimeout))
+		}
+		if r.ProtoMajor > 1 { // otherwise the connection's pace says it
+			w = &timedWriter{w, rc, cfg.WriteTimeout}
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// crowded refuses a request of a network of which too many run.
+func crowded(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", "2")
+	w.WriteHeader(http.StatusTooManyRequests)
+	_ = json.NewEncoder(w).Encode(api.Problem{
+		Type: "about:blank", Title: http.StatusText(http.StatusTooManyRequests), Status: http.StatusTooManyRequests,
+		Detail: "Too many requests of this network are running.",
+	})
+}
+
+// timedWriter gives each write of an answer over HTTP/2 its time. Whoever has a time of
+// its own sets that after.
+type timedWriter struct {
+	http.ResponseWriter
+	rc      *http.ResponseController
+	timeout time.Duration
+}
+
+func (w *timedWriter) Write(p []byte) (int, error) {
+	_ = w.rc.SetWriteDeadline(time.Now().Add(w.timeout))
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
