@@ -41,6 +41,8 @@ var allowed = map[string][]string{
 	"internal/spelling":    nil,
 	"internal/apigen":      nil,
 	"internal/ratelimit":   nil,
+	"internal/accesslog":   nil,
+	"internal/traces":      nil,
 	"internal/config":      {"auth", "events", "guard/leakwatch", "internal/duration", "internal/spelling"},
 	"internal/devs3":       {"policy", "internal/devs3/disk"},
 	"internal/devs3/disk":  nil,

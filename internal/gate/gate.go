@@ -77,6 +77,7 @@ type Gate struct {
 	leaks     leaks
 	rounds    *rounds.Rounds
 	metrics   *prometheus.Registry
+	observing observing
 	draining  atomic.Bool
 
 	links, api, ops *listener // ops may be nil
@@ -115,8 +116,11 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 			return fmt.Errorf("buckets.%s: %w", alias, err)
 		}
 	}
-	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
 	g.metrics = prometheus.NewRegistry()
+	if err := g.openObserving(ctx, cmp.Or(opts.Version, "dev")); err != nil {
+		return err
+	}
+	g.rdb, g.leaseRDB = g.watchRedis("requests", newRedis(g.cfg.Redis)), g.watchRedis("lease", newRedis(g.cfg.Redis))
 	if err := g.openEvents(ctx, g.metrics, cmp.Or(opts.Version, "dev")); err != nil {
 		return err
 	}
@@ -168,7 +172,7 @@ func (g *Gate) newJournal() *uploads.Journal {
 func (g *Gate) sweep(ctx context.Context) {
 	buckets, check := map[string]uploads.Upstream{}, map[string]bool{}
 	for alias, b := range g.buckets {
-		buckets[alias] = b
+		buckets[alias] = g.watchBucket(alias, b)
 		check[alias] = proxy.NoOverwrite(g.cfg.Buckets[alias].NoOverwrite) == proxy.CheckOverwrite
 	}
 	s := &uploads.Sweeper{
@@ -186,11 +190,13 @@ func (g *Gate) join(opts Options) {
 	var seen priorities
 	g.member = revocation.Join(g.leaseRDB, revocation.MemberOptions{
 		Name: g.name, Lease: g.cfg.Revocation.Lease, MaxLife: time.Duration(g.live.maxLife.Load()), Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Logger: g.logger,
-		Apply:    func(r *revocation.Rule) revocation.Effect { <-joined; return g.apply(r) },
+		Apply:    func(r *revocation.Rule) revocation.Effect { <-joined; return g.applyWatched(r) },
+		Held:     g.observing.lease.held,
 		Answer:   func(question string) string { <-joined; return g.transfers.Answer(question) },
 		Replicas: g.cfg.Redis.ReplicaCount(), MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout,
 		Check: func(ctx context.Context) error { return seen.check(ctx, g.cfg.Redis) },
 	})
+	g.observing.lease.follow(g.member.Remaining)
 	g.transfers.Gate = g.member
 	close(joined)
 }
@@ -202,7 +208,7 @@ func (g *Gate) listen(opts Options) (err error) {
 		return err
 	}
 	// The wrapper lies below TLS, so that a transfer can be cut at once.
-	g.links.Listener = revocation.Listen(g.links.Listener, g.member, g.cfg.Revocation.StallTimeout)
+	g.links.Listener = revocation.Listen(g.links.Listener, stallCounter{g.member, g.observing.lease}, g.cfg.Revocation.StallTimeout)
 	g.links.server.ConnContext = revocation.ConnContext
 	g.links.server.HTTP2 = proxy.HTTP2()
 	if g.api, err = listen("api", g.cfg.API.Listener, nil); err != nil {
@@ -226,6 +232,9 @@ func (g *Gate) handle() error {
 			Name: "s3gate_transfers", Help: "Link requests that are running."},
 			func() float64 { return float64(g.transfers.Len()) }))
 	registerCache(reg, g.store.CacheStats)
+	registerCharges(reg, g.store.Counts)
+	registerExpiry(reg, g.links)
+	registerExpiry(reg, g.api)
 	g.live.registerReloads(reg)
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	g.handler = g.linkHandler(reg)
@@ -235,14 +244,14 @@ func (g *Gate) handle() error {
 		return err
 	}
 	g.handler.Adjust(adjusted)
-	g.links.server.Handler = g.handler
+	g.links.server.Handler = g.observing.traces.Links(g.handler)
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.withConsole(g.control)
+	g.api.server.Handler = g.observing.traces.API(g.withProfiles(g.withConsole(g.control)), g.live.known)
 	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", metrics)
-		profiling(mux)
+		mux.Handle("/debug/pprof/", profiles(g.profileLimit))
 		g.ops.server.Handler = mux
 	}
 	return nil
@@ -262,14 +271,14 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) *proxy.Handler {
 		},
 		Journal: g.journal,
 		Revoke: func(ctx context.Context, id tokens.ID) error {
-			_, err := g.revoker().Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
+			_, err := revokers{g}.Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
 			return err
 		},
 		Ended: g.useEnded, Redeemed: g.redeemed, Refused: g.refused, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
-		Metrics: proxy.NewMetrics(reg), Logger: g.logger,
+		Answered: g.tellsAnswered(), Metrics: proxy.NewMetrics(reg), Logger: g.logger,
 	}
 	for alias, b := range g.buckets {
-		h.Buckets[alias] = b
+		h.Buckets[alias] = g.watchBucket(alias, b)
 		h.Storage[alias] = storage(g.cfg.Buckets[alias], b.Secure())
 	}
 	registerParts(reg, &h.Multipart)
@@ -295,6 +304,7 @@ func (g *Gate) apiHandler(metrics http.Handler, limited func(limit string)) *api
 		Limits: mintLimits(g.cfg), Limited: limited,
 		Guard: g.rounds, Audit: g.audit, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
+	cfg.Answered = g.called
 	g.apiEvents(&cfg)
 	cfg.Leaks = g.leaks.store
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
@@ -478,7 +488,7 @@ func (g *Gate) closeAll() error {
 			errs = append(errs, rdb.Close())
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, g.observing.close())...)
 }
 
 func (g *Gate) listeners() []*listener {
