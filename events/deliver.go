@@ -44,6 +44,7 @@ func (h *Hooks) Run(ctx context.Context) {
 func (h *Hook) run(ctx context.Context) {
 	defer h.client.CloseIdleConnections()
 	h.hooks.Metrics.add(h.sends())
+	h.hooks.Metrics.dead.WithLabelValues(h.sends())
 	for ctx.Err() == nil {
 		due, waiting, err := h.claim(ctx)
 		if err == nil {
