@@ -91,7 +91,7 @@ func Open(path string, opts Options, reg prometheus.Registerer) (*Log, error) {
 	}
 	l := &Log{
 		opts: opts, queue: make(chan Line, opts.Queue), reopen: make(chan chan error), done: make(chan struct{}),
-		refusals: rate.NewLimiter(0, 0), folded: map[string]int64{},
+		refusals: rate.NewLimiter(rate.Limit(opts.Refusals), opts.Refusals), folded: map[string]int64{},
 		writer: writer{path: path},
 	}
 	l.Adjust(opts.Limits)
