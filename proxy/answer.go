@@ -34,6 +34,7 @@ func (x *exchange) fail(err error) {
 		err = &methodError{allow: x.allowed()}
 	}
 	p := problemOf(err)
+	x.code = p.code
 	x.tellRefused(err, p)
 	h := x.w.Header()
 	if p.retry > 0 {

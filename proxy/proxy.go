@@ -95,6 +95,10 @@ type Handler struct {
 	// each request that is refused. They must not block; nil hears nothing.
 	Redeemed func(Redemption)
 	Refused  func(Refusal)
+	// Answered is told of each request that is over, also of those that were refused
+	// or broken off, with the context of the request. It must not block; nil hears
+	// nothing.
+	Answered func(context.Context, Answer)
 	// ReceiptAddress is how much of a client's address a receipt keeps; ""
 	// keeps nothing.
 	ReceiptAddress AddressDetail

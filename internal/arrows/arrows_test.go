@@ -41,6 +41,8 @@ var allowed = map[string][]string{
 	"internal/spelling":    nil,
 	"internal/apigen":      nil,
 	"internal/ratelimit":   nil,
+	"internal/accesslog":   nil,
+	"internal/traces":      nil,
 	"internal/conns":       {"internal/pace"},
 	"internal/pace":        nil,
 	"internal/config":      {"auth", "events", "guard/leakwatch", "internal/certs", "internal/conns", "internal/duration", "internal/spelling"},

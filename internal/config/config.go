@@ -86,6 +86,8 @@ type Config struct {
 	DrainTimeout time.Duration `koanf:"drain_timeout" reload:"true"`
 	// Log says what is logged, to stderr.
 	Log Log `koanf:"log"`
+	// AccessLog says where each link request gets a line.
+	AccessLog AccessLog `koanf:"access_log"`
 	// Audit says what is kept of each event.
 	Audit Audit `koanf:"audit"`
 	// Events says how events get to those who are told.
@@ -161,6 +163,9 @@ type API struct {
 	// Console serves the page for operators at /console, for callers of the API.
 	// Default true.
 	Console bool `koanf:"console"`
+	// Profiles serves profiles of the process below /debug/pprof/ to callers who are
+	// administrators. Default true.
+	Profiles bool `koanf:"profiles" reload:"true"`
 	// ConsoleSession is how long somebody who has signed in there may go on, but
 	// never longer than their JWT. Default 8h.
 	ConsoleSession time.Duration `koanf:"console_session"`
@@ -225,9 +230,30 @@ type JWT struct {
 // Ops is the listener for operators.
 type Ops struct {
 	// Addr is host:port for /metrics, and profiles below /debug/pprof/; empty turns
-	// it off, and the API's address puts the metrics there, without profiles. Default
-	// 127.0.0.1:8091.
+	// it off, and the API's address puts the metrics there. Default 127.0.0.1:8091.
 	Addr string `koanf:"addr"`
+	// ProfileLimit is the longest time that a profile, or a trace of the Go runtime,
+	// may take, there and on the API's listener, 1s to 10m. Default 1m.
+	ProfileLimit time.Duration `koanf:"profile_limit" reload:"true"`
+	// BlockProfileRate is how many nanoseconds of waiting there are between two samples
+	// of the profile "block"; 0 takes none. It costs some speed. Default 0.
+	BlockProfileRate int `koanf:"block_profile_rate" reload:"true"`
+	// MutexProfileFraction is of how many waits for a mutex one is in the profile
+	// "mutex"; 0 takes none. Default 0.
+	MutexProfileFraction int `koanf:"mutex_profile_fraction" reload:"true"`
+}
+
+func (o *Ops) validate(bad func(name, format string, args ...any)) {
+	const least, most = time.Second, 10 * time.Minute
+	if o.ProfileLimit < least || o.ProfileLimit > most {
+		bad("ops.profile_limit", "must be %s to %s, got %s", least, most, o.ProfileLimit)
+	}
+	if o.BlockProfileRate < 0 {
+		bad("ops.block_profile_rate", "must not be less than 0, got %d", o.BlockProfileRate)
+	}
+	if o.MutexProfileFraction < 0 {
+		bad("ops.mutex_profile_fraction", "must not be less than 0, got %d", o.MutexProfileFraction)
+	}
 }
 
 // Guesses limits how often one network, a /24 of IPv4 or a /64 of IPv6, may
@@ -531,10 +557,10 @@ type Audit struct {
 func Default() *Config {
 	c := &Config{
 		Links:        Listener{Addr: ":8080"},
-		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}, Console: true, ConsoleSession: 8 * time.Hour, ClientAuth: ClientAuthRequire},
+		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}, Console: true, Profiles: true, ConsoleSession: 8 * time.Hour, ClientAuth: ClientAuthRequire},
 		TLS:          TLS{MinVersion: 1.2, ReloadInterval: 5 * time.Second, HSTSMaxAge: 365 * 24 * time.Hour},
 		ACME:         ACME{Directory: LetsEncrypt, HTTPAddr: ":80", TLSALPN: true, CheckInterval: 10 * time.Minute},
-		Ops:          Ops{Addr: "127.0.0.1:8091"},
+		Ops:          Ops{Addr: "127.0.0.1:8091", ProfileLimit: time.Minute},
 		ClientHeader: "X-Forwarded-For", Origin: Origin{Header: "X-Origin-Secret"},
 		Guesses:  Guesses{Burst: 60, PerSecond: 1},
 		Passcode: Passcode{Tries: 10, Window: 15 * time.Minute},
@@ -555,6 +581,7 @@ func Default() *Config {
 		DrainTimeout: 30 * time.Second,
 		Guard:        Guard{VerifyInterval: time.Hour, Leaks: defaultLeaks()},
 		Log:          Log{Level: "info", Format: "json"},
+		AccessLog:    AccessLog{Refusals: 100, MaxAgent: 200, Queue: 10_000},
 		Audit:        Audit{ClientAddress: "full", Fsync: "never"},
 		Events: Events{
 			Queue: 10_000, Stream: EventStream{MaxLen: 100_000}, Followers: 100,
@@ -636,6 +663,8 @@ func (c *Config) Validate() error {
 		bad("log.level", "must be debug, info, warn or error, got %q", c.Log.Level)
 	}
 	c.validateEvents(bad)
+	c.AccessLog.validate(bad)
+	c.Ops.validate(bad)
 	c.Guard.validate(bad)
 	c.validateNames(bad)
 	c.validateGateEvents(bad)

@@ -81,6 +81,7 @@ type Gate struct {
 	leaks     leaks
 	rounds    *rounds.Rounds
 	metrics   *prometheus.Registry
+	observing observing
 	draining  atomic.Bool
 
 	links, api, ops *listener // ops may be nil
@@ -121,8 +122,11 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 			return fmt.Errorf("buckets.%s: %w", alias, err)
 		}
 	}
-	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
 	g.metrics = prometheus.NewRegistry()
+	if err := g.openObserving(ctx, cmp.Or(opts.Version, "dev")); err != nil {
+		return err
+	}
+	g.rdb, g.leaseRDB = g.watchRedis("requests", newRedis(g.cfg.Redis)), g.watchRedis("lease", newRedis(g.cfg.Redis))
 	if err := g.openEvents(ctx, g.metrics, cmp.Or(opts.Version, "dev")); err != nil {
 		return err
 	}
@@ -174,7 +178,7 @@ func (g *Gate) newJournal() *uploads.Journal {
 func (g *Gate) sweep(ctx context.Context) {
 	buckets, check := map[string]uploads.Upstream{}, map[string]bool{}
 	for alias, b := range g.buckets {
-		buckets[alias] = b
+		buckets[alias] = g.watchBucket(alias, b)
 		check[alias] = proxy.NoOverwrite(g.cfg.Buckets[alias].NoOverwrite) == proxy.CheckOverwrite
 	}
 	s := &uploads.Sweeper{
@@ -192,11 +196,13 @@ func (g *Gate) join(opts Options) {
 	var seen priorities
 	g.member = revocation.Join(g.leaseRDB, revocation.MemberOptions{
 		Name: g.name, Lease: g.cfg.Revocation.Lease, MaxLife: time.Duration(g.live.maxLife.Load()), Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Logger: g.logger,
-		Apply:    func(r *revocation.Rule) revocation.Effect { <-joined; return g.apply(r) },
+		Apply:    func(r *revocation.Rule) revocation.Effect { <-joined; return g.applyWatched(r) },
+		Held:     g.observing.lease.held,
 		Answer:   func(question string) string { <-joined; return g.transfers.Answer(question) },
 		Replicas: g.cfg.Redis.ReplicaCount(), MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout,
 		Check: func(ctx context.Context) error { return seen.check(ctx, g.cfg.Redis) },
 	})
+	g.observing.lease.follow(g.member.Remaining)
 	g.transfers.Gate = g.member
 	close(joined)
 }
@@ -211,7 +217,7 @@ func (g *Gate) listen(opts Options) (err error) {
 		return err
 	}
 	// The wrapper lies below TLS, so that a transfer can be cut at once.
-	g.links.Listener = revocation.Listen(g.bound(g.links), g.member, g.cfg.Revocation.StallTimeout)
+	g.links.Listener = revocation.Listen(g.bound(g.links), stallCounter{g.member, g.observing.lease}, g.cfg.Revocation.StallTimeout)
 	g.links.server.ConnContext = revocation.ConnContext
 	g.links.server.HTTP2 = proxy.HTTP2()
 	if g.api, err = listen("api", g.cfg.API.Listener, opts.opener("api")); err != nil {
@@ -242,6 +248,7 @@ func (g *Gate) handle() error {
 			Name: "s3gate_transfers", Help: "Link requests that are running."},
 			func() float64 { return float64(g.transfers.Len()) }))
 	registerCache(reg, g.store.CacheStats)
+	registerCharges(reg, g.store.Counts)
 	g.live.registerReloads(reg)
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	g.handler = g.linkHandler(reg)
@@ -251,14 +258,14 @@ func (g *Gate) handle() error {
 		return err
 	}
 	g.handler.Adjust(adjusted)
-	g.links.server.Handler = g.leaving(g.withHSTS(g.handler, g.behindHTTPS))
+	g.links.server.Handler = g.leaving(g.withHSTS(g.observing.traces.Links(g.handler), g.behindHTTPS))
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.leaving(g.withHSTS(g.withClients(g.limitRequests(g.withConsole(g.control))), nil))
+	g.api.server.Handler = g.leaving(g.withHSTS(g.withClients(g.limitRequests(g.observing.traces.API(g.withProfiles(g.withConsole(g.control)), g.live.known))), nil))
 	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", metrics)
-		profiling(mux)
+		mux.Handle("/debug/pprof/", profiles(g.profileLimit))
 		g.ops.server.Handler = mux
 	}
 	return nil
@@ -278,14 +285,14 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) *proxy.Handler {
 		},
 		Journal: g.journal,
 		Revoke: func(ctx context.Context, id tokens.ID) error {
-			_, err := g.revoker().Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
+			_, err := revokers{g}.Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
 			return err
 		},
 		Ended: g.useEnded, Redeemed: g.redeemed, Refused: g.refused, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
-		Metrics: proxy.NewMetrics(reg), Logger: g.logger,
+		Answered: g.tellsAnswered(), Metrics: proxy.NewMetrics(reg), Logger: g.logger,
 	}
 	for alias, b := range g.buckets {
-		h.Buckets[alias] = b
+		h.Buckets[alias] = g.watchBucket(alias, b)
 		h.Storage[alias] = storage(g.cfg.Buckets[alias], b.Secure())
 	}
 	registerParts(reg, &h.Multipart)
@@ -311,6 +318,7 @@ func (g *Gate) apiHandler(metrics http.Handler, limited func(limit string)) *api
 		Limits: mintLimits(g.cfg), Limited: limited,
 		Guard: g.rounds, Audit: g.audit, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
+	cfg.Answered = g.called
 	g.apiEvents(&cfg)
 	cfg.Leaks = g.leaks.store
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
@@ -502,7 +510,7 @@ func (g *Gate) closeAll() error {
 			errs = append(errs, rdb.Close())
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, g.observing.close())...)
 }
 
 func (g *Gate) listeners() []*listener {

@@ -110,6 +110,8 @@ func (g *Gate) permit(life time.Duration) error {
 func (g *Gate) adjust(cfg *config.Config, verifier *auth.Verifier) {
 	g.live.maxLife.Store(max(g.live.maxLife.Load(), int64(cfg.Tokens.MaxLife)))
 	g.store.Adjust(adjustableTokens(cfg))
+	g.observing.access.Adjust(accessLimits(cfg))
+	adjustProfiles(&cfg.Ops)
 	g.live.verifier.Store(verifier)
 	g.live.cfg.Store(cfg)
 	g.connections.adjust(cfg)
@@ -173,15 +175,21 @@ func adjustableTokens(cfg *config.Config) tokens.Adjustable {
 type revokers struct{ gate *Gate }
 
 func (r revokers) Revoke(ctx context.Context, rule revocation.Rule) (revocation.Receipt, error) {
-	return r.gate.revoker().Revoke(ctx, rule)
+	return r.gate.traced(ctx, "revoke", func(ctx context.Context) (revocation.Receipt, error) {
+		return r.gate.revoker().Revoke(ctx, rule)
+	})
 }
 
 func (r revokers) Lift(ctx context.Context, id, author, reason string) (revocation.Receipt, error) {
-	return r.gate.revoker().Lift(ctx, id, author, reason)
+	return r.gate.traced(ctx, "lift", func(ctx context.Context) (revocation.Receipt, error) {
+		return r.gate.revoker().Lift(ctx, id, author, reason)
+	})
 }
 
 func (r revokers) Change(ctx context.Context, from, to *tokens.Grant, author string) (revocation.Receipt, error) {
-	return r.gate.revoker().Change(ctx, from, to, author)
+	return r.gate.traced(ctx, "change", func(ctx context.Context) (revocation.Receipt, error) {
+		return r.gate.revoker().Change(ctx, from, to, author)
+	})
 }
 
 func logLevel(cfg *config.Config) slog.Level {
