@@ -67,7 +67,7 @@ type Log struct {
 	done   chan struct{}
 
 	maxAgent atomic.Int64
-	refusals *rate.Limiter
+	refusals atomic.Pointer[rate.Limiter]
 	mu       sync.Mutex
 	folded   map[string]int64 // by outcome; never nil
 
@@ -91,7 +91,7 @@ func Open(path string, opts Options, reg prometheus.Registerer) (*Log, error) {
 	}
 	l := &Log{
 		opts: opts, queue: make(chan Line, opts.Queue), reopen: make(chan chan error), done: make(chan struct{}),
-		refusals: rate.NewLimiter(rate.Limit(opts.Refusals), opts.Refusals), folded: map[string]int64{},
+		folded: map[string]int64{},
 		writer: writer{path: path},
 	}
 	l.Adjust(opts.Limits)
@@ -133,8 +133,7 @@ func (l *Log) Adjust(limits Limits) {
 	if l == nil {
 		return
 	}
-	l.refusals.SetLimit(rate.Limit(limits.Refusals))
-	l.refusals.SetBurst(limits.Refusals)
+	l.refusals.Store(rate.NewLimiter(rate.Limit(limits.Refusals), limits.Refusals))
 	l.maxAgent.Store(int64(limits.MaxAgent))
 }
 
@@ -143,7 +142,7 @@ func (l *Log) Add(line Line) {
 	if l == nil {
 		return
 	}
-	if (line.Status == 0 || line.Status >= http.StatusBadRequest) && !l.refusals.Allow() {
+	if (line.Status == 0 || line.Status >= http.StatusBadRequest) && !l.refusals.Load().Allow() {
 		l.fold(line.Outcome)
 		return
 	}
