@@ -58,7 +58,7 @@ H2SPEC         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/h2spec-$(H2SPEC_
 # Programs and files that the tests and "make bench" need, and the Debian packages
 # that have them.
 PACKAGES := redis-server:redis-server promtool:prometheus curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd openssl:openssl /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
-	/usr/sbin/haproxy:haproxy taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
+	/usr/sbin/haproxy:haproxy slowhttptest:slowhttptest h2load:nghttp2-client taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
 .PHONY: test unit lint cross deps programs build man site licences gosec vulns bench gobench fuzz soak leaks rolling million
 

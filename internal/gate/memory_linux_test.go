@@ -56,8 +56,8 @@ type served struct {
 }
 
 // newServed starts s3gate serve on an embedded S3 and a real Redis, with a
-// memory for uploads.
-func newServed(t *testing.T) (*world, *served) {
+// memory for uploads, and with variables in its environment.
+func newServed(t *testing.T, env ...string) (*world, *served) {
 	t.Helper()
 	w := newWorld(t, s3gatetest.DevS3(t), s3gatetest.Redis(t))
 	dir := t.TempDir()
@@ -83,7 +83,7 @@ func newServed(t *testing.T) (*world, *served) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &served{Program: s3gatetest.Start(t, nil, binary, "serve", "--config", settings, "--ready-file", ready)}
+	p := &served{Program: s3gatetest.Start(t, env, binary, "serve", "--config", settings, "--ready-file", ready)}
 	p.Await(func() error {
 		raw, err := os.ReadFile(ready)
 		if err != nil {
