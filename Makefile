@@ -7,9 +7,12 @@
 # make soak     SOAK_OPS operations on gates in trouble, whose histories must fit,
 #               and uploads of sizes that take too long otherwise
 # make leaks    how fast the leak watch reads an access log of 1 GiB, and what it takes
+# make rolling  three gates behind HAProxy and nginx are restarted in turn, under load for
+#               ROLLING, and nothing may fail
 # make million  what a million tokens take in Redis, and how long
 # make build    the binary, for this machine; BIN=FILE says where to
 # make man      manual pages, in ./man
+# make site     the manual as a site, in dist/site
 # make licences what is linked under which licence, in docs/licences.md
 # make gosec    looks for mistakes that matter to security
 # make vulns    asks for known vulnerabilities of what is linked
@@ -19,6 +22,7 @@ GO       ?= go
 FUZZTIME ?= 1m
 TIMEOUT  ?= 40m
 SOAK_OPS ?= 1000000
+ROLLING  ?= 1m
 BIN      ?= s3gate
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -43,12 +47,20 @@ UPLOADERS_LOCK := internal/s3gatetest/uploaders/package-lock.json
 UPLOADERS_DIR  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/uploaders-$(shell git hash-object $(UPLOADERS_LOCK) | cut -c1-12)
 UPLOADERS      := $(UPLOADERS_DIR)/node_modules/.package-lock.json
 
+# Pebble is a certificate authority that speaks ACME, and h2spec tries servers against
+# the specification of HTTP/2. The tests start both, and nothing of them ships.
+PEBBLE_VERSION := v2.10.1
+PEBBLE_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/pebble-$(PEBBLE_VERSION)
+PEBBLE         := $(PEBBLE_DIR)/pebble
+H2SPEC_VERSION := v2.2.1
+H2SPEC         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/h2spec-$(H2SPEC_VERSION)/h2spec
+
 # Programs and files that the tests and "make bench" need, and the Debian packages
 # that have them.
-PACKAGES := redis-server:redis-server curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
+PACKAGES := redis-server:redis-server promtool:prometheus curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd openssl:openssl /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
 	/usr/sbin/haproxy:haproxy slowhttptest:slowhttptest h2load:nghttp2-client taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
-.PHONY: test unit lint cross deps programs build man licences gosec vulns bench gobench fuzz soak leaks million
+.PHONY: test unit lint cross deps programs build man site licences gosec vulns bench gobench fuzz soak leaks rolling million
 
 test: deps lint cross unit
 
@@ -65,6 +77,8 @@ TESTSUM := $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --rerun-f
 
 unit: export S3GATE_TEST_MINIO = $(MINIO)
 unit: export S3GATE_TEST_UPLOADERS = $(UPLOADERS_DIR)
+unit: export S3GATE_TEST_PEBBLE = $(PEBBLE)
+unit: export S3GATE_TEST_H2SPEC = $(H2SPEC)
 unit:
 	@mkdir -p $(dir $(FAILED))
 	$(TESTSUM).1 --packages "$$($(GO) list ./... | grep -vxF "$$($(GO) list $(BUSY))")" -- $(RACE) -timeout $(TIMEOUT)
@@ -84,7 +98,7 @@ cross:
 	GOOS=darwin  GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/s3gate
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/s3gate
 
-deps: programs $(MINIO) $(UPLOADERS)
+deps: programs $(MINIO) $(PEBBLE) $(H2SPEC) $(UPLOADERS)
 
 programs:
 	@missing=; for p in $(PACKAGES); do test -e $${p%%:*} || command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
@@ -100,6 +114,12 @@ $(MINIO):
 	@echo "building MinIO for the tests, once (a few minutes)"
 	GOBIN=$(MINIO_DIR) $(GO) install github.com/minio/minio@$(MINIO_VERSION)
 
+$(PEBBLE):
+	GOBIN=$(PEBBLE_DIR) $(GO) install github.com/letsencrypt/pebble/v2/cmd/pebble@$(PEBBLE_VERSION)
+
+$(H2SPEC):
+	$(GO) build -modfile=tools/h2spec/go.mod -o $@ github.com/summerwind/h2spec/cmd/h2spec
+
 # Where npm is missing, or reaches no registry, the tests that need it say so.
 $(UPLOADERS): | programs
 	@mkdir -p $(UPLOADERS_DIR)
@@ -112,6 +132,9 @@ build:
 
 man:
 	$(GO) test ./cmd/s3gate -run TestManualPages -man $(CURDIR)/man
+
+site:
+	$(GO) run -C tools/site . -root $(CURDIR) -out $(CURDIR)/dist/site
 
 licences:
 	$(GO) run ./internal/licences >docs/licences.md.part
@@ -167,6 +190,10 @@ soak:
 
 leaks:
 	S3GATE_TEST_LOG_BYTES=1073741824 $(GO) test -v -count 1 -timeout 0 -cpu 1 -run PlantedAttempts ./guard/leakwatch
+
+rolling: export S3GATE_TEST_MINIO = $(MINIO)
+rolling: programs $(MINIO)
+	S3GATE_TEST_ROLLING=$(ROLLING) $(GO) test -v -count 1 -timeout 0 -run RollingRestart ./internal/gate
 
 million:
 	S3GATE_TEST_TOKENS=1000000 $(GO) test -v -count 1 -timeout 0 -run ManyTokens ./tokens

@@ -151,6 +151,10 @@ type Config struct {
 	// Pace is how often those who follow the transfers, or the gates, hear of
 	// changes; 0 means 1 s.
 	Pace time.Duration
+	// Answered is told of each call that is over, with its context, ID, route (a pattern
+	// such as POST /v1/tokens, or "") and status, and how long it took. It must not
+	// block; nil hears nothing.
+	Answered func(ctx context.Context, request, route string, status int, took time.Duration)
 	// Logger gets one line for each call; nil discards.
 	Logger *slog.Logger
 }
@@ -346,9 +350,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		h.mux.ServeHTTP(rec, r)
 	}
+	route, took := strings.Replace(r.Pattern, "/:", ":", 1), time.Since(begin)
+	if h.cfg.Answered != nil {
+		h.cfg.Answered(r.Context(), id, route, rec.status, took)
+	}
 	h.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "api request",
-		slog.String("request", id), slog.String("route", strings.Replace(r.Pattern, "/:", ":", 1)), slog.Int("status", rec.status),
-		slog.Float64("ms", float64(time.Since(begin).Microseconds())/1000))
+		slog.String("request", id), slog.String("route", route), slog.Int("status", rec.status),
+		slog.Float64("ms", float64(took.Microseconds())/1000))
 }
 
 // splitVerb brings /v1/tokens/{id}:verb, and that of buckets, into a form that a pattern of the mux can

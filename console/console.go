@@ -83,7 +83,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Referrer-Policy", "same-origin") // without one a form would come from the origin "null"
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if err := h.origin.Check(r); err != nil {
@@ -110,7 +110,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Path+"/"), "/")
-	h.send(w, r, http.StatusOK, web.Console(look(r), web.ConsolePage{View: view, Subject: s.caller.Subject, Until: s.until}))
+	h.send(w, r, http.StatusOK, web.Console(look(r), web.ConsolePage{View: view, Subject: s.caller.Subject, Left: s.until.Sub(h.cfg.Clock())}))
 }
 
 func look(r *http.Request) web.Look {

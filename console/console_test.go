@@ -125,13 +125,20 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// Over TLS, or behind a proxy that speaks it, the cookie never travels without.
+// Over TLS, or behind proxies of which the first speaks it, the cookie never travels
+// without, and is none that another host could have set.
 func TestCookieOverTLS(t *testing.T) {
 	d := newDesk(t)
 	cookie := d.signIn("X-Forwarded-Proto: https")
-	resp := d.do("POST", "/console/sign-in", url.Values{"jwt": {jwt}}.Encode(), asForm, "X-Forwarded-Proto: https")
-	if c := resp.Cookies()[0]; !c.Secure || !strings.HasPrefix(c.Name, "__Secure-") {
-		t.Errorf("the cookie is %+v", c)
+	_, value, _ := strings.Cut(cookie, "=")
+	for proto, want := range map[string]bool{"https": true, "https, http": true, "HTTPS,http": true, "http": false, "http, https": false} {
+		resp := d.do("POST", "/console/sign-in", url.Values{"jwt": {jwt}}.Encode(), asForm, "X-Forwarded-Proto: "+proto)
+		if c := resp.Cookies()[0]; c.Secure != want || c.Domain != "" || strings.HasPrefix(c.Name, "__Host-") != want || (c.Path == "/") != want {
+			t.Errorf("%s: the cookie is %+v", proto, c)
+		}
+	}
+	if resp := d.do("GET", "/console/session", "", "X-Forwarded-Proto: https", "Cookie: __Secure-s3gate-console="+value+"; s3gate-console="+value); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a cookie that another host may have set counts: %d", resp.StatusCode)
 	}
 	if resp := d.do("GET", "/console/session", "", cookie); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without TLS it counts: %d", resp.StatusCode)
@@ -184,6 +191,8 @@ func TestNextIsAView(t *testing.T) {
 		"": "/console/transfers", "/console/events": "/console/events", "/console/tokens/tok_a": "/console/tokens/tok_a",
 		"https://evil.example/console/events": "/console/transfers", "//evil.example/console/events": "/console/transfers",
 		"/console/sign-out": "/console/transfers", "/console/api/v1/tokens": "/console/transfers", "/console/../v1/tokens": "/console/transfers",
+		"/console/tokens/../../v1/tokens": "/console/transfers", "/console/tokens/%2e%2e/%2E%2E/v1/tokens": "/console/transfers",
+		`/console/tokens/a\..\..\..\v1\tokens`: "/console/transfers", "/console/tokens/./tok_a": "/console/transfers", "/console/tokens//evil.example": "/console/transfers",
 		"/console/eventsx": "/console/transfers", "javascript:alert(1)": "/console/transfers", "/v1/tokens": "/console/transfers", "/console/events\r\nX: y": "/console/transfers",
 	} {
 		d := newDesk(t)
@@ -318,13 +327,8 @@ func TestStreams(t *testing.T) {
 	d.now = time.Now()
 	cookie := d.signIn()
 	done := make(chan int)
-	open := func() {
-		go func() {
-			done <- d.do("GET", "/console/api/v1/transfers", "", cookie, "Accept: text/event-stream").StatusCode
-		}()
-	}
-	for range 3 {
-		open()
+	for path, accept := range map[string]string{"transfers": "text/event-stream", "events?follow=true": "application/json", "events": "text/event-stream"} {
+		go func() { done <- d.do("GET", "/console/api/v1/"+path, "", cookie, "Accept: "+accept).StatusCode }()
 	}
 	if status := <-done; status != http.StatusTooManyRequests {
 		t.Errorf("the third: %d", status)
@@ -388,7 +392,7 @@ func TestWeight(t *testing.T) {
 func TestPolicy(t *testing.T) {
 	const hostile = `"><script>alert(1)</script>`
 	for name, doc := range map[string]web.Document{
-		"console": web.Console(web.Look{}, web.ConsolePage{View: "transfers", Subject: hostile, Until: time.Now()}),
+		"console": web.Console(web.Look{}, web.ConsolePage{View: "transfers", Subject: hostile, Left: time.Hour}),
 		"sign-in": web.SignIn(web.Look{}, web.SignInPage{Next: hostile, Problem: web.SessionOver}),
 	} {
 		if strings.Contains(string(doc.HTML), "<script>alert") {

@@ -29,7 +29,7 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, end := context.WithDeadline(r.Context(), s.until)
 	defer end()
-	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+	if goesOn(r) {
 		who := sha256.Sum256([]byte(s.caller.Issuer + "\x00" + s.caller.Subject))
 		if !h.streams.begin(who) {
 			refuse(w, http.StatusTooManyRequests, "Too many views are open. Close some of them.")
@@ -47,6 +47,12 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h.cfg.API.ServeHTTP(w, to)
+}
+
+// goesOn reports whether the API answers a request until somebody ends it: it sends
+// server-sent events, or lines to whoever follows.
+func goesOn(r *http.Request) bool {
+	return r.Method == http.MethodGet && (strings.Contains(r.Header.Get("Accept"), "text/event-stream") || r.URL.Query().Get("follow") == "true")
 }
 
 // trusted returns the session of a request that the page has made, or answers.

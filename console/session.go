@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -26,26 +27,29 @@ type session struct {
 	until  time.Time
 }
 
-// cookieName is that of the session. Over TLS a browser takes one of this name
-// from nobody else, not even from the same host without TLS.
-func cookieName(r *http.Request) string {
+// cookie is that of the session, without a value. Over TLS a browser takes one of
+// this name from no other host and for no other path, so nobody can make a browser
+// use a session that is not its own (RFC 6265bis, section 4.1.3.2).
+func cookie(r *http.Request) http.Cookie {
+	c := http.Cookie{Name: "s3gate-console", Path: Path, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 	if secure(r) {
-		return "__Secure-s3gate-console"
+		c.Name, c.Path, c.Secure = "__Host-s3gate-console", "/", true
 	}
-	return "s3gate-console"
+	return c
 }
 
-// secure reports whether the browser speaks TLS. What a proxy says of that is
-// believed: who makes it up weakens their own session only.
+// secure reports whether the browser speaks TLS. What the first of several proxies
+// says of that is believed: who makes it up weakens their own session only.
 func secure(r *http.Request) bool {
-	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	return r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https")
 }
 
 // session returns that of a request; nil if it has none, and had says that it has
 // had one, which is over. The cookie is when the session ends, in seconds, and
 // the JWT, which is held against the keys each time.
 func (h *Handler) session(r *http.Request) (s *session, had bool) {
-	c, err := r.Cookie(cookieName(r))
+	c, err := r.Cookie(cookie(r).Name)
 	if err != nil {
 		return nil, false
 	}
@@ -81,7 +85,7 @@ func (h *Handler) askJWT(w http.ResponseWriter, r *http.Request) {
 
 // next is where to go after the sign-in: a view, and nothing else.
 func (h *Handler) next(wish string) string {
-	if r, err := http.NewRequest(http.MethodGet, wish, nil); err == nil && r.URL.Host == "" && strings.HasPrefix(wish, Path+"/") {
+	if r, err := http.NewRequest(http.MethodGet, wish, nil); err == nil && r.URL.Host == "" && strings.HasPrefix(wish, Path+"/") && isPlain(r.URL.Path) {
 		for _, view := range web.ConsoleViews() {
 			if rest, ok := strings.CutPrefix(r.URL.Path, Path+"/"+view); ok && (rest == "" || rest[0] == '/') {
 				return wish
@@ -90,6 +94,10 @@ func (h *Handler) next(wish string) string {
 	}
 	return Path + "/" + web.ConsoleViews()[0]
 }
+
+// isPlain reports whether a path leads where it seems to: browsers go up at "..",
+// and take a backslash for a slash.
+func isPlain(p string) bool { return path.Clean(p) == p && !strings.ContainsRune(p, '\\') }
 
 // signIn begins a session with the JWT of the form.
 func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) {
@@ -134,10 +142,9 @@ func (h *Handler) signOut(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) setCookie(w http.ResponseWriter, r *http.Request, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieName(r), Value: value, Path: Path, MaxAge: maxAge,
-		HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteStrictMode,
-	})
+	c := cookie(r)
+	c.Value, c.MaxAge = value, maxAge
+	http.SetCookie(w, &c)
 }
 
 // alive says whether there is a session.

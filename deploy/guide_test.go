@@ -57,7 +57,7 @@ func TestGuideValues(t *testing.T) {
 
 // Links between pages lead to pages, and to headings in them.
 func TestLinksInPages(t *testing.T) {
-	for _, page := range []string{"SECURITY.md", "CONTRIBUTING.md", "docs/deploy.md", "docs/licences.md"} {
+	for _, page := range pages(t) {
 		for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(read(t, root, page), -1) {
 			if strings.HasPrefix(m[1], "https://") {
 				continue
@@ -76,12 +76,36 @@ func TestLinksInPages(t *testing.T) {
 	}
 }
 
-// headings are those of a page as GitHub names them.
+// pages are all those that people read.
+func pages(t *testing.T) []string {
+	t.Helper()
+	found := []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/decisions/*.md"} {
+		more, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(more) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, more, err)
+		}
+		for _, page := range more {
+			page, err = filepath.Rel(root, page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, page)
+		}
+	}
+	return found
+}
+
+// headings are those of a page as GitHub names them, and other places in it.
 func headings(text string) map[string]bool {
 	all := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
-		name := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		title := regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(m[1], "$1")
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(title), "")
 		all[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	for _, m := range regexp.MustCompile(`<a id="([^"]+)">`).FindAllStringSubmatch(text, -1) {
+		all[m[1]] = true
 	}
 	return all
 }

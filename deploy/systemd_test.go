@@ -35,6 +35,38 @@ func TestUnit(t *testing.T) {
 	}
 }
 
+// The sockets belong to the service, and have names that the binary knows and the ports
+// of its settings.
+func TestSockets(t *testing.T) {
+	analyze := program(t, "systemd-analyze", systemdHelp)
+	service := unit(t)
+	for file, want := range map[string]string{"s3gate.socket": "links", "s3gate-api.socket": "api"} {
+		text := read(t, "systemd", file)
+		path := filepath.Join(filepath.Dir(service), file)
+		write(t, path, text)
+		if out, err := exec.Command(analyze, "verify", path, service).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v\n%s", file, err, out)
+		}
+		if name := find(t, text, `FileDescriptorName=(\S+)`); name != want {
+			t.Errorf("%s is named %s, not %s", file, name, want)
+		}
+	}
+	settings := read(t, "systemd", "s3gate.yaml")
+	if port := find(t, read(t, "systemd", "s3gate.socket"), `ListenStream=(\S+)`); port != find(t, settings, `addr: ":(\d+)"`) {
+		t.Errorf("the socket has port %s, and links.addr another", port)
+	}
+}
+
+// A unit of this type never starts whose binary does not tell systemd that it has.
+func TestUnitIsToldOfTheStart(t *testing.T) {
+	if kind := find(t, read(t, "systemd", "s3gate.service"), `Type=(\S+)`); kind != "notify" {
+		t.Errorf("it is of type %s", kind)
+	}
+	if text := read(t, root, "cmd", "s3gate", "serve.go"); !strings.Contains(text, "daemon.SdNotifyReady") {
+		t.Error("nobody tells systemd")
+	}
+}
+
 // The unit may do little: 10 is everything, and what has done nothing about it has 9.6.
 func TestUnitIsConfined(t *testing.T) {
 	analyze := program(t, "systemd-analyze", systemdHelp)

@@ -52,18 +52,21 @@ func TestTerraformSettings(t *testing.T) {
 		"${aws_elasticache_replication_group.redis.primary_endpoint_address}", "redis.example.com",
 		"tostring(var.redis_replicas)", "1",
 		"${local.stall_timeout}", find(t, gate, `stall_timeout = (\d+)`),
+		"${local.gate_idle_timeout}", "180",
 		"${local.drain_timeout}", find(t, gate, `drain_timeout = (\d+)`),
 		"aws_s3_bucket.files.id", "acme-docs",
 		"var.region", "eu-central-1",
 		"aws_iam_role.gate.arn", "arn:aws:iam::123456789012:role/s3gate",
 		"var.jwt_key_secret_arn", strings.Repeat("k", 32),
 		"var.redis_password_secret_arn", "password",
+		"var.origin_secret_arn", strings.Repeat("o", 32),
+		"var.origin_other_secret_arn", strings.Repeat("p", 32),
 	)
 	var env []string
 	for _, m := range regexp.MustCompile(`(?m)^ +(S3GATE_\w+) += (.*)$`).FindAllStringSubmatch(gate, -1) {
 		env = append(env, m[1]+"="+like.Replace(strings.Trim(m[2], `"`)))
 	}
-	if len(env) < 12 {
+	if len(env) < 15 {
 		t.Fatalf("only %d settings were found", len(env))
 	}
 	configCheck(t, "", env...)
@@ -78,7 +81,9 @@ func TestTerraformIsPatient(t *testing.T) {
 		t.Errorf("CloudFront waits for %d s, a gate for %d s", patience, stall)
 	}
 	find(t, read(t, "terraform", "cloudfront.tf"), `origin_read_timeout      = local\.(read_timeout)`)
-	find(t, read(t, "terraform", "network.tf"), `idle_timeout               = local\.(read_timeout) \+ 60`)
+	find(t, read(t, "terraform", "network.tf"), `idle_timeout               = local\.(idle_timeout)`)
+	find(t, gate, `idle_timeout      = local\.(read_timeout) \+ 60`)
+	find(t, gate, `gate_idle_timeout = local\.(idle_timeout) \+ 60`)
 	find(t, gate, `stopTimeout            = local\.(drain_timeout) \+ 15`)
 }
 
@@ -91,6 +96,20 @@ func TestTerraformKeepsLinksToItself(t *testing.T) {
 		}
 	}
 	find(t, front, `(name = "Managed-CachingDisabled")`)
-	find(t, front, `(name = "Managed-AllViewerExceptHostHeader")`)
 	find(t, front, `error_caching_min_ttl = (0)\n`)
+}
+
+// Nobody gets past CloudFront, which tells the gates who its viewers are.
+func TestTerraformKnowsItsOrigin(t *testing.T) {
+	front, gate := read(t, "terraform", "cloudfront.tf"), read(t, "terraform", "gate.tf")
+	header := find(t, gate, `S3GATE_CLIENT_HEADER += "(.+)"`)
+	if sent := find(t, front, `header_behavior = "allViewerAndWhitelistCloudFront"\s+headers {\s+items = \["(.+)"\]`); sent != header {
+		t.Errorf("CloudFront sends %s, and the gates read %s", sent, header)
+	}
+	find(t, front, `origin_request_policy_id = (aws_cloudfront_origin_request_policy\.links)\.id`)
+	if name := find(t, front, `custom_header {\s+name  = "(.+)"\s+value = data\.aws_secretsmanager_secret_version\.origin\.secret_string`); name != "X-Origin-Secret" {
+		t.Errorf("the secret is in %s, and origin.header is X-Origin-Secret", name)
+	}
+	find(t, front, `secret_id = (var\.origin_secret_arn)`)
+	find(t, gate, `S3GATE_ORIGIN_SECRET += (var\.origin_secret_arn)`)
 }

@@ -44,6 +44,7 @@ func (h *Hooks) Run(ctx context.Context) {
 func (h *Hook) run(ctx context.Context) {
 	defer h.client.CloseIdleConnections()
 	h.hooks.Metrics.add(h.sends())
+	h.hooks.Metrics.dead.WithLabelValues(h.sends())
 	for ctx.Err() == nil {
 		due, waiting, err := h.claim(ctx)
 		if err == nil {
@@ -211,6 +212,9 @@ func (h *Hook) finish(d delivery, o outcome, what string, wait, pause time.Durat
 	keys := []string{h.keys.queue, h.keys.deliveries, h.keys.pause, deadKey, deadInfoKey}
 	forgotten, err := finishScript.Run(ctx, h.hooks.RDB, keys,
 		d.id, what, wait.Milliseconds(), pause.Milliseconds(), deadName(h.Endpoint.Name, d.id), info, most).Int()
+	if what == "dead" {
+		h.hooks.Metrics.dead.WithLabelValues(h.sends()).Inc()
+	}
 	if forgotten > 0 {
 		h.hooks.Metrics.dropped.WithLabelValues(h.sends(), "forgotten").Add(float64(forgotten))
 	}

@@ -7,13 +7,14 @@ import "github.com/prometheus/client_golang/prometheus"
 //	s3gate_events_delivered_total{sink}       events that the sink has
 //	s3gate_events_failed_total{sink}          tries that came to nothing
 //	s3gate_events_dropped_total{sink,reason}  events that it will not get: full, closed, encoding, forgotten
+//	s3gate_events_dead_total{sink}            deliveries to a webhook that were given up
 //	s3gate_events_lag_seconds{sink}           how old the last event was when it was delivered
 //	s3gate_events_waiting{sink}               events in its queue, in memory or for a webhook in Redis
 //	s3gate_events_refusals_folded_total       refusals that are told together with others
 type Metrics struct {
-	delivered, failed, dropped *prometheus.CounterVec
-	lag, waiting               *prometheus.GaugeVec
-	folded                     prometheus.Counter
+	delivered, failed, dropped, dead *prometheus.CounterVec
+	lag, waiting                     *prometheus.GaugeVec
+	folded                           prometheus.Counter
 }
 
 // NewMetrics registers the metrics of one bus.
@@ -25,6 +26,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		delivered: counter("delivered_total", "Events that a sink has taken.", "sink"),
 		failed:    counter("failed_total", "Tries of a sink that came to nothing.", "sink"),
 		dropped:   counter("dropped_total", "Events that a sink will not get, and why.", "sink", "reason"),
+		dead:      counter("dead_total", "Deliveries to a webhook that were given up, and can be redelivered.", "sink"),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "s3gate_events_lag_seconds", Help: "How old the last event was when a sink had taken it."}, []string{"sink"}),
 		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -32,7 +34,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		folded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "s3gate_events_refusals_folded_total", Help: "Refusals that are told together with others of their kind."}),
 	}
-	reg.MustRegister(m.delivered, m.failed, m.dropped, m.lag, m.waiting, m.folded)
+	reg.MustRegister(m.delivered, m.failed, m.dropped, m.dead, m.lag, m.waiting, m.folded)
 	return m
 }
 

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ type Target struct {
 	// Bearer is the JWT for that. It must permit to mint for both operations below
 	// Prefix, and for the storm to revoke. It is never printed.
 	Bearer string
+	// TLS is how the API is spoken to over https; nil is the default.
+	TLS *tls.Config
 	// Bucket is the alias of a bucket.
 	Bucket string
 	// Prefix begins the keys of all objects that a run makes, and stays when it has

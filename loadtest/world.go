@@ -27,6 +27,7 @@ type world struct {
 func newWorld(cfg Config) *world {
 	links := newTransport(cfg.Workers * max(1, cfg.Clients))
 	calls := newTransport(cfg.Workers)
+	calls.TLSClientConfig = cfg.Target.TLS
 	w := &world{
 		cfg: cfg, checks: &checks{}, measures: &measures{}, content: newContent(cfg.Seed, cfg.Size),
 		http: &http.Client{Transport: links, CheckRedirect: noRedirect},

@@ -11,6 +11,7 @@ import (
 type Adjustable struct {
 	Client          ClientAddress
 	Guesses         *Guesses
+	Origin          Origin
 	UploadIdle      time.Duration
 	UploadMinRate   int64
 	DownloadIdle    time.Duration
@@ -29,5 +30,5 @@ func (h *Handler) adjustable() Adjustable {
 	if a := h.adjusted.Load(); a != nil {
 		return *a
 	}
-	return Adjustable{h.Client, h.Guesses, h.UploadIdle, h.UploadMinRate, h.DownloadIdle, h.DownloadMinRate, h.MaxRunning, h.Look, h.Looks}
+	return Adjustable{h.Client, h.Guesses, h.Origin, h.UploadIdle, h.UploadMinRate, h.DownloadIdle, h.DownloadMinRate, h.MaxRunning, h.Look, h.Looks}
 }

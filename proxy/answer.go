@@ -34,6 +34,7 @@ func (x *exchange) fail(err error) {
 		err = &methodError{allow: x.allowed()}
 	}
 	p := problemOf(err)
+	x.code = p.code
 	x.tellRefused(err, p)
 	h := x.w.Header()
 	if p.retry > 0 {
@@ -47,10 +48,17 @@ func (x *exchange) fail(err error) {
 		h.Set("Content-Range", rng.contentRange())
 	}
 	if p.status == http.StatusUnauthorized {
-		challengeAuth(h, false)
+		challengeAuth(h, fetched(x.r))
 	}
 	contentType, body := x.render(p)
 	x.sendBody(p.status, contentType, body)
+}
+
+// fetched reports whether a page has sent a request, and not a person: browsers say
+// so (Fetch Metadata) where they speak TLS, and only pages have tickets to give.
+func fetched(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return mode != "" && mode != "navigate" || r.URL.Query().Has(ticketParam)
 }
 
 // sendBody sends a whole answer of the gate's own.

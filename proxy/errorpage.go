@@ -22,6 +22,10 @@ type explanation struct {
 // explanations is the table from the codes of problems to what pages say. The
 // tests know whether one is missing.
 var explanations = map[string]explanation{
+	// The way in.
+	"OriginDenied": {heading: "This is not the way in", icon: web.Barred,
+		advice: "Links lead through another server to this one. If you have not changed the link, tell whoever gave it to you."},
+
 	// The link.
 	"NotFound": {heading: "Nothing here", icon: web.Missing,
 		advice: "Part of a link is easily lost when it is copied out of a message: copy it once more. The file may also have been removed; then ask whoever gave the link to you."},

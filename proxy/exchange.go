@@ -38,11 +38,13 @@ type exchange struct {
 	metadata map[string]string // what an upload is stored with
 	parts    bool              // an upload is sent in parts
 
-	status  int   // what was answered, 0 if nothing
-	in, out int64 // body bytes from and to the client
-	maybe   int64 // bytes that may have left besides, in a write that failed
-	err     error // why it failed, for the log
-	left    error // why parts of an upload may be left in the bucket
+	status  int       // what was answered, 0 if nothing
+	code    string    // of the problem that was answered, "" for none
+	first   time.Time // when the headers of the answer left; zero if they did not
+	in, out int64     // body bytes from and to the client
+	maybe   int64     // bytes that may have left besides, in a write that failed
+	err     error     // why it failed, for the log
+	left    error     // why parts of an upload may be left in the bucket
 	held    *uploads.Held
 	result  http.Header // what S3 said of an upload that it has stored
 	hurried sync.Once
@@ -104,7 +106,7 @@ func (x *exchange) hurryIn(grace time.Duration) {
 
 // writeHeader sends the status and the headers.
 func (x *exchange) writeHeader(status int) {
-	x.status = status
+	x.status, x.first = status, time.Now()
 	x.w.WriteHeader(status)
 }
 
@@ -120,6 +122,7 @@ func (x *exchange) finish() {
 		x.leave()
 	}
 	x.h.Metrics.observe(x)
+	x.tellAnswered()
 	if x.h.Logger == nil {
 		return
 	}

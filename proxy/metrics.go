@@ -15,7 +15,9 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	bytes    *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	first    *prometheus.HistogramVec
 	uploads  *prometheus.CounterVec
+	origin   prometheus.Counter
 }
 
 // NewMetrics registers the metrics of links:
@@ -23,7 +25,9 @@ type Metrics struct {
 //	s3gate_link_requests_total{method,bucket,code}  requests by class of status
 //	s3gate_link_bytes_total{direction,bucket}       body bytes, "in" or "out"
 //	s3gate_link_request_seconds{method}             time from request to end
+//	s3gate_link_first_byte_seconds{method}          time from request to the headers of its answer
 //	s3gate_uploads_total{bucket,how}                objects stored, in "one" request to S3 or in "parts"
+//	s3gate_origin_refusals_total                    requests without the secret of the front
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -36,11 +40,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "s3gate_link_request_seconds", Help: "Time from a link request to the end of its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 10)},
 			[]string{"method"}),
+		first: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "s3gate_link_first_byte_seconds", Help: "Time from a link request to the headers of its answer.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 10)},
+			[]string{"method"}),
 		uploads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "s3gate_uploads_total", Help: "Objects that uploads have stored, in one request to S3 or in parts."},
 			[]string{"bucket", "how"}),
+		origin: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "s3gate_origin_refusals_total", Help: "Requests that were refused since they did not carry the origin secret."}),
 	}
-	reg.MustRegister(m.requests, m.bytes, m.seconds, m.uploads)
+	reg.MustRegister(m.requests, m.bytes, m.seconds, m.first, m.uploads, m.origin)
 	return m
 }
 
@@ -57,6 +67,9 @@ func (m *Metrics) observe(x *exchange) {
 	m.bytes.WithLabelValues("in", bucket).Add(float64(x.in))
 	m.bytes.WithLabelValues("out", bucket).Add(float64(x.out))
 	m.seconds.WithLabelValues(method).Observe(time.Since(x.begin).Seconds())
+	if x.status > 0 {
+		m.first.WithLabelValues(method).Observe(x.first.Sub(x.begin).Seconds())
+	}
 }
 
 // stored counts an object that an upload has stored.
@@ -69,4 +82,11 @@ func (m *Metrics) stored(x *exchange) {
 		how = "parts"
 	}
 	m.uploads.WithLabelValues(x.grant().Bucket, how).Inc()
+}
+
+// bypassed counts a request that did not come through the front of the gate.
+func (m *Metrics) bypassed() {
+	if m != nil {
+		m.origin.Inc()
+	}
 }

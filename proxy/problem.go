@@ -60,6 +60,8 @@ var causes = []struct {
 	err error
 	problem
 }{
+	{errOrigin, problem{status: http.StatusForbidden, code: "OriginDenied",
+		message: "Links do not work at this address. Open the link as it was given to you."}},
 	{tokens.ErrMalformed, notFound},
 	{tokens.ErrUnknown, notFound},
 	{tokens.ErrExpired, expired},

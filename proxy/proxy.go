@@ -71,6 +71,9 @@ type Handler struct {
 	Transfers *revocation.Transfers
 	// Client finds the client's address; the zero value takes the peer's.
 	Client ClientAddress
+	// Origin is what the front of the gate has to send; the zero value asks for
+	// nothing.
+	Origin Origin
 	// Bandwidth shares the bandwidth of tokens that limit it; the zero value
 	// is ready to use.
 	Bandwidth Bandwidth
@@ -92,6 +95,10 @@ type Handler struct {
 	// each request that is refused. They must not block; nil hears nothing.
 	Redeemed func(Redemption)
 	Refused  func(Refusal)
+	// Answered is told of each request that is over, also of those that were refused
+	// or broken off, with the context of the request. It must not block; nil hears
+	// nothing.
+	Answered func(context.Context, Answer)
 	// ReceiptAddress is how much of a client's address a receipt keeps; ""
 	// keeps nothing.
 	ReceiptAddress AddressDetail
@@ -164,6 +171,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // has been sent to the client.
 func (x *exchange) serve() error {
 	x.setSafeHeaders()
+	if !x.now.Origin.admit(x.r.Header) {
+		x.h.Metrics.bypassed()
+		return errOrigin
+	}
 	if x.r.Method == http.MethodOptions {
 		// Also where there is no link: a browser shows a script the 404 only
 		// if the preflight succeeded.

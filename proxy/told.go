@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"net/netip"
 
 	"s3gate/s3client"
 	"s3gate/tokens"
@@ -50,14 +51,11 @@ func (x *exchange) tellRedeemed() {
 	})
 }
 
-// tellRefused tells of a request that was refused.
+// tellRefused tells of a request that was refused. Of those that came past the front
+// there may be any number, and they have reached no link.
 func (x *exchange) tellRefused(err error, p problem) {
-	if x.h.Refused == nil || !refuses(err, p.status) {
+	if x.h.Refused == nil || errors.Is(err, errOrigin) || !refuses(err, p.status) {
 		return
-	}
-	client := x.client
-	if !client.IsValid() {
-		client = x.h.Client.Of(x.r) // it was refused before that was asked
 	}
 	grant := x.grant()
 	var canary *tokens.CanaryError
@@ -67,8 +65,16 @@ func (x *exchange) tellRefused(err error, p problem) {
 	x.h.Refused(Refusal{
 		Canary: canary != nil,
 		Grant:  grant, Reason: p.code, Status: p.status, Method: knownMethod(x.r.Method), Request: x.id,
-		Client: x.h.ReceiptAddress.of(client),
+		Client: x.h.ReceiptAddress.of(x.address()),
 	})
+}
+
+// address is the client's, also of a request that was refused before that was asked.
+func (x *exchange) address() netip.Addr {
+	if !x.client.IsValid() {
+		return x.now.Client.Of(x.r)
+	}
+	return x.client
 }
 
 // refuses reports whether an answer is the gate's no.

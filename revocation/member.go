@@ -49,6 +49,9 @@ type MemberOptions struct {
 	// AllowUnsafe serves also from a Redis that cannot be relied on, as one
 	// that may evict keys when its memory is full, and only warns.
 	AllowUnsafe bool
+	// Held is told that the lease has come, or was lost; nil is told nothing. It must
+	// not block.
+	Held func(bool)
 	// Apply is told of every rule that has come or changed, after it counts
 	// and before that is acknowledged. It must make sure that nothing of what
 	// the rule covers goes on, return then, and say what it has stopped.
@@ -269,6 +272,9 @@ func (m *Member) note(err error) {
 	held := m.Remaining() > 0
 	if m.held.Swap(held) == held {
 		return
+	}
+	if m.opts.Held != nil {
+		m.opts.Held(held)
 	}
 	if held {
 		m.opts.Logger.Info("lease held")

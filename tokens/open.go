@@ -111,7 +111,7 @@ func (u *Use) Pin(ctx context.Context, o Object, first, length int64) error {
 	if err != nil {
 		return err
 	}
-	u.spent = true
+	u.charged(true)
 	m.granted = r.Number(0)
 	return nil
 }

@@ -89,6 +89,7 @@ type Store struct {
 	settler *settler
 	watched *script.Agenda
 	cache   *grantCache // nil unless grants are kept
+	counts  counts
 
 	secrets  []mintSecret
 	adjusted atomic.Pointer[Adjustable]

@@ -209,8 +209,15 @@ func (u *Use) Charge(ctx context.Context) error {
 	if err == nil {
 		err = statusError(status)
 	}
-	u.spent = err == nil
+	u.charged(err == nil)
 	return err
+}
+
+// charged notes that the use counts.
+func (u *Use) charged(is bool) {
+	if u.spent = is; is && u.Open == nil {
+		u.store.counts.charged.Add(1)
+	}
 }
 
 var errNotHeld = unproven(errors.New("charging a use that is not held"))
@@ -263,6 +270,9 @@ func (u *Use) Keep() { u.held = false }
 func (u *Use) Refund(ctx context.Context) {
 	switch {
 	case u.meter != nil:
+		if u.spent && u.Open == nil {
+			u.store.counts.handedBack.Add(1)
+		}
 		u.endOpen(ctx, 0)
 	case u.Open != nil:
 		u.held = false // nothing was reserved for it
@@ -280,6 +290,11 @@ func (u *Use) settle(ctx context.Context, o outcome) {
 		return
 	}
 	u.held = false
+	if o == commit {
+		u.store.counts.charged.Add(1)
+	} else {
+		u.store.counts.handedBack.Add(1)
+	}
 	u.store.settler.settle(ctx, &settlement{id: u.Grant.ID, nonce: u.nonce, outcome: o})
 }
 

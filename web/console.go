@@ -9,9 +9,10 @@ import (
 type ConsolePage struct {
 	// View is one of [ConsoleViews].
 	View string
-	// Subject is who has signed in, and Until how long that lasts.
+	// Subject is who has signed in, and Left how long that still lasts, whatever the
+	// reader's clock says.
 	Subject string
-	Until   time.Time
+	Left    time.Duration
 }
 
 // SignInPage asks for a JWT.
@@ -114,7 +115,7 @@ type consoleView struct {
 	*frame
 	Heading, Subject, Current string
 	Views                     []Link
-	Until                     moment
+	Seconds                   int64
 }
 
 // Console renders the page. Its script asks below /console/api, and its form leads to
@@ -123,7 +124,7 @@ func Console(look Look, p ConsolePage) Document {
 	f := consolePage.open(look)
 	f.policy.forms, f.policy.connects = true, true
 	l := f.Look.Language
-	v := consoleView{frame: &f, Heading: viewName(l, p.View), Subject: visible(p.Subject), Current: "/console/" + p.View, Until: l.moment(p.Until)}
+	v := consoleView{frame: &f, Heading: viewName(l, p.View), Subject: visible(p.Subject), Current: "/console/" + p.View, Seconds: int64(p.Left.Seconds())}
 	for _, view := range ConsoleViews() {
 		v.Views = append(v.Views, Link{Name: viewName(l, view), Href: "/console/" + view})
 	}

@@ -26,12 +26,17 @@ function take(items) {
   complain("");
   items = items.filter(({ name }) => !litter.test(name));
   items = items.filter((item) => !uploads.some((u) => !isOver(u) && u.key === keyOf(item)));
+  const held = many ? null : remembered.find((r) => r.open && !items.some((item) => keyOf(item) === r.key));
+  if (held && items.length) return complain(t("An upload was interrupted. Go on with it, or discard it first."));
   const fits = items.filter(({ file }) => !refusal(file)), space = Math.max(0, room(uploads));
   const over = fits.slice(!many && fits.length > space ? 0 : space);
   if (over.length) complain(tooMany(space, many ? over.map(({ name }) => name) : []));
   for (const item of items.filter((item) => !over.includes(item))) {
     const known = remembered.find((r) => r.key === keyOf(item));
-    if (known) known.row.remove();
+    if (known) {
+      known.open = false;
+      known.row.remove();
+    }
     uploads.push(new Upload(item));
   }
   pump();

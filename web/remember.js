@@ -22,6 +22,7 @@ class Remembered {
   constructor({ key, size, name }) {
     this.key = key;
     this.size = size;
+    this.open = true; // the gate keeps the link in use for it
     this.row = new Row(name, size);
     this.row.end.onclick = () => this.discard();
     this.show(0);
@@ -43,13 +44,17 @@ class Remembered {
   }
 
   close() {
+    this.open = false;
     forget(this.key);
     this.row.remove();
   }
 
   async discard() {
     this.row.show("cancelled", t("Discarded"), 0, "", "");
-    if (await terminate(recall(this.key)) !== "unknown") return forget(this.key);
+    if (await terminate(recall(this.key)) !== "unknown") {
+      this.open = false;
+      return forget(this.key);
+    }
     this.row.show("paused", t("The server could not be told to discard it. Try again later."), 0, "", t("Discard"));
   }
 }

@@ -19,8 +19,12 @@ class Upload {
     this.work = Promise.resolve();
     this.row = new Row(this.name, this.file.size);
     this.row.act.onclick = () => (isOpen(this) ? this.pause() : this.resume());
-    this.row.end.onclick = () => {
+    this.row.end.onclick = async () => {
       if (!isOver(this)) return this.cancel();
+      if (this.held) { // of what was refused half-way the gate keeps the link in use
+        await this.cancel();
+        if (this.held || this.state === "stored") return;
+      }
       const next = this.row.element.nextElementSibling || picker;
       this.remove();
       next.focus();
@@ -77,21 +81,35 @@ class Upload {
     this.row.showSum(this.sum || "", text);
   }
 
+  // endsOpen says that all was sent and nothing heard: whether the file is stored the gate
+  // alone knows, and has no name by which to ask. To send it again may store it twice,
+  // which is for people to decide.
+  endsOpen() {
+    if (this.whole && this.state === "running" && this.file.size > 0 && this.sent === this.file.size) this.unsure = true;
+    return this.unsure;
+  }
+
   pause() {
+    const open = this.endsOpen();
     if (this.stop) this.stop.abort();
-    this.set("paused", t("Paused at {0} of {1}", readable(this.sent), readable(this.file.size)));
+    if (open) this.set("refused", unknown(""));
+    else this.set("paused", t("Paused at {0} of {1}", readable(this.sent), readable(this.file.size)));
     pump();
   }
 
   async cancel() {
+    this.endsOpen();
     if (this.stop) this.stop.abort();
+    if (summed && this.unread) this.unread.abort(); // what waits for it need not
     this.set("cancelled", t("Cancelled"));
     await this.work; // in which it may have got its name
     const end = this.held ? await terminate(this.held) : "ended";
     if (end === "stored") return this.finish();
     if (this.unread) this.unread.abort();
-    if (end === "ended") this.drop();
-    else this.set("cancelled", t("Cancelled, but the server could not be told. The link may be in use for a while."));
+    if (end === "ended") {
+      this.drop();
+      if (this.unsure) this.set("cancelled", t("Cancelled, but it is not known whether this file was stored."));
+    } else this.set("cancelled", t("Cancelled, but the server could not be told. The link may be in use for a while."));
     pump();
   }
 
@@ -125,8 +143,8 @@ class Upload {
     for (let failures = 0; !signal.aborted;) {
       const before = this.sure;
       try {
-        const whole = summed || !await speaksTus(signal);
-        return this.finish(await (whole ? this.sendWhole(signal) : this.sendPieces(signal)));
+        this.whole = summed || !await speaksTus(signal);
+        return this.finish(await (this.whole ? this.sendWhole(signal) : this.sendPieces(signal)));
       } catch (e) {
         if (signal.aborted) return;
         if (!(e instanceof Later) || !await this.canRead()) {
@@ -206,19 +224,28 @@ class Upload {
   }
 
   async sendWhole(signal) {
-    const unsure = this.sent === this.file.size && this.sent > 0, headers = {};
+    const headers = {};
+    this.sent = 0;
     if (this.type) headers["Content-Type"] = this.type;
     if (summed) {
       this.set("running", t("Computing the checksum"));
       const sum = await this.summing;
+      if (signal.aborted) throw new Later("");
       if (!sum) throw new Refused(t("The checksum, which this link wants, could not be computed."));
       headers["x-amz-checksum-sha256"] = base64(sum.match(/../g).map((byte) => parseInt(byte, 16)));
     }
     this.progress(0);
-    const x = await send("PUT", address(many ? this.name : ""), { headers, body: this.file, signal, progress: (n) => this.progress(n) });
-    if (unsure && (isGone(x) || x.status === 412)) {
-      throw new Refused(t("The connection was lost at the end, so it is not known whether this file was stored. {0}", problem(x).detail));
+    let x;
+    try {
+      x = await send("PUT", address(many ? this.name : ""), { headers, body: this.file, signal, progress: (n) => this.progress(n) });
+    } catch (e) {
+      throw this.endsOpen() ? new Refused(unknown("")) : e;
     }
+    if (problem(x).code === "OutcomeUnknown") this.unsure = true;
+    if (this.unsure && x.status >= 300) throw new Refused(unknown(problem(x).detail));
     return judge(x);
   }
 }
+
+// unknown is what people hear when nobody can tell them more.
+const unknown = (detail) => t("The connection was lost at the end, so it is not known whether this file was stored. {0}", detail).trim();

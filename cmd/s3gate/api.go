@@ -16,6 +16,31 @@ import (
 func apiFlags(cmd *cobra.Command) {
 	cmd.Flags().String("api-url", "", "the gate's API (default: $S3GATE_API_URL)")
 	cmd.Flags().String("api-token-file", "", "a file with the bearer JWT (default: the JWT itself in $S3GATE_API_TOKEN)")
+	clientFlags(cmd)
+}
+
+// clientFlags adds the flags of what a gate with api.client_ca wants to see.
+func clientFlags(cmd *cobra.Command) {
+	cmd.Flags().String("api-client-cert", "", "a PEM file with a client certificate, where the gate wants one (default: $S3GATE_API_CLIENT_CERT)")
+	cmd.Flags().String("api-client-key", "", "a PEM file with its key (default: $S3GATE_API_CLIENT_KEY)")
+	cmd.Flags().String("api-server-ca", "", "a PEM file with who has signed the gate's certificate (default: $S3GATE_API_SERVER_CA, or what the system trusts)")
+}
+
+// identityOf reads what flags or environment say of certificates.
+func identityOf(cmd *cobra.Command) (client.Identity, error) {
+	named := func(flag, variable string) string {
+		path, _ := cmd.Flags().GetString(flag)
+		return cmp.Or(path, os.Getenv(variable))
+	}
+	id := client.Identity{
+		Cert:     named("api-client-cert", "S3GATE_API_CLIENT_CERT"),
+		Key:      named("api-client-key", "S3GATE_API_CLIENT_KEY"),
+		ServerCA: named("api-server-ca", "S3GATE_API_SERVER_CA"),
+	}
+	if (id.Cert == "") != (id.Key == "") {
+		return id, usagef("a client certificate and its key go together: set --api-client-cert and --api-client-key, or both variables")
+	}
+	return id, nil
 }
 
 // newClient returns a client of the API that flags or environment name. The
@@ -28,7 +53,15 @@ func newClient(cmd *cobra.Command) (*client.Client, error) {
 	if url == "" || bearer == "" {
 		return nil, usagef("say which gate: set S3GATE_API_URL and S3GATE_API_TOKEN, or --api-url and --api-token-file")
 	}
-	return client.New(url, bearer), nil
+	identity, err := identityOf(cmd)
+	if err != nil {
+		return nil, err
+	}
+	c := client.New(url, bearer)
+	if err := c.Present(identity); err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
 }
 
 // apiOf reads what flags or environment say of the API; "" is nothing.

@@ -38,10 +38,10 @@ func (p *provider) signs(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &claims))
 	claims["iat"], claims["exp"] = time.Now().Unix(), time.Now().Add(time.Hour).Unix()
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
-	token.Header["kid"] = "1"
+	token.Header["kid"] = "k1"
 	text, err := token.SignedString(key)
 	ts.Check(err)
-	set := fmt.Sprintf(`{"keys": [{"kty": "RSA", "kid": "1", "use": "sig", "alg": "RS256", "n": %q, "e": "AQAB"}]}`,
+	set := fmt.Sprintf(`{"keys": [{"kty": "RSA", "kid": "k1", "use": "sig", "alg": "RS256", "n": %q, "e": "AQAB"}]}`,
 		base64.RawURLEncoding.EncodeToString(key.N.Bytes()))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(set), 0o600))
 	ts.Setenv(args[2], text)

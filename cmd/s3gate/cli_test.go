@@ -76,13 +76,13 @@ func explain(page *strings.Builder, c *cobra.Command) {
 	if text == "" {
 		text = c.Short + "."
 	}
-	fmt.Fprintf(page, "\n### %s\n\n%s\n\n```\n%s\n", c.CommandPath(), text, c.UseLine())
+	fmt.Fprintf(page, "\n### %s\n\n%s\n\n```text\n%s\n", c.CommandPath(), text, c.UseLine())
 	if flags := c.NonInheritedFlags().FlagUsages(); flags != "" {
 		fmt.Fprintf(page, "\n%s", flags)
 	}
 	fmt.Fprint(page, "```\n")
 	if c.Example != "" {
-		fmt.Fprintf(page, "\n```\n%s\n```\n", c.Example)
+		fmt.Fprintf(page, "\n```sh example\n%s\n```\n", c.Example)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,6 +19,7 @@ func newHealth() *cobra.Command {
 		Args:  exactly(0),
 	}
 	configFlags(cmd)
+	clientFlags(cmd)
 	url := cmd.Flags().String("url", "", "the address to ask (default: /readyz at the configured API address)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		target := *url
@@ -30,10 +30,17 @@ func newHealth() *cobra.Command {
 			}
 			target = readyURL(cfg.API.Listener)
 		}
+		identity, err := identityOf(cmd)
+		if err != nil {
+			return err
+		}
+		tlsConfig, err := identity.Config()
+		if err != nil {
+			return usageError{err}
+		}
 		// It asks this machine, whose certificate is for another name.
-		client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-		}}
+		tlsConfig.InsecureSkipVerify = true
+		client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: tlsConfig}}
 		resp, err := client.Get(target)
 		if err != nil {
 			fmt.Fprintln(cmd.ErrOrStderr(), "s3gate: no answer:", err)
@@ -57,5 +64,5 @@ func readyURL(l config.Listener) string {
 	if err != nil {
 		addr = &net.TCPAddr{}
 	}
-	return gate.URL(addr, l.Cert != "") + "/readyz"
+	return gate.URL(addr, l.Secure()) + "/readyz"
 }

@@ -108,6 +108,13 @@ func loadTarget(cmd *cobra.Command, t loadtest.Target, ready, target string) (lo
 	if err != nil {
 		return t, err
 	}
+	identity, err := identityOf(cmd)
+	if err != nil {
+		return t, err
+	}
+	if t.TLS, err = identity.Config(); err != nil {
+		return t, usageError{err}
+	}
 	t.LinksURL = strings.TrimSuffix(cmp.Or(target, from.LinksURL), "/")
 	t.APIURL = cmp.Or(from.APIURL, url)
 	t.Bearer = cmp.Or(from.Bearer, bearer)

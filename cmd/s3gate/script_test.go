@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	reloads RESULT N         wait until a gate has counted so many reloads
 //	snippet PAGE LANGUAGE [LAST]
 //	                         run the code of a page of docs, up to the block named LAST
+//	page PAGE [EDITS]        run all commands of a page, as EDITS says otherwise
 //	signs CLAIMS KEYSET VARIABLE
 //	                         make a JWT of claims, and write the key set that proves it
 //	webhook URL-VARIABLE SECRET-VARIABLE
@@ -76,6 +77,7 @@ func TestScripts(t *testing.T) {
 			"arrives":  arrives,
 			"reloads":  reloads,
 			"snippet":  snippet,
+			"page":     runPage,
 			"signs":    idp.signs,
 			"webhook":  receivers.webhook,
 			"receives": receivers.receives,
@@ -201,6 +203,7 @@ var interpreters = map[string]struct {
 	args   []string
 }{
 	"bash":   {"sh", []string{"bash", "-eu"}},
+	"sh":     {"sh", []string{"bash", "-eu"}}, // what does not go on after the former
 	"python": {"py", []string{"python3"}},
 	"js":     {"mjs", []string{"node"}},
 }

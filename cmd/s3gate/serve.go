@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"s3gate/internal/config"
@@ -26,7 +27,11 @@ func newServe() *cobra.Command {
 
 SIGHUP makes it read them again, and its certificates: what can change without a
 restart counts from then on, and the log says what has changed and what has not.
-If anything is wrong everything stays as it was.`,
+If anything is wrong everything stays as it was.
+
+SIGTERM makes /readyz fail, after drain_delay closes the ports, and lets transfers
+finish for drain_timeout; a second one ends everything at once. Sockets that systemd
+or anybody else has opened (LISTEN_FDS) are taken by their names: links, api, ops.`,
 		Args: exactly(0),
 	}
 	configFlags(cmd)
@@ -47,18 +52,24 @@ If anything is wrong everything stays as it was.`,
 func serve(ctx context.Context, cfg *config.Config, opts gate.Options, readyFile string, reload func() (*config.Config, error)) error {
 	logger := opts.Logger
 	gate.LogRedis(logger)
+	alive, end := context.WithCancel(context.WithoutCancel(ctx)) // also while it drains
+	defer end()
 	hangups := make(chan os.Signal, 1)
 	if signals := reloadSignals(); len(signals) > 0 { // none would mean all
 		signal.Notify(hangups, signals...)
 		defer signal.Stop(hangups)
+	}
+	var err error
+	if opts.Sockets, err = inherited(); err != nil {
+		return err
 	}
 	g, err := gate.Open(ctx, cfg, opts)
 	if err != nil {
 		return err
 	}
 	g.Start()
-	go reloadAt(ctx, hangups, g, reload)
-	logger.Info("serving", "version", versionString(), "links", cfg.Links.Addr, "api", g.APIURL())
+	go reloadAt(ctx, hangups, g, logger, reload)
+	logger.Info("serving", "version", versionString(), "links", g.LinksURL(), "api", g.APIURL())
 	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 	if err := g.Await(soon); err != nil && ctx.Err() == nil {
 		logger.Warn("redis does not answer yet; links answer 503 until it does", "err", err)
@@ -70,9 +81,12 @@ func serve(ctx context.Context, cfg *config.Config, opts gate.Options, readyFile
 		})
 	}
 	if err == nil {
+		notify(logger, daemon.SdNotifyReady)
+		go keepAlive(alive, logger)
 		err = g.Wait(ctx)
 	}
-	logger.Info("stopping", "drain_timeout", cfg.DrainTimeout.String())
+	notify(logger, daemon.SdNotifyStopping)
+	logger.Info("stopping", "drain_delay", cfg.DrainDelay.String(), "drain_timeout", cfg.DrainTimeout.String())
 	if closeErr := g.Close(); err == nil {
 		err = closeErr
 	}
@@ -81,14 +95,16 @@ func serve(ctx context.Context, cfg *config.Config, opts gate.Options, readyFile
 
 // reloadAt reloads the settings of a gate at each signal, and goes on with an audit
 // log that somebody has renamed, until ctx is done.
-func reloadAt(ctx context.Context, hangups <-chan os.Signal, g *gate.Gate, load func() (*config.Config, error)) {
+func reloadAt(ctx context.Context, hangups <-chan os.Signal, g *gate.Gate, logger *slog.Logger, load func() (*config.Config, error)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangups:
+			reloading(logger)
 			_ = g.Reload(load) // it logs why not
 			_ = g.Reopen()     // likewise
+			notify(logger, daemon.SdNotifyReady)
 		}
 	}
 }

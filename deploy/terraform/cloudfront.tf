@@ -8,8 +8,30 @@ data "aws_cloudfront_cache_policy" "disabled" {
   name = "Managed-CachingDisabled"
 }
 
-data "aws_cloudfront_origin_request_policy" "all_but_host" {
-  name = "Managed-AllViewerExceptHostHeader"
+# Everything that the viewer sends, and its address as CloudFront has seen it, which is
+# what client_header names.
+resource "aws_cloudfront_origin_request_policy" "links" {
+  name = "${var.name}-links"
+
+  headers_config {
+    header_behavior = "allViewerAndWhitelistCloudFront"
+
+    headers {
+      items = ["CloudFront-Viewer-Address"]
+    }
+  }
+
+  cookies_config {
+    cookie_behavior = "all"
+  }
+
+  query_strings_config {
+    query_string_behavior = "all"
+  }
+}
+
+data "aws_secretsmanager_secret_version" "origin" {
+  secret_id = var.origin_secret_arn
 }
 
 resource "aws_cloudfront_vpc_origin" "gates" {
@@ -38,6 +60,12 @@ resource "aws_cloudfront_distribution" "links" {
     origin_id   = "gates"
     domain_name = aws_lb.gates.dns_name
 
+    # The gates take requests only with it. It replaces what a viewer sends.
+    custom_header {
+      name  = "X-Origin-Secret"
+      value = data.aws_secretsmanager_secret_version.origin.secret_string
+    }
+
     vpc_origin_config {
       vpc_origin_id            = aws_cloudfront_vpc_origin.gates.id
       origin_read_timeout      = local.read_timeout
@@ -51,7 +79,7 @@ resource "aws_cloudfront_distribution" "links" {
     allowed_methods          = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
     cached_methods           = ["GET", "HEAD"]
     cache_policy_id          = data.aws_cloudfront_cache_policy.disabled.id
-    origin_request_policy_id = data.aws_cloudfront_origin_request_policy.all_but_host.id
+    origin_request_policy_id = aws_cloudfront_origin_request_policy.links.id
     compress                 = false
   }
 

@@ -4,12 +4,19 @@ locals {
   stall_timeout = 45
   read_timeout  = 60
   drain_timeout = 30
+  # The balancer closes idle connections, to both sides. The gate must not be first: what
+  # the balancer sends at that moment would be 502.
+  idle_timeout      = local.read_timeout + 60
+  gate_idle_timeout = local.idle_timeout + 60
 
   settings = {
     S3GATE_PUBLIC_URL               = "https://${var.domain}"
     S3GATE_LINKS_ADDR               = ":8080"
+    S3GATE_LINKS_IDLE_TIMEOUT       = "${local.gate_idle_timeout}s"
     S3GATE_API_ADDR                 = ":8090"
+    S3GATE_API_IDLE_TIMEOUT         = "${local.gate_idle_timeout}s"
     S3GATE_TRUSTED_PROXIES          = data.aws_vpc.here.cidr_block
+    S3GATE_CLIENT_HEADER            = "CloudFront-Viewer-Address"
     S3GATE_REDIS_ADDRS              = "${aws_elasticache_replication_group.redis.primary_endpoint_address}:6379"
     S3GATE_REDIS_TLS                = "true"
     S3GATE_REDIS_REPLICAS           = tostring(var.redis_replicas)
@@ -20,10 +27,12 @@ locals {
     S3GATE_BUCKETS_DOCS_PRINCIPAL   = aws_iam_role.gate.arn
   }
 
-  secrets = {
-    S3GATE_API_JWT_HS256_KEY = var.jwt_key_secret_arn
-    S3GATE_REDIS_PASSWORD    = var.redis_password_secret_arn
-  }
+  secrets = { for name, arn in {
+    S3GATE_API_JWT_HS256_KEY      = var.jwt_key_secret_arn
+    S3GATE_REDIS_PASSWORD         = var.redis_password_secret_arn
+    S3GATE_ORIGIN_SECRET          = var.origin_secret_arn
+    S3GATE_ORIGIN_PREVIOUS_SECRET = var.origin_other_secret_arn
+  } : name => arn if arn != null }
 }
 
 resource "aws_cloudwatch_log_group" "gates" {

@@ -91,7 +91,7 @@ resource "aws_lb" "gates" {
   load_balancer_type         = "application"
   subnets                    = var.subnet_ids
   security_groups            = [aws_security_group.balancer.id]
-  idle_timeout               = local.read_timeout + 60
+  idle_timeout               = local.idle_timeout
   drop_invalid_header_fields = true
 }
 

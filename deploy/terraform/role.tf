@@ -29,7 +29,7 @@ resource "aws_iam_role_policy" "gate" {
   policy = templatefile("${path.module}/role-policy.json.tftpl", { bucket = aws_s3_bucket.files.arn })
 }
 
-# ECS itself: it fetches the image, reads the two secrets and writes the log.
+# ECS itself: it fetches the image, reads the secrets and writes the log.
 resource "aws_iam_role" "start" {
   name               = "${var.name}-start"
   assume_role_policy = data.aws_iam_policy_document.tasks.json
@@ -43,7 +43,7 @@ resource "aws_iam_role_policy_attachment" "start" {
 data "aws_iam_policy_document" "secrets" {
   statement {
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = [var.jwt_key_secret_arn, var.redis_password_secret_arn]
+    resources = values(local.secrets)
   }
 }
 

@@ -78,6 +78,17 @@ variable "redis_password_secret_arn" {
   type        = string
 }
 
+variable "origin_secret_arn" {
+  description = "The secret with what CloudFront sends to the gates, 16 to 1024 printable characters. Terraform keeps it in its state."
+  type        = string
+}
+
+variable "origin_other_secret_arn" {
+  description = "The secret with another text that the gates take too, while it is rotated; see docs/fronts.md."
+  type        = string
+  default     = null
+}
+
 variable "redis_node_type" {
   description = "What Redis runs on."
   type        = string

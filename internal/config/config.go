@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -42,6 +43,10 @@ type Config struct {
 	Links Listener `koanf:"links"`
 	// API is the listener of the control plane. Keep it from the public.
 	API API `koanf:"api"`
+	// TLS says how listeners with a certificate speak.
+	TLS TLS `koanf:"tls"`
+	// ACME says where they get one from, unless it is in files.
+	ACME ACME `koanf:"acme"`
 	// Ops serves /metrics; addr "" turns it off, and the API's address puts
 	// it on the API's listener.
 	Ops Ops `koanf:"ops"`
@@ -49,9 +54,11 @@ type Config struct {
 	// listener, such as 10.0.0.0/8. Only what they report of a client's address
 	// is believed. Default: none.
 	TrustedProxies []string `koanf:"trusted_proxies" reload:"true"`
-	// ClientHeader is where they report it: X-Forwarded-For or Forwarded; the
-	// other one is ignored. Default X-Forwarded-For.
+	// ClientHeader is where they report it: X-Forwarded-For, Forwarded or
+	// CloudFront-Viewer-Address; the others are ignored. Default X-Forwarded-For.
 	ClientHeader string `koanf:"client_header" reload:"true"`
+	// Origin is a secret that a CDN or proxy in front of the link listener sends.
+	Origin Origin `koanf:"origin" reload:"true"`
 	// Guesses limits requests for tokens that do not exist.
 	Guesses Guesses `koanf:"guesses" reload:"true"`
 	// Passcode limits wrong passcodes.
@@ -70,11 +77,17 @@ type Config struct {
 	Download Download `koanf:"download"`
 	// Upstream bounds connections to S3.
 	Upstream Upstream `koanf:"upstream"`
-	// DrainTimeout is how long running transfers may go on after SIGTERM.
+	// DrainDelay is how long after SIGTERM everything still works but /readyz, so
+	// that those who ask it stop sending requests here before the listeners close;
+	// see docs/drain.md. Default 0s.
+	DrainDelay time.Duration `koanf:"drain_delay" reload:"true"`
+	// DrainTimeout is how long running transfers may go on after that.
 	// Default 30s.
 	DrainTimeout time.Duration `koanf:"drain_timeout" reload:"true"`
 	// Log says what is logged, to stderr.
 	Log Log `koanf:"log"`
+	// AccessLog says where each link request gets a line.
+	AccessLog AccessLog `koanf:"access_log"`
 	// Audit says what is kept of each event.
 	Audit Audit `koanf:"audit"`
 	// Events says how events get to those who are told.
@@ -93,10 +106,17 @@ type Listener struct {
 	Addr string `koanf:"addr"`
 	// Cert is a PEM file with the certificate and its chain. With it and its key
 	// the listener speaks TLS with HTTP/1.1 and HTTP/2, without them plain
-	// HTTP/1.1. SIGHUP reads both again; from plain to TLS needs a restart.
+	// HTTP/1.1. Both are read again when they change; from plain to TLS needs a
+	// restart.
 	Cert string `koanf:"cert" reload:"true"`
 	// Key is a PEM file with the certificate's key.
 	Key string `koanf:"key" reload:"true"`
+	// ACME gets the certificate from a certificate authority instead, as the
+	// settings below acme say. Default false.
+	ACME bool `koanf:"acme"`
+	// H2C also speaks HTTP/2 without TLS, to a proxy in front that is told to do
+	// so from the beginning (prior knowledge). Default false.
+	H2C bool `koanf:"h2c"`
 	// MaxHeader is the size of all request headers in bytes; more is 431.
 	// Default 16384.
 	MaxHeader int `koanf:"max_header"`
@@ -111,6 +131,14 @@ type Listener struct {
 // API is the control plane's listener and its callers.
 type API struct {
 	Listener `koanf:",squash"` // default addr 127.0.0.1:8090
+	// ClientCA is a PEM file with the authorities whose certificates callers
+	// present, besides their JWT. Default: callers present none.
+	ClientCA string `koanf:"client_ca" reload:"true"`
+	// ClientAuth says who must present one, where api.client_ca is set: require,
+	// everybody, or there is no connection; require-but-health, everybody who asks
+	// for more than /healthz and /readyz; verify-if-given, nobody, but one that is
+	// presented must be good. Default require.
+	ClientAuth string `koanf:"client_auth" reload:"true"`
 	// MaxBody is the size of a request body in bytes; more is 413. Default
 	// 65536.
 	MaxBody int64 `koanf:"max_body"`
@@ -135,6 +163,9 @@ type API struct {
 	// Console serves the page for operators at /console, for callers of the API.
 	// Default true.
 	Console bool `koanf:"console"`
+	// Profiles serves profiles of the process below /debug/pprof/ to callers who are
+	// administrators. Default true.
+	Profiles bool `koanf:"profiles" reload:"true"`
 	// ConsoleSession is how long somebody who has signed in there may go on, but
 	// never longer than their JWT. Default 8h.
 	ConsoleSession time.Duration `koanf:"console_session"`
@@ -199,9 +230,30 @@ type JWT struct {
 // Ops is the listener for operators.
 type Ops struct {
 	// Addr is host:port for /metrics, and profiles below /debug/pprof/; empty turns
-	// it off, and the API's address puts the metrics there, without profiles. Default
-	// 127.0.0.1:8091.
+	// it off, and the API's address puts the metrics there. Default 127.0.0.1:8091.
 	Addr string `koanf:"addr"`
+	// ProfileLimit is the longest time that a profile, or a trace of the Go runtime,
+	// may take, there and on the API's listener, 1s to 10m. Default 1m.
+	ProfileLimit time.Duration `koanf:"profile_limit" reload:"true"`
+	// BlockProfileRate is how many nanoseconds of waiting there are between two samples
+	// of the profile "block"; 0 takes none. It costs some speed. Default 0.
+	BlockProfileRate int `koanf:"block_profile_rate" reload:"true"`
+	// MutexProfileFraction is of how many waits for a mutex one is in the profile
+	// "mutex"; 0 takes none. Default 0.
+	MutexProfileFraction int `koanf:"mutex_profile_fraction" reload:"true"`
+}
+
+func (o *Ops) validate(bad func(name, format string, args ...any)) {
+	const least, most = time.Second, 10 * time.Minute
+	if o.ProfileLimit < least || o.ProfileLimit > most {
+		bad("ops.profile_limit", "must be %s to %s, got %s", least, most, o.ProfileLimit)
+	}
+	if o.BlockProfileRate < 0 {
+		bad("ops.block_profile_rate", "must not be less than 0, got %d", o.BlockProfileRate)
+	}
+	if o.MutexProfileFraction < 0 {
+		bad("ops.mutex_profile_fraction", "must not be less than 0, got %d", o.MutexProfileFraction)
+	}
 }
 
 // Guesses limits how often one network, a /24 of IPv4 or a /64 of IPv6, may
@@ -505,12 +557,14 @@ type Audit struct {
 func Default() *Config {
 	c := &Config{
 		Links:        Listener{Addr: ":8080"},
-		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}, Console: true, ConsoleSession: 8 * time.Hour},
-		Ops:          Ops{Addr: "127.0.0.1:8091"},
-		ClientHeader: "X-Forwarded-For",
-		Guesses:      Guesses{Burst: 60, PerSecond: 1},
-		Passcode:     Passcode{Tries: 10, Window: 15 * time.Minute},
-		Redis:        Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second, Replicas: -1, MinAcks: -1, AckTimeout: time.Second},
+		API:          API{Listener: Listener{Addr: "127.0.0.1:8090"}, MaxBody: 64 << 10, MaxBatch: 1000, MaxBatchBody: 4 << 20, IdempotencyWindow: 24 * time.Hour, Limits: MintLimits{MintBurst: 100}, Console: true, Profiles: true, ConsoleSession: 8 * time.Hour, ClientAuth: ClientAuthRequire},
+		TLS:          TLS{MinVersion: 1.2, ReloadInterval: 5 * time.Second, HSTSMaxAge: 365 * 24 * time.Hour},
+		ACME:         ACME{Directory: LetsEncrypt, HTTPAddr: ":80", TLSALPN: true, CheckInterval: 10 * time.Minute},
+		Ops:          Ops{Addr: "127.0.0.1:8091", ProfileLimit: time.Minute},
+		ClientHeader: "X-Forwarded-For", Origin: Origin{Header: "X-Origin-Secret"},
+		Guesses:  Guesses{Burst: 60, PerSecond: 1},
+		Passcode: Passcode{Tries: 10, Window: 15 * time.Minute},
+		Redis:    Redis{Addrs: []string{"127.0.0.1:6379"}, Timeout: 2 * time.Second, Replicas: -1, MinAcks: -1, AckTimeout: time.Second},
 		Tokens: Tokens{
 			MaxLife: 3650 * 24 * time.Hour, MaxUses: 1_000_000, MaxLabels: 16, MaxText: 255,
 			Retention: 30 * 24 * time.Hour, BusyWait: time.Second, ReserveTimeout: 2 * time.Minute, Receipts: 100,
@@ -527,6 +581,7 @@ func Default() *Config {
 		DrainTimeout: 30 * time.Second,
 		Guard:        Guard{VerifyInterval: time.Hour, Leaks: defaultLeaks()},
 		Log:          Log{Level: "info", Format: "json"},
+		AccessLog:    AccessLog{Refusals: 100, MaxAgent: 200, Queue: 10_000},
 		Audit:        Audit{ClientAddress: "full", Fsync: "never"},
 		Events: Events{
 			Queue: 10_000, Stream: EventStream{MaxLen: 100_000}, Followers: 100,
@@ -570,6 +625,7 @@ func (c *Config) Validate() error {
 	}
 	c.Links.validate("links", bad)
 	c.API.Listener.validate("api", bad)
+	c.validateTLS(bad)
 	for _, origin := range c.API.CORSOrigins {
 		if !isOrigin(origin) {
 			bad("api.cors_origins", "must hold origins as browsers send them, such as https://app.example.com or http://localhost:5173, got %q", origin)
@@ -581,8 +637,12 @@ func (c *Config) Validate() error {
 	if _, err := c.Proxies(); err != nil {
 		bad("trusted_proxies", "%v", err)
 	}
-	if h := c.ClientHeader; !strings.EqualFold(h, "X-Forwarded-For") && !strings.EqualFold(h, "Forwarded") {
-		bad("client_header", "must be X-Forwarded-For or Forwarded, got %q", h)
+	if h := c.ClientHeader; !slices.ContainsFunc(clientHeaders, func(known string) bool { return strings.EqualFold(h, known) }) {
+		bad("client_header", "must be X-Forwarded-For, Forwarded or CloudFront-Viewer-Address, got %q", h)
+	}
+	c.Origin.validate(bad)
+	if c.DrainDelay < 0 || c.DrainTimeout < 0 {
+		bad("drain_delay", "and drain_timeout must not be less than 0, got %s and %s", c.DrainDelay, c.DrainTimeout)
 	}
 	if g := c.Guesses; g.Burst < 0 || g.PerSecond < 0 {
 		bad("guesses", "burst and per_second must not be less than 0")
@@ -603,6 +663,8 @@ func (c *Config) Validate() error {
 		bad("log.level", "must be debug, info, warn or error, got %q", c.Log.Level)
 	}
 	c.validateEvents(bad)
+	c.AccessLog.validate(bad)
+	c.Ops.validate(bad)
 	c.Guard.validate(bad)
 	c.validateNames(bad)
 	c.validateGateEvents(bad)

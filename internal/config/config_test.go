@@ -114,7 +114,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"origin of nothing", minimal, "S3GATE_API_CORS_ORIGINS=null", `got "null"`},
 		{"origin of a file", minimal, "S3GATE_API_CORS_ORIGINS=file://", `got "file://"`},
 		{"no network", minimal + "trusted_proxies: [10.0.0.0/8, lan]\n", "", `trusted_proxies: "lan" is not a network`},
-		{"client header", minimal + "client_header: X-Real-IP\n", "", `client_header: must be X-Forwarded-For or Forwarded, got "X-Real-IP"`},
+		{"client header", minimal + "client_header: X-Real-IP\n", "", `client_header: must be X-Forwarded-For, Forwarded or CloudFront-Viewer-Address, got "X-Real-IP"`},
 		{"a slow rate", minimal, "S3GATE_API_LIMITS_MINT_RATE=0.0001", "api.limits.mint_rate: must be 0 or 0.001 to 1000000, got 0.0001"},
 		{"a rate that is none", minimal, "S3GATE_API_LIMITS_MINT_RATE=NaN", "api.limits.mint_rate: must be"},
 		{"no burst", minimal, "S3GATE_API_LIMITS_MINT_BURST=0", "api.limits.mint_burst: must be 1 to 1000000, got 0"},

@@ -32,6 +32,7 @@ func (c *Config) checkFiles() (found problems) {
 			found.add(l.name+".cert", "%v", err)
 		}
 	}
+	c.checkAuthorities(&found)
 	if _, err := c.Brand.ReadLogo(); err != nil {
 		found.add("brand.logo", "%v", err)
 	}

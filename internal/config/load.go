@@ -113,7 +113,7 @@ func (l *layers) addFlags(flags map[string]any) {
 }
 
 // otherVariables are read elsewhere.
-var otherVariables = []string{"S3GATE_API_URL", "S3GATE_API_TOKEN", "S3GATE_CONFIG"}
+var otherVariables = []string{"S3GATE_API_URL", "S3GATE_API_TOKEN", "S3GATE_API_CLIENT_CERT", "S3GATE_API_CLIENT_KEY", "S3GATE_API_SERVER_CA", "S3GATE_CONFIG"}
 
 // addEnviron turns variables into settings. Which underscore is a dot is found by
 // comparing with the settings that exist.

@@ -163,7 +163,7 @@ func TestWriteYAMLRoundTrip(t *testing.T) {
 // A setting whose name sounds like a secret is marked as one, or nothing hides
 // it. Here stand those that are none.
 func TestSecretsAreMarked(t *testing.T) {
-	harmless := []string{"api.issuers[].token_use", "api.issuers[].public_keys", "buckets.*.access_key_id", "sns.*.access_key_id", "guard.leaks.sources.*.access_key_id", "buckets.*.sse_kms_key_id", "buckets.*.sse_bucket_key", "buckets.*.verify_key", "links.key", "api.key"}
+	harmless := []string{"api.issuers[].token_use", "api.issuers[].public_keys", "buckets.*.access_key_id", "sns.*.access_key_id", "guard.leaks.sources.*.access_key_id", "buckets.*.sse_kms_key_id", "buckets.*.sse_bucket_key", "buckets.*.verify_key", "links.key", "api.key", "acme.eab_key_id"}
 	sounds := regexp.MustCompile(`secret|password|passcode|token|key|jwks$|private`)
 	var walk func(typ reflect.Type, path string, secret bool)
 	walk = func(typ reflect.Type, path string, secret bool) {

@@ -40,8 +40,8 @@ type chrome struct {
 
 // newChrome starts a browser with a profile of its own. A page that makes it
 // complain fails the test: about its script, or about what the page's
-// Content-Security-Policy forbids.
-func newChrome(t *testing.T) *chrome {
+// Content-Security-Policy forbids. It finds hosts of these names on this machine.
+func newChrome(t *testing.T, hosts ...string) *chrome {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	s3gatetest.Need(t, "chromium (apt-get install chromium)", err)
@@ -50,10 +50,14 @@ func newChrome(t *testing.T) *chrome {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(profile) })
+	rules := "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+	for _, host := range hosts {
+		rules = "MAP " + host + " 127.0.0.1, " + rules
+	}
 	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("no-proxy-server", true), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+		chromedp.Flag("no-proxy-server", true), chromedp.Flag("host-resolver-rules", rules),
 		chromedp.WSURLReadTimeout(time.Minute))
 	ctx, stop := chromedp.NewExecAllocator(t.Context(), opts...)
 	t.Cleanup(stop)
@@ -91,6 +95,7 @@ func (c *chrome) hear(event any) {
 		// That requests fail is what many tests are about; and a page may well try to
 		// keep somebody who has not touched it.
 		serious := e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning
+		serious = serious && !strings.HasPrefix(e.Entry.Text, "The Cross-Origin-Opener-Policy header has been ignored") // without TLS
 		if serious && e.Entry.Source != log.EntrySourceNetwork && e.Entry.Source != log.EntrySourceIntervention {
 			c.complaints = append(c.complaints, e.Entry.Text)
 		}

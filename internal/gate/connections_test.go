@@ -80,7 +80,7 @@ func TestProxyProtocolNamesTheClient(t *testing.T) {
 				t.Errorf("%s, secure %v: %d, want %d", tt.name, secure, got, tt.want)
 			}
 		}
-		if n := b.metric(`s3gate_connections_refused_total{listener="links",reason="header"}`); n != 2 {
+		if n := b.number(`s3gate_connections_refused_total{listener="links",reason="header"}`); n != 2 {
 			t.Errorf("%v connections were refused, want 2", n)
 		}
 	}
@@ -193,7 +193,7 @@ func TestSharesOfNetworks(t *testing.T) {
 		t.Errorf("the second request: %d", got)
 	}
 	open("192.0.2.8")
-	await(t, "two transfers run", func() bool { return b.metric("s3gate_transfers") == 2 })
+	await(t, "two transfers run", func() bool { return b.number("s3gate_transfers") == 2 })
 	if got := b.ask(proxied("192.0.2.9"), b.link); got != 429 {
 		t.Errorf("the third request: %d", got)
 	}
@@ -204,7 +204,7 @@ func TestSharesOfNetworks(t *testing.T) {
 	io.WriteString(idle, proxied("192.0.2.1"))
 	refused := `s3gate_connections_refused_total{listener="links",reason="network"}`
 	await(t, "a fourth connection is refused", func() bool {
-		return b.ask(proxied("192.0.2.9"), b.link) == 0 && b.metric(refused) > 0
+		return b.ask(proxied("192.0.2.9"), b.link) == 0 && b.number(refused) > 0
 	})
 	b.reload(w, func(c *config.Config) {
 		limits(c)
@@ -213,7 +213,7 @@ func TestSharesOfNetworks(t *testing.T) {
 	if got := b.ask(proxied("192.0.2.9"), b.link, "Range: bytes=0-9\r\n"); got != 206 {
 		t.Errorf("after the reload: %d", got)
 	}
-	if n := b.metric(`s3gate_connections{listener="links"}`); n < 3 {
+	if n := b.number(`s3gate_connections{listener="links"}`); n < 3 {
 		t.Errorf("%v connections are open", n)
 	}
 }

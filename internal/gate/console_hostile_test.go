@@ -112,10 +112,9 @@ func (c *crowd) Cut(_ context.Context, id string) (revocation.Outcome, error) {
 	return revocation.Outcome{Stopped: true, Bytes: 1 << 20, Gate: "gate-1"}, nil
 }
 
-// Five thousand transfers that all move do not freeze the page: few rows are in it,
-// and what is pressed answers.
-func TestConsoleWithVeryManyTransfers(t *testing.T) {
-	c, fleet := newChrome(t), &crowd{size: 5000}
+// overseeing starts a console before a fleet, and a browser that is not signed in.
+func overseeing(t *testing.T, fleet api.Fleet) *operator {
+	t.Helper()
 	verifier, err := auth.New(auth.Config{Keys: [][]byte{jwtKey}})
 	if err != nil {
 		t.Fatal(err)
@@ -131,8 +130,16 @@ func TestConsoleWithVeryManyTransfers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := newOperator(c, server.URL, bearer)
-	o.signIn("transfers", bearer)
+	return newOperator(newChrome(t), server.URL, bearer)
+}
+
+// Five thousand transfers that all move do not freeze the page: few rows are in it,
+// and what is pressed answers.
+func TestConsoleWithVeryManyTransfers(t *testing.T) {
+	fleet := &crowd{size: 5000}
+	o := overseeing(t, fleet)
+	c := o.chrome
+	o.signIn("transfers", o.bearer)
 	o.script(`window.long = []; new PerformanceObserver((list) => { for (const e of list.getEntries()) window.long.push(Math.round(e.duration)); }).observe({ type: "longtask", buffered: true })`)
 	o.shows("5,000 transfers")
 	want := func(when string) {

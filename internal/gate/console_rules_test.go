@@ -67,7 +67,18 @@ func TestConsoleShowsProblems(t *testing.T) {
 	o.click("#view", "Dry run")
 	o.until("there is an alert", `document.querySelector("[role=alert]") !== null`)
 	o.shows("Bad Request")
-	o.fill(map[string]string{"bucket": "nowhere"})
+	o.fill(map[string]string{"labels": "team=a, team=b", "subject": "ada"})
+	o.until("it has no line", `!document.querySelector("#same").checkVisibility()`)
+	before := len(o.asked())
+	o.click("#view", "Dry run")
+	o.shows("The label team is there twice.")
+	for _, text := range o.asked()[before:] {
+		if strings.Contains(text, "revocations") {
+			t.Errorf("asked for %s", text)
+		}
+	}
+	o.fill(map[string]string{"labels": "team=a", "subject": "", "bucket": "nowhere"})
+	o.wantLine("s3gate revoke --label team=a --bucket nowhere --reason 'nothing selected'")
 	o.click("#view", "Dry run")
 	o.shows("is not an alias of this gate")
 }
@@ -97,6 +108,43 @@ func TestConsoleRevokesChosen(t *testing.T) {
 		}
 	}
 	o.until("both are shown so", `[...document.querySelectorAll(".tokens .badge")].filter((b) => b.textContent === "revoked").length === 2`)
+}
+
+// What was chosen and is not in the list any more, after another search or since newer
+// ones have come, is not revoked.
+func TestConsoleRevokesWhatIsShown(t *testing.T) {
+	w, o := operating(t)
+	w.store("a.txt", "text/plain", []byte("a"))
+	mint := func(subject string) *client.Token {
+		return o.g.mint("get", "a.txt", func(r *client.MintRequest) { r.Subject = subject })
+	}
+	first, last := mint("ada"), mint("bob")
+	o.signIn("tokens", o.bearer)
+	o.until("two", `document.querySelectorAll("td.tick").length === 2`)
+	o.script(`for (const tick of document.querySelectorAll("td.tick input")) tick.click()`)
+	o.shows("2 selected")
+	o.fill(map[string]string{"subject": "bob"})
+	o.click("#view", "Search")
+	o.until("nothing is selected", `!document.querySelector(".chosen").checkVisibility() && document.querySelectorAll("td.tick").length === 1`)
+	o.script(`document.querySelector("td.tick input").click()`)
+	o.shows("1 selected")
+	o.sure(".chosen", "Revoke", "Revoke now?")
+	o.shows("1 token revoked.")
+	for link, want := range map[*client.Token]int{first: http.StatusOK, last: http.StatusGone} {
+		if a := do(t, "GET", link.URL, nil); a.status != want {
+			t.Errorf("the link of %s answers %d, want %d", link.ID, a.status, want)
+		}
+	}
+
+	o.view("tokens")
+	o.until("it hears", `document.querySelector("#live.on") !== null`)
+	o.until("two again", `document.querySelectorAll("td.tick").length === 2`)
+	o.script(`for (const tick of document.querySelectorAll("td.tick input")) tick.click()`)
+	o.shows("2 selected")
+	for range 99 { // a page has a hundred
+		mint("crowd")
+	}
+	o.until("one is not shown any more", `document.querySelector(".chosen span").textContent === "1 selected"`)
 }
 
 // A token is opened from the list, made to permit less, and revoked.

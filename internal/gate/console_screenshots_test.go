@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,6 +23,36 @@ func TestConsoleScreenshots(t *testing.T) {
 			time.Sleep(300 * time.Millisecond) // until what has come is drawn
 			o.picture(filepath.Join(dir, "console-"+name+"-"+look+".png"))
 		})
+	})
+}
+
+// A bucket is green while it is locked, and red with what is wrong when it is not;
+// the audit says what else protects it. The pictures are kept as above.
+func TestConsoleBucketScreenshots(t *testing.T) {
+	dir := pictures(t)
+	c, w := newChrome(t), newEmbedded(t)
+	w.lock(true)
+	g := w.gate(w.asGate)
+	o := newOperator(c, g.APIURL(), g.bearer)
+	const verify, audit = 0, 1 // whatever they are called in the language
+	press := func(button int) {
+		o.until("there are buttons", `document.querySelectorAll(".card button:enabled").length > 2`)
+		o.script(fmt.Sprintf(`document.querySelectorAll(".card button")[%d].click()`, button))
+	}
+	o.looks(390, 844, func(look string) {
+		w.lock(true)
+		call(c, network.ClearBrowserCookies, cdp.Empty{})
+		o.signIn("buckets", o.bearer)
+		press(verify)
+		o.until("it is locked", `document.querySelector(".card .badge.good") !== null && document.querySelector(".checks li") !== null`)
+		o.picture(filepath.Join(dir, "console-bucket-locked-"+look+".png"))
+		w.lock(false)
+		press(verify)
+		o.until("it is not", `document.querySelector(".card .badge.bad") !== null && document.querySelector(".checks li.bad") !== null`)
+		o.picture(filepath.Join(dir, "console-bucket-open-"+look+".png"))
+		press(audit)
+		o.until("the audit is there", `document.querySelectorAll(".audit li").length > 5`)
+		o.picture(filepath.Join(dir, "console-bucket-audit-"+look+".png"))
 	})
 }
 

@@ -61,7 +61,7 @@ func (o *operator) signIn(view, bearer string) {
 	o.run(chromedp.WaitVisible(chromedp.CSS("#jwt")))
 	o.script(fmt.Sprintf("document.querySelector('#jwt').value = %q", bearer))
 	o.run(chromedp.Click(chromedp.CSS("button[type=submit]"), chromedp.NodeVisible))
-	o.until("the console is there", "document.querySelector('#view') !== null")
+	o.until("the console is there", "document.querySelector('#view')?.childElementCount > 0")
 }
 
 // view opens one of somebody who is signed in.
@@ -255,6 +255,24 @@ func TestConsoleSession(t *testing.T) {
 	o.shows("There are no such tokens.")
 	o.click("header", "Sign out")
 	o.shows("Sign in to the console")
+}
+
+// Who signs out in one window is signed out in the others, also where nothing is asked
+// for.
+func TestConsoleSignsOutEverywhere(t *testing.T) {
+	_, o := operating(t)
+	o.signIn("mint", o.bearer)
+	ctx, stop := chromedp.NewContext(o.ctx)
+	t.Cleanup(stop)
+	second := &operator{chrome: &chrome{t: t, ctx: ctx}, base: o.base}
+	second.open(o.base + "/console/revoke")
+	second.shows("Dry run")
+	o.click("header", "Sign out")
+	o.shows("Sign in to the console")
+	second.shows("Your session has ended")
+	if at := ask(second.chrome, chromedp.Evaluate[string]("document.forms[0].elements.next.value")); at != "/console/revoke" {
+		t.Errorf("it would lead to %s", at)
+	}
 }
 
 func (o *operator) asked() []string {

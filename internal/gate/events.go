@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -86,17 +87,21 @@ func (g *Gate) openAudit() (events.Sink, error) {
 	return file, nil
 }
 
-// Reopen goes on with the audit log's file by its name, after somebody has renamed
-// it. An error is logged too.
+// Reopen goes on with the files of the audit log and the access log by their names,
+// after somebody has renamed them. An error is logged too.
 func (g *Gate) Reopen() error {
+	access := g.observing.access.Reopen()
+	if access != nil {
+		g.logger.Error("reopening the access log", "err", access)
+	}
 	if g.telling.audit == nil {
-		return nil
+		return access
 	}
 	err := g.telling.audit.Reopen()
 	if err != nil {
 		g.logger.Error("reopening the audit log", "err", err)
 	}
-	return err
+	return errors.Join(err, access)
 }
 
 func endpoint(name string, w *config.Webhook) events.Endpoint {
@@ -174,6 +179,7 @@ func (g *Gate) refused(r proxy.Refusal) {
 
 // useEnded tells of the receipt of a use.
 func (g *Gate) useEnded(r tokens.Receipt) {
+	g.observing.uses.WithLabelValues(string(r.Operation), string(r.Outcome)).Inc()
 	g.telling.bus.Emit(events.TokenReceipt, string(r.Token), events.Receipt{
 		Grant: events.Grant{
 			Token: string(r.Token), Operation: string(r.Operation), Bucket: r.Bucket, Key: r.Key, Subject: r.Subject,
@@ -186,6 +192,7 @@ func (g *Gate) useEnded(r tokens.Receipt) {
 
 // ruled tells of a rule that was made or lifted, or of a token that was changed.
 func (g *Gate) ruled(rule revocation.Rule, receipt revocation.Receipt, err error) {
+	g.observing.rules.told(receipt, err)
 	var shown *events.RuleReceipt
 	var of *tokens.Status
 	failed := ""

@@ -53,9 +53,13 @@ type Options struct {
 	// link listener got; nil means the configuration's.
 	PublicURL func(addr net.Addr) string
 	// Listen opens the port of the link listener; nil is net.Listen. It is for
-	// tests and socket activation, and returns connections that have the
+	// tests, and returns connections that have the
 	// methods of [net.TCPConn].
 	Listen func(network, addr string) (net.Listener, error)
+	// Sockets are TCP listeners that were open before the gate was, by the name of its
+	// listener: links, api or ops. It takes them instead of opening those ports, and
+	// closes them; nil has none. See [ErrSocket].
+	Sockets map[string]net.Listener
 }
 
 // Gate is one running gate.
@@ -77,9 +81,11 @@ type Gate struct {
 	leaks     leaks
 	rounds    *rounds.Rounds
 	metrics   *prometheus.Registry
+	observing observing
 	draining  atomic.Bool
 
 	links, api, ops *listener // ops may be nil
+	tls             secured
 	connections     connections
 	handler         *proxy.Handler
 	control         *api.Handler
@@ -94,7 +100,7 @@ type Gate struct {
 func Open(ctx context.Context, cfg *config.Config, opts Options) (*Gate, error) {
 	g := &Gate{
 		cfg: cfg, name: gateName(), logger: opts.Logger, level: cmp.Or(opts.Level, new(slog.LevelVar)), transfers: &revocation.Transfers{},
-		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 3), stopSweep: func() {},
+		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 4), stopSweep: func() {},
 	}
 	if g.logger == nil {
 		g.logger = slog.New(slog.DiscardHandler)
@@ -116,8 +122,11 @@ func (g *Gate) open(ctx context.Context, opts Options) error {
 			return fmt.Errorf("buckets.%s: %w", alias, err)
 		}
 	}
-	g.rdb, g.leaseRDB = newRedis(g.cfg.Redis), newRedis(g.cfg.Redis)
 	g.metrics = prometheus.NewRegistry()
+	if err := g.openObserving(ctx, cmp.Or(opts.Version, "dev")); err != nil {
+		return err
+	}
+	g.rdb, g.leaseRDB = g.watchRedis("requests", newRedis(g.cfg.Redis)), g.watchRedis("lease", newRedis(g.cfg.Redis))
 	if err := g.openEvents(ctx, g.metrics, cmp.Or(opts.Version, "dev")); err != nil {
 		return err
 	}
@@ -169,7 +178,7 @@ func (g *Gate) newJournal() *uploads.Journal {
 func (g *Gate) sweep(ctx context.Context) {
 	buckets, check := map[string]uploads.Upstream{}, map[string]bool{}
 	for alias, b := range g.buckets {
-		buckets[alias] = b
+		buckets[alias] = g.watchBucket(alias, b)
 		check[alias] = proxy.NoOverwrite(g.cfg.Buckets[alias].NoOverwrite) == proxy.CheckOverwrite
 	}
 	s := &uploads.Sweeper{
@@ -187,11 +196,13 @@ func (g *Gate) join(opts Options) {
 	var seen priorities
 	g.member = revocation.Join(g.leaseRDB, revocation.MemberOptions{
 		Name: g.name, Lease: g.cfg.Revocation.Lease, MaxLife: time.Duration(g.live.maxLife.Load()), Fresh: opts.FreshRedis, AllowUnsafe: opts.AllowUnsafe, Logger: g.logger,
-		Apply:    func(r *revocation.Rule) revocation.Effect { <-joined; return g.apply(r) },
+		Apply:    func(r *revocation.Rule) revocation.Effect { <-joined; return g.applyWatched(r) },
+		Held:     g.observing.lease.held,
 		Answer:   func(question string) string { <-joined; return g.transfers.Answer(question) },
 		Replicas: g.cfg.Redis.ReplicaCount(), MinAcks: g.cfg.Redis.Acks(), AckTimeout: g.cfg.Redis.AckTimeout,
 		Check: func(ctx context.Context) error { return seen.check(ctx, g.cfg.Redis) },
 	})
+	g.observing.lease.follow(g.member.Remaining)
 	g.transfers.Gate = g.member
 	close(joined)
 }
@@ -199,14 +210,20 @@ func (g *Gate) join(opts Options) {
 // listen opens the listeners, so that a port that is taken is an error of
 // Open.
 func (g *Gate) listen(opts Options) (err error) {
-	if g.links, err = listen("links", g.cfg.Links, opts.Listen); err != nil {
+	if err := g.checkSockets(opts.Sockets); err != nil {
+		return err
+	}
+	if g.links, err = listen("links", g.cfg.Links, opts.opener("links")); err != nil {
 		return err
 	}
 	// The wrapper lies below TLS, so that a transfer can be cut at once.
-	g.links.Listener = revocation.Listen(g.bound(g.links), g.member, g.cfg.Revocation.StallTimeout)
+	g.links.Listener = revocation.Listen(g.bound(g.links), stallCounter{g.member, g.observing.lease}, g.cfg.Revocation.StallTimeout)
 	g.links.server.ConnContext = revocation.ConnContext
 	g.links.server.HTTP2 = proxy.HTTP2()
-	if g.api, err = listen("api", g.cfg.API.Listener, nil); err != nil {
+	if g.api, err = listen("api", g.cfg.API.Listener, opts.opener("api")); err != nil {
+		return err
+	}
+	if err = g.secure(); err != nil {
 		return err
 	}
 	g.api.Listener = g.bound(g.api)
@@ -216,7 +233,7 @@ func (g *Gate) listen(opts Options) (err error) {
 	g.ops, err = listen("ops", config.Listener{
 		Addr: g.cfg.Ops.Addr, MaxHeader: g.cfg.API.MaxHeader,
 		HeaderTimeout: g.cfg.API.HeaderTimeout, IdleTimeout: g.cfg.API.IdleTimeout,
-	}, nil)
+	}, opts.opener("ops"))
 	if err == nil {
 		g.ops.Listener = g.bound(g.ops)
 	}
@@ -231,6 +248,7 @@ func (g *Gate) handle() error {
 			Name: "s3gate_transfers", Help: "Link requests that are running."},
 			func() float64 { return float64(g.transfers.Len()) }))
 	registerCache(reg, g.store.CacheStats)
+	registerCharges(reg, g.store.Counts)
 	g.live.registerReloads(reg)
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	g.handler = g.linkHandler(reg)
@@ -240,14 +258,14 @@ func (g *Gate) handle() error {
 		return err
 	}
 	g.handler.Adjust(adjusted)
-	g.links.server.Handler = g.handler
+	g.links.server.Handler = g.leaving(g.withHSTS(g.observing.traces.Links(g.handler), g.behindHTTPS))
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.limitRequests(g.withConsole(g.control))
+	g.api.server.Handler = g.leaving(g.withHSTS(g.withClients(g.limitRequests(g.observing.traces.API(g.withProfiles(g.withConsole(g.control)), g.live.known))), nil))
 	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", metrics)
-		profiling(mux)
+		mux.Handle("/debug/pprof/", profiles(g.profileLimit))
 		g.ops.server.Handler = mux
 	}
 	return nil
@@ -267,14 +285,14 @@ func (g *Gate) linkHandler(reg prometheus.Registerer) *proxy.Handler {
 		},
 		Journal: g.journal,
 		Revoke: func(ctx context.Context, id tokens.ID) error {
-			_, err := g.revoker().Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
+			_, err := revokers{g}.Revoke(ctx, revocation.Rule{Token: id, Author: "holder", Reason: "revoked through its link"})
 			return err
 		},
 		Ended: g.useEnded, Redeemed: g.redeemed, Refused: g.refused, ReceiptAddress: proxy.AddressDetail(g.cfg.Audit.ClientAddress),
-		Metrics: proxy.NewMetrics(reg), Logger: g.logger,
+		Answered: g.tellsAnswered(), Metrics: proxy.NewMetrics(reg), Logger: g.logger,
 	}
 	for alias, b := range g.buckets {
-		h.Buckets[alias] = b
+		h.Buckets[alias] = g.watchBucket(alias, b)
 		h.Storage[alias] = storage(g.cfg.Buckets[alias], b.Secure())
 	}
 	registerParts(reg, &h.Multipart)
@@ -300,6 +318,7 @@ func (g *Gate) apiHandler(metrics http.Handler, limited func(limit string)) *api
 		Limits: mintLimits(g.cfg), Limited: limited,
 		Guard: g.rounds, Audit: g.audit, Origins: g.cfg.API.CORSOrigins, Logger: g.logger,
 	}
+	cfg.Answered = g.called
 	g.apiEvents(&cfg)
 	cfg.Leaks = g.leaks.store
 	if g.cfg.Ops.Addr == g.cfg.API.Addr {
@@ -389,12 +408,18 @@ func (g *Gate) Start() {
 	g.serving.Go(func() { g.telling.hooks.Run(ctx) })
 	g.serving.Go(func() { g.watchLeaks(ctx) })
 	g.serving.Go(func() { g.guards(ctx) })
+	g.serving.Go(func() { g.watchCertificates(ctx) })
+	g.startACME()
 	for _, l := range g.listeners() {
 		g.serving.Add(1)
 		go func() {
 			defer g.serving.Done()
 			l.server.ErrorLog = slog.NewLogLogger(g.logger.With("listener", l.name).Handler(), slog.LevelDebug)
-			if err := l.serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			l.server.ConnState = l.notice
+			if l == g.links {
+				g.begin(ctx)
+			}
+			if err := l.serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !g.draining.Load() {
 				g.failed <- fmt.Errorf("%s listener: %w", l.name, err)
 			}
 		}()
@@ -417,14 +442,15 @@ func (g *Gate) PublicURL() string { return g.publicURL }
 // APIURL is the address of the API.
 func (g *Gate) APIURL() string { return g.api.url() }
 
-// Close drains the gate: readiness fails, the listeners close, running
-// transfers may go on for the configured time and are then cut. It returns
-// when everything has ended.
+// Close drains the gate: readiness fails, after drain_delay the listeners close,
+// running transfers may go on for drain_timeout and are then cut. It returns when
+// everything has ended.
 func (g *Gate) Close() error {
-	g.draining.Store(true)
+	g.leave()
 	ctx, cancel := context.WithTimeout(context.Background(), g.live.cfg.Load().DrainTimeout)
 	defer cancel()
 	var errs []error
+	g.links.stopAccepting(ctx)
 	// The API goes last: a transfer may have to be revoked while it drains.
 	if err := g.links.server.Shutdown(ctx); err != nil {
 		n := g.transfers.CutAll()
@@ -434,7 +460,7 @@ func (g *Gate) Close() error {
 	if g.telling.reader != nil {
 		g.telling.reader.Close() // who follows it would keep the API open
 	}
-	for _, l := range []*listener{g.api, g.ops} {
+	for _, l := range []*listener{g.api, g.ops, g.tls.http} {
 		if l != nil {
 			errs = append(errs, l.shutdown())
 		}
@@ -463,6 +489,7 @@ func (g *Gate) closeAll() error {
 		_ = l.server.Close() // also closes the listener, if it was served
 		_ = l.Listener.Close()
 	}
+	g.tls.close()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	if g.member != nil {
@@ -483,11 +510,11 @@ func (g *Gate) closeAll() error {
 			errs = append(errs, rdb.Close())
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, g.observing.close())...)
 }
 
 func (g *Gate) listeners() []*listener {
-	return slices.DeleteFunc([]*listener{g.links, g.api, g.ops}, func(l *listener) bool { return l == nil })
+	return slices.DeleteFunc([]*listener{g.links, g.api, g.ops, g.tls.http}, func(l *listener) bool { return l == nil })
 }
 
 // LinksURL is how the link listener is reached from this machine.

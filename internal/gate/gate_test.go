@@ -106,7 +106,10 @@ func (w *world) open(change func(*config.Config)) *testGate {
 		// Gates would wait for each other to give back what a Redis may have lost
 		// that is new to them.
 		FreshRedis: !w.shared,
-		PublicURL:  func(addr net.Addr) string { return gate.URL(addr, cfg.Links.Cert != "") },
+		PublicURL:  func(addr net.Addr) string { return gate.URL(addr, cfg.Links.Secure()) },
+	}
+	if cfg.PublicURL != "" {
+		opts.PublicURL = nil
 	}
 	if w.writes != nil {
 		opts.Listen = w.writes.listen

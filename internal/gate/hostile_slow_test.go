@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,20 +130,17 @@ func (b *besieged) slowReader(link string, step int64) (n int64, err error) {
 }
 
 func (b *besieged) foundSlow() bool {
-	return b.metric(`s3gate_connections_slow_total{listener="links"}`) > 0
+	return b.number(`s3gate_connections_slow_total{listener="links"}`) > 0
 }
 
-// metric is the value of a metric of the gate.
-func (g *testGate) metric(name string) (value float64) {
+// number is the value of a metric of the gate.
+func (g *testGate) number(name string) float64 {
 	g.t.Helper()
-	for line := range strings.Lines(string(do(g.t, "GET", g.OpsURL()+"/metrics", nil).body)) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			fmt.Sscan(rest, &value)
-			return value
-		}
+	value, err := strconv.ParseFloat(g.metric(name), 64)
+	if err != nil {
+		g.t.Fatalf("%s: %v", name, err)
 	}
-	g.t.Fatalf("there is no metric %s", name)
-	return 0
+	return value
 }
 
 // H5: who reads nothing, or next to nothing, is reset when the gate has waited for them
@@ -171,7 +169,7 @@ func TestSlowReaders(t *testing.T) {
 				if got := n >= int64(len(b.whole)); got != tt.whole {
 					t.Errorf("read %d of %d bytes, %v", n, len(b.whole), err)
 				}
-				await(t, "no transfer runs", func() bool { return b.metric("s3gate_transfers") == 0 })
+				await(t, "no transfer runs", func() bool { return b.number("s3gate_transfers") == 0 })
 				if b.foundSlow() == tt.whole {
 					t.Errorf("slow: %v", b.foundSlow())
 				}
@@ -233,9 +231,9 @@ func TestSlowSharedConnection(t *testing.T) {
 	f.WriteWindowUpdate(0, 1<<30)
 	f.ask(1, b.link)
 	await(t, "the connection is found slow", func() bool {
-		return b.metric(`s3gate_connections_slow_total{listener="links"}`) == 1
+		return b.number(`s3gate_connections_slow_total{listener="links"}`) == 1
 	})
-	await(t, "no transfer runs", func() bool { return b.metric("s3gate_transfers") == 0 })
+	await(t, "no transfer runs", func() bool { return b.number("s3gate_transfers") == 0 })
 	if err := ended(t, f.conn); err == nil {
 		t.Error("the connection ended cleanly")
 	}

@@ -2,13 +2,13 @@ package gate
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 
+	"s3gate/internal/certs"
 	"s3gate/internal/config"
 )
 
@@ -17,30 +17,21 @@ type listener struct {
 	net.Listener
 	name   string
 	server *http.Server
-	tls    bool
-	// certificate is what it shows with TLS.
-	certificate atomic.Pointer[tls.Certificate]
+	// source has the certificates that it shows; nil is one without TLS.
+	source certs.Source
+	// files is that source, where they come out of files.
+	files pairs
+	young sync.Map // the connections without a request so far
 }
 
-// listen opens a port, by open or if that is nil by net.Listen. With a
-// certificate it speaks TLS, and HTTP/2 over it.
+// listen opens a port, by open or if that is nil by net.Listen.
 func listen(name string, cfg config.Listener, open func(network, addr string) (net.Listener, error)) (*listener, error) {
 	l := &listener{name: name, server: &http.Server{
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    cfg.MaxHeader,
+		Protocols:         protocols(cfg),
 	}}
-	if cfg.Cert != "" {
-		certificate, err := readCertificate(name, cfg)
-		if err != nil {
-			return nil, err
-		}
-		l.tls = true
-		l.certificate.Store(certificate)
-		l.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return l.certificate.Load(), nil
-		}}
-	}
 	if open == nil {
 		open = net.Listen
 	}
@@ -51,17 +42,23 @@ func listen(name string, cfg config.Listener, open func(network, addr string) (n
 	return l, nil
 }
 
-// readCertificate reads the certificate of a listener and its key.
-func readCertificate(name string, cfg config.Listener) (*tls.Certificate, error) {
-	certificate, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
-	if err != nil {
-		return nil, fmt.Errorf("%s.cert: %w", name, err)
-	}
-	return &certificate, nil
+// protocols are those that a listener speaks: with TLS the client chooses.
+func protocols(cfg config.Listener) *http.Protocols {
+	p := &http.Protocols{}
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(cfg.H2C)
+	return p
+}
+
+// secure makes the listener speak TLS.
+func (l *listener) secure(s *certs.Server) {
+	l.source = s.Source
+	l.server.TLSConfig = s.Config()
 }
 
 func (l *listener) serve() error {
-	if l.tls {
+	if l.source != nil {
 		return l.server.ServeTLS(l.Listener, "", "")
 	}
 	return l.server.Serve(l.Listener)
@@ -69,8 +66,9 @@ func (l *listener) serve() error {
 
 // shutdown ends a server whose requests are short.
 func (l *listener) shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), newcomers+2*time.Second)
 	defer cancel()
+	l.stopAccepting(ctx)
 	if l.server.Shutdown(ctx) != nil {
 		return l.server.Close()
 	}
@@ -78,7 +76,7 @@ func (l *listener) shutdown() error {
 }
 
 // url is how the listener is reached from this machine.
-func (l *listener) url() string { return URL(l.Addr(), l.tls) }
+func (l *listener) url() string { return URL(l.Addr(), l.source != nil) }
 
 // URL returns the URL of an address on this machine: an unspecified host
 // becomes the loopback address.

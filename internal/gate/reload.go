@@ -2,11 +2,8 @@ package gate
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,7 +69,7 @@ func (g *Gate) reload(load func() (*config.Config, error)) (changed, restart []c
 	if err != nil {
 		return nil, nil, err
 	}
-	certificates, err := g.readCertificates(cfg)
+	certificates, err := g.tls.read(cfg, g.links, g.api)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -88,11 +85,7 @@ func (g *Gate) reload(load func() (*config.Config, error)) (changed, restart []c
 		return nil, nil, err
 	}
 	g.live.guesses = guesses
-	for l, certificate := range certificates {
-		if old := l.certificate.Swap(certificate); !slices.Equal(old.Certificate[0], certificate.Certificate[0]) {
-			changed = append(changed, config.Change{Setting: l.name + " certificate", Old: until(old), New: until(certificate)})
-		}
-	}
+	changed = append(changed, g.tls.use(certificates)...)
 	g.adjust(cfg, verifier)
 	g.handler.Adjust(adjusted)
 	g.control.Adjust(mintLimits(cfg))
@@ -117,6 +110,8 @@ func (g *Gate) permit(life time.Duration) error {
 func (g *Gate) adjust(cfg *config.Config, verifier *auth.Verifier) {
 	g.live.maxLife.Store(max(g.live.maxLife.Load(), int64(cfg.Tokens.MaxLife)))
 	g.store.Adjust(adjustableTokens(cfg))
+	g.observing.access.Adjust(accessLimits(cfg))
+	adjustProfiles(&cfg.Ops)
 	g.live.verifier.Store(verifier)
 	g.live.cfg.Store(cfg)
 	g.connections.adjust(cfg)
@@ -152,6 +147,7 @@ func adjustable(cfg *config.Config, guesses *proxy.Guesses) (proxy.Adjustable, e
 	}
 	return proxy.Adjustable{
 		Client: proxy.ClientAddress{Trusted: proxies, Header: cfg.ClientHeader}, Guesses: guesses,
+		Origin:     proxy.NewOrigin(cfg.Origin.Header, cfg.Origin.Secrets()...),
 		UploadIdle: cfg.Upload.IdleTimeout, UploadMinRate: cfg.Upload.MinRate,
 		DownloadIdle: cfg.Download.IdleTimeout, DownloadMinRate: cfg.Download.MinRate, MaxRunning: cfg.Links.Requests(), Look: look, Looks: looks,
 	}, nil
@@ -179,40 +175,21 @@ func adjustableTokens(cfg *config.Config) tokens.Adjustable {
 type revokers struct{ gate *Gate }
 
 func (r revokers) Revoke(ctx context.Context, rule revocation.Rule) (revocation.Receipt, error) {
-	return r.gate.revoker().Revoke(ctx, rule)
+	return r.gate.traced(ctx, "revoke", func(ctx context.Context) (revocation.Receipt, error) {
+		return r.gate.revoker().Revoke(ctx, rule)
+	})
 }
 
 func (r revokers) Lift(ctx context.Context, id, author, reason string) (revocation.Receipt, error) {
-	return r.gate.revoker().Lift(ctx, id, author, reason)
+	return r.gate.traced(ctx, "lift", func(ctx context.Context) (revocation.Receipt, error) {
+		return r.gate.revoker().Lift(ctx, id, author, reason)
+	})
 }
 
 func (r revokers) Change(ctx context.Context, from, to *tokens.Grant, author string) (revocation.Receipt, error) {
-	return r.gate.revoker().Change(ctx, from, to, author)
-}
-
-// readCertificates reads those of the listeners that have one.
-func (g *Gate) readCertificates(cfg *config.Config) (map[*listener]*tls.Certificate, error) {
-	all := map[*listener]*tls.Certificate{}
-	for l, c := range map[*listener]config.Listener{g.links: cfg.Links, g.api: cfg.API.Listener} {
-		if !l.tls {
-			continue
-		}
-		certificate, err := readCertificate(l.name, c)
-		if err != nil {
-			return nil, err
-		}
-		all[l] = certificate
-	}
-	return all, nil
-}
-
-// until says when a certificate ends.
-func until(c *tls.Certificate) string {
-	leaf, err := x509.ParseCertificate(c.Certificate[0])
-	if err != nil {
-		return "unreadable"
-	}
-	return "until " + leaf.NotAfter.UTC().Format(time.DateTime)
+	return r.gate.traced(ctx, "change", func(ctx context.Context) (revocation.Receipt, error) {
+		return r.gate.revoker().Change(ctx, from, to, author)
+	})
 }
 
 func logLevel(cfg *config.Config) slog.Level {

@@ -57,6 +57,9 @@ func TestRefuse(t *testing.T) {
 		{"AGPL", "GNU AFFERO GENERAL PUBLIC\n   LICENSE\nVersion 3", "AGPL"},
 		{"GPL", "under the terms of the GNU General Public License as published", "GPL"},
 		{"LGPL", "GNU LESSER GENERAL PUBLIC LICENSE", "LGPL"},
+		{"public domain", "Creative Commons Legal Code\n\nCC0 1.0 Universal", ""},
+		{"CC BY-SA", "Creative Commons Attribution-ShareAlike 4.0", "CC"},
+		{"another of theirs", "Creative Commons Developing Nations", "no licence"},
 		{"MIT and GPL", mit + "\nParts are under the GNU General Public License.", "GPL"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

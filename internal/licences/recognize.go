@@ -3,7 +3,7 @@ package main
 import "strings"
 
 // permitted are the licences that what is linked may have.
-var permitted = []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "Unlicense"}
+var permitted = []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "Unlicense"}
 
 // signs are what licences say in words of their own, in lower case with single spaces.
 var signs = []struct{ says, licence string }{
@@ -21,7 +21,8 @@ var signs = []struct{ says, licence string }{
 	{"server side public license", "SSPL"},
 	{"business source license", "BUSL"},
 	{"eclipse public license", "EPL"},
-	{"creative commons", "CC"},
+	{"cc0 1.0 universal", "CC0-1.0"},
+	{"creative commons attribution", "CC"},
 }
 
 // recognize returns the licences whose words are in a text; one may have several. The

@@ -2,6 +2,7 @@ package s3gatetest
 
 import (
 	"bytes"
+	"log/slog"
 	"sync"
 )
 
@@ -22,4 +23,9 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// Logger logs everything to a Log, as JSON.
+func Logger(l *Log) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

@@ -28,8 +28,14 @@ type process struct {
 // launch starts a program. It is killed when the test ends, if not before.
 func launch(t testing.TB, env []string, path string, args ...string) *process {
 	t.Helper()
+	return launchWith(t, nil, env, path, args...)
+}
+
+// launchWith is launch for a program that gets open files, from descriptor 3 on.
+func launchWith(t testing.TB, files []*os.File, env []string, path string, args ...string) *process {
+	t.Helper()
 	p := &process{name: path, cmd: exec.Command(path, args...), output: &tail{}, done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env, p.cmd.ExtraFiles = append(os.Environ(), env...), files
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	dieWithParent(p.cmd)
 	started := make(chan error)

@@ -41,6 +41,7 @@ func Load(sources fs.FS, name string) *Script {
 		s.plain = redis.NewScript("\n" + rest)
 		s.texts[s.plain] = "\n" + rest
 	}
+	s.named(name)
 	return s
 }
 

@@ -14,6 +14,15 @@ function signIn() {
   location.assign("/console/sign-in?over=1&next=" + encodeURIComponent(location.pathname + location.search));
 }
 
+// checkIn signs in if there is no session.
+async function checkIn() {
+  const answer = await fetch("/console/session").catch(() => null);
+  if (answer && answer.status === 401) signIn();
+}
+
+// Who has signed out in one window has in all.
+new BroadcastChannel("s3gate-console").onmessage = checkIn;
+
 // ask calls the API. Without a session it does not come back.
 async function ask(path, { method = "GET", body, match } = {}) {
   const headers = { Accept: "application/json" };
@@ -58,9 +67,8 @@ function listen(path, heard, connected = () => {}, refused = () => {}) {
       liveness("off");
       if (!source || source.readyState !== EventSource.CLOSED) return;
       close();
-      const answer = await fetch("/console/session").catch(() => null);
-      if (answer && answer.status === 401) signIn();
-      else if (!over) {
+      await checkIn();
+      if (!over && !leaving) {
         refused();
         timer = setTimeout(open, 3000);
       }
@@ -71,13 +79,13 @@ function listen(path, heard, connected = () => {}, refused = () => {}) {
   return () => { over = true; close(); document.removeEventListener("visibilitychange", open); liveness(); };
 }
 
-// whenever calls again, soon after one of these events has come, and once a second
-// at most.
-const whenever = (types, again) => {
+// whenever calls again, soon after one of these events has come that concerns it, and
+// once a second at most.
+const whenever = (types, again, concerns = () => true) => {
   let timer = 0;
   const soon = () => { timer = timer || setTimeout(() => { timer = 0; again(); }, 1000); };
   const heard = {};
-  for (const type of types) heard["s3gate." + type + ".v1"] = soon;
+  for (const type of types) heard["s3gate." + type + ".v1"] = (event) => { if (concerns(event)) soon(); };
   const end = listen(() => "/events?after=now", heard);
   return () => { clearTimeout(timer); end(); };
 };

@@ -49,11 +49,12 @@ function showBuckets(root) {
     look.setAttribute("aria-label", t("Audit") + ": " + clean(b.bucket));
     const r = b.report || {};
     return el("section", { class: "card" }, el("h2", null, own(b.bucket), " ", state),
-      b.error && el("p", { class: "problem" }, clean(b.error)), r.unproven && el("p", { class: "warning" }, clean(r.unproven)),
+      b.error && el("p", { class: "problem" }, clean(b.error)), r.unproven && el("p", { class: "warning" }, t("Not proven: {0}", clean(r.unproven))),
       el("dl", null, ...entries([[t("Verified"), when(b.verified_at)], [t("By the gate"), b.gate && own(b.gate)], [t("Signing"), b.signing], [t("Watched"), b.watched ? t("yes") : t("no")],
         [t("Left out by the policy"), (r.exempts || []).map(clean).join(", ")]])),
-      (r.checks || []).length > 0 && el("ul", { class: "checks" }, r.checks.map((c) => el("li", { class: c.ok ? "good" : "bad" }, el("span", { "aria-hidden": "true" }, c.ok ? "\u2713" : "\u2717"), " ", own(c.name, "span"), ": ", own(c.got, "span"), c.cause ? el("small", null, clean(c.cause)) : ""))),
-      el("p", null, b.watched && verify, " ", look), found);
+      el("p", null, b.watched && verify, " ", look), found,
+      (r.checks || []).length > 0 && el("div", null, el("h3", null, t("What the verification tried")), el("ul", { class: "checks" }, r.checks.map((c, i) => el("li", { class: c.ok ? "good" : "bad" }, el("span", { "aria-hidden": "true" }, c.ok ? "\u2713" : "\u2717"), " ", own(c.name, "span"), ": ", own(c.got, "span"),
+        c.cause && c.cause !== r.checks[i - 1]?.cause ? el("small", null, clean(c.cause)) : ""))))); // a cause is said once for all in a row
   }
 }
 

@@ -2,8 +2,12 @@
 // what has the focus, or is pointed at.
 const same = document.querySelector("#same"), shownLine = document.querySelector("#line"), copy = document.querySelector("#copy");
 
-// quote writes a word as a shell reads it.
-const quote = (word) => (/^[\w@%+=:,.\/-]+$/.test(word) ? String(word) : "'" + String(word).replaceAll("'", "'\\''") + "'");
+// quote writes a word as a shell reads it: without what would end the line where it
+// is pasted, or show it as another one.
+function quote(word) {
+  const text = clean(word);
+  return /^[\w@%+:,.\/][\w@%+=:,.\/-]*$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'";
+}
 
 // lineOf fills the line of an action.
 function lineOf(action, values = {}) {
@@ -19,8 +23,16 @@ function lineOf(action, values = {}) {
   return text;
 }
 
+// showLine takes the values, or what reads them of a form. What is wrong in that has no
+// line.
 function showLine(action, values) {
-  const text = lineOf(action, values);
+  let text;
+  try {
+    text = lineOf(action, typeof values === "function" ? values() : values);
+  } catch {
+    same.hidden = true;
+    return;
+  }
   if (shownLine.textContent !== text) shownLine.textContent = text;
   same.hidden = false;
 }

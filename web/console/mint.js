@@ -1,7 +1,7 @@
 // Mint: the link is shown once, here, and kept nowhere.
 function showMint(root) {
   const made = el("div", { "aria-live": "polite" });
-  const form = el("form", { class: "rule", submit: mint, input: () => { turn(); showLine("mint", line()); } },
+  const form = el("form", { class: "rule", submit: mint, input: () => { turn(); showLine("mint", line); } },
     el("div", { class: "grid" },
       field("operation", t("Permits"), { options: [["get", t("Download")], ["put", t("Upload")]] }),
       field("bucket", t("Bucket"), { required: true, list: "aliases" }),
@@ -19,7 +19,7 @@ function showMint(root) {
   const aliases = el("datalist", { id: "aliases" });
   root.append(form, aliases, made);
   turn();
-  showLine("mint", line());
+  showLine("mint", line);
   ask("/buckets").then(({ buckets }) => aliases.append(...buckets.map((b) => el("option", { value: b.bucket }))), () => {}); // it can be typed, too
 
   // turn shows the fields that belong to the operation.
@@ -66,7 +66,7 @@ function showMint(root) {
       tell(t("The link"));
       take.focus();
     } catch (problem) { made.replaceChildren(box(problem)); }
-    showLine("mint", line());
+    showLine("mint", line);
   }
 }
 

@@ -64,12 +64,14 @@ function field(name, label, given = {}, hint) {
   return el("div", { class: "field" }, el("label", { for: id }, label), input, hint && el("p", { class: "hint", id: id + "-hint" }, hint));
 }
 
-// pairs reads labels, as name=value with commas between.
+// pairs reads labels, as name=value with commas between. One name twice is a Problem:
+// without one of the two a rule would be wider than what was written.
 function pairs(text) {
-  const all = {};
-  for (const part of text.split(",")) {
-    const at = part.indexOf("=");
-    if (part.trim()) all[part.slice(0, at < 0 ? undefined : at).trim()] = at < 0 ? "" : part.slice(at + 1).trim();
+  const all = Object.create(null);
+  for (const part of text.split(",").filter((part) => part.trim())) {
+    const [name, ...value] = part.split("=");
+    if (name.trim() in all) throw new Problem(t("The label {0} is there twice. A token has one value of it.", clean(name.trim())));
+    all[name.trim()] = value.join("=").trim();
   }
   return all;
 }

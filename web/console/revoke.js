@@ -2,7 +2,7 @@
 function showRevoke(root) {
   const outcome = el("div", { "aria-live": "polite" });
   let tried = "";
-  const form = el("form", { class: "rule", input: () => { outcome.replaceChildren(); showLine("revoke", wish()); }, submit: attempt },
+  const form = el("form", { class: "rule", input: () => { outcome.replaceChildren(); showLine("revoke", wish); }, submit: attempt },
     el("p", { class: "hint" }, t("All that is filled in must match. A dry run says what the rule would hit; nothing is revoked before you press again.")),
     el("div", { class: "grid" }, field("subject", t("Subject"), { placeholder: "ada@example.com" }), field("issuer", t("Issuer of the JWT that minted")),
       field("labels", t("Labels"), { placeholder: "team=press, ticket=42" }), field("bucket", t("Bucket")), field("prefix", t("Key begins with")),
@@ -23,10 +23,10 @@ function showRevoke(root) {
 
   async function attempt(event) {
     event.preventDefault();
-    const rule = wish();
-    tried = JSON.stringify(rule);
-    showLine("revoke", { ...rule, dry_run: true });
+    showLine("revoke", () => ({ ...wish(), dry_run: true }));
     try {
+      const rule = wish();
+      tried = JSON.stringify(rule);
       const reach = await ask("/revocations", { method: "POST", body: { ...rule, dry_run: true } });
       if (tried !== JSON.stringify(wish())) return;
       const make = means(twice(t("Revoke"), t("Revoke now?"), () => revoke(rule)), "revoke", () => rule);

@@ -19,7 +19,7 @@ function showTokens(root, id) {
 function listTokens(root) {
   const chosen = new Set(), items = [];
   let next = "", asked = 0;
-  const form = el("form", { class: "filters", submit: (event) => { event.preventDefault(); load(true); }, input: () => showLine("tokens", given(form)) },
+  const form = el("form", { class: "filters", submit: (event) => { event.preventDefault(); chosen.clear(); load(true); }, input: () => showLine("tokens", given(form)) },
     field("subject", t("Subject")), field("label", t("Label"), { placeholder: "team=press" }), field("bucket", t("Bucket")), field("prefix", t("Key begins with")),
     field("state", t("State"), { options: [["", t("all")], ...states.map((s) => [s, stateName(s)])] }), el("button", { type: "submit" }, t("Search")));
   const wrong = el("div"), none = empty(t("There are no such tokens.")), more = el("button", { type: "button", class: "plain", click: () => load(false) }, t("More"));
@@ -48,12 +48,20 @@ function listTokens(root) {
       wrong.replaceChildren();
       if (anew) items.length = 0;
       items.push(...page.tokens);
+      keepShown();
       next = page.next || "";
     } catch (problem) {
       if (turn === asked && !quiet) wrong.replaceChildren(box(problem));
       return;
     }
     draw();
+  }
+
+  // keepShown gives up what was chosen and is not in the list any more: nobody revokes
+  // what they do not see.
+  function keepShown() {
+    const shown = new Set(items.map((x) => x.id));
+    for (const id of chosen) if (!shown.has(id)) chosen.delete(id);
   }
 
   function draw() {
@@ -100,26 +108,29 @@ function listTokens(root) {
 }
 
 function showToken(root, id) {
-  const body = el("div"), done = el("div"), path = "/tokens/" + encodeURIComponent(id);
+  const done = el("div"), facts = el("div"), acts = actions(), ended = el("div"), path = "/tokens/" + encodeURIComponent(id);
   let etag;
-  root.append(el("p", null, link("tokens", t("All tokens"))), done, body);
-  const ends = whenever(["token.changed", "token.receipt", "token.redeemed", "rule.revoked", "rule.lifted"], load);
+  acts.hidden = true;
+  root.append(el("p", null, link("tokens", t("All tokens"))), done, facts, acts, ended);
+  const ends = whenever(["token.changed", "token.receipt", "token.redeemed", "rule.revoked", "rule.lifted"], load, (event) => event.subject === id || event.type.startsWith("s3gate.rule."));
   showLine("token", { id });
   load();
   return ends;
 
+  // load draws what may have changed, and leaves alone what somebody is about to press
+  // or to fill in.
   async function load() {
-    // Nobody loses what they are typing.
-    if (body.contains(document.activeElement) && document.activeElement.tagName === "INPUT") return;
     try {
       const x = await ask(path);
       etag = x.etag;
-      body.replaceChildren(...draw(x));
-    } catch (problem) { body.replaceChildren(box(problem)); }
+      facts.replaceChildren(...factsOf(x));
+      acts.hidden = x.state !== "active" && x.state !== "pending";
+      ended.replaceChildren(...endedOf(x.receipts || []));
+    } catch (problem) { facts.replaceChildren(box(problem)); }
   }
 
-  function draw(x) {
-    const parts = [el("h2", { class: "name" }, own(x.bucket + "/" + (x.key || x.prefix || ""))), el("p", null, stateOf(x), " ", x.canary ? badge("", t("canary")) : ""),
+  function factsOf(x) {
+    return [el("h2", { class: "name" }, own(x.bucket + "/" + (x.key || x.prefix || ""))), el("p", null, stateOf(x), " ", x.canary ? badge("", t("canary")) : ""),
       el("dl", { class: "facts" }, ...entries([
         [t("ID"), el("code", null, x.id)], [t("Permits"), x.operation === "put" ? t("Upload") : t("Download")], [t("For"), x.subject && own(x.subject)],
         [t("Labels"), labelsOf(x.labels).flatMap((l, i) => (i ? [", ", l] : [l]))], [t("Uses"), usesOf(x)], [t("In use now"), x.in_use ? String(x.in_use) : ""],
@@ -128,22 +139,20 @@ function showToken(root, id) {
         [t("Passcode"), x.passcode ? t("yes") : ""], [t("Networks"), (x.clients || []).join(", ")],
         [t("Revoked"), x.revocation && [when(x.revocation.at), " ", own(x.revocation.author || ""), x.revocation.reason ? [": ", own(x.revocation.reason)] : []].flat()],
         [t("Covered by the rule"), x.covered_by && link("revocations", x.covered_by)], [t("Replaced by"), x.reissued_as && tokenLink(x.reissued_as)]]))];
-    if (x.state === "active" || x.state === "pending") parts.push(actions(x));
-    parts.push(el("h2", null, t("Uses")));
-    const uses = x.receipts || [];
-    parts.push(uses.length === 0 ? empty(t("No use has ended yet.")) : table(t("Uses"), [t("Ended"), t("Object"), t("Size"), t("Client"), t("Outcome")],
-      uses.map((u) => [when(u.ended), own(u.key), readable(u.bytes), own(u.client || ""), u.outcome === "complete" ? badge("good", t("complete")) : badge("", t("broken off"))])));
-    return parts;
   }
 
-  function actions(x) {
+  function endedOf(uses) {
+    return [el("h2", null, t("Uses")), uses.length === 0 ? empty(t("No use has ended yet.")) : table(t("Uses"), [t("Ended"), t("Object"), t("Size"), t("Client"), t("Outcome")],
+      uses.map((u) => [when(u.ended), own(u.key), readable(u.bytes), own(u.client || ""), u.outcome === "complete" ? badge("good", t("complete")) : badge("", t("broken off"))]))];
+  }
+
+  function actions() {
     const reason = el("input", { id: "reason", type: "text", autocomplete: "off", maxlength: "255" });
     const revoke = means(twice(t("Revoke"), t("Revoke now?"), async () => {
       try {
         const query = reason.value.trim() ? "?reason=" + encodeURIComponent(reason.value.trim()) : "";
         done.replaceChildren(receiptOf(await ask(path + query, { method: "DELETE" }), t("The token is revoked.")));
       } catch (problem) { done.replaceChildren(box(problem)); }
-      document.activeElement.blur();
       load();
     }), "revokeTokens", () => ({ ids: [id], reason: reason.value.trim() }));
     const narrow = el("form", { class: "filters", input: () => showLine("narrow", { id, ...given(narrow) }), submit: async (event) => {
@@ -153,8 +162,8 @@ function showToken(root, id) {
       try {
         await ask(path, { method: "PATCH", body: wish, match: etag });
         done.replaceChildren(el("p", { class: "done", role: "status" }, t("The token permits less now.")));
+        narrow.reset();
       } catch (problem) { done.replaceChildren(box(problem)); }
-      document.activeElement.blur();
       load();
     } }, field("expires_in", t("Works for"), { placeholder: "1h" }), field("max_uses", t("Uses in all"), { type: "number", min: "1" }), el("button", { type: "submit", class: "plain" }, t("Narrow")));
     return el("div", { class: "pair" }, el("section", null, el("h2", null, t("Revoke")), el("div", { class: "field" }, el("label", { for: "reason" }, t("Reason")), reason), revoke),

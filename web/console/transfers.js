@@ -44,14 +44,16 @@ function showTransfers(root) {
   }
 
   // Those that have ended stay for a moment, and longer while somebody is about to
-  // press something, so that no row moves away under a finger.
+  // press something, so that no row moves away under a finger. What has begun again
+  // meanwhile, since a gate was not heard for a moment, has not ended.
   function forget() {
     const busy = rows.table.matches(":hover, :focus-within"), now = Date.now();
     while (endings.length) {
       const x = running.get(endings[0]);
-      if (x && !x.receipt && now - x.over < (busy ? 10000 : 3000)) break;
+      const gone = x && x.over && !x.receipt;
+      if (gone && now - x.over < (busy ? 10000 : 3000)) break;
       endings.shift();
-      if (x && !x.receipt) running.delete(x.id);
+      if (gone) running.delete(x.id);
     }
     const kept = [...running.values()].filter((x) => x.receipt && x.over);
     for (const x of kept.slice(0, -50)) running.delete(x.id);

@@ -35,5 +35,5 @@ document.addEventListener("click", (event) => {
 });
 addEventListener("popstate", go);
 // The session ends at its time, whether somebody asks for something or not.
-setTimeout(signIn, Math.min(Date.parse(document.body.dataset.until) - Date.now() + 1000, 2 ** 31 - 1));
+setTimeout(signIn, Math.min(1000 * document.body.dataset.left + 1000, 2 ** 31 - 1));
 go();

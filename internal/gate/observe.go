@@ -1,0 +1,113 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+
+	"s3gate/internal/accesslog"
+	"s3gate/internal/config"
+	"s3gate/internal/traces"
+	"s3gate/proxy"
+)
+
+// observing is what a gate tells of itself, besides events and its log.
+type observing struct {
+	traces *traces.Traces // nil for none
+	access *accesslog.Log // nil for none
+	redis  *redisMetrics
+	s3     *s3Metrics
+	lease  *leaseMetrics
+	rules  *ruleMetrics
+	uses   *prometheus.CounterVec
+	calls  *callMetrics
+}
+
+// openObserving opens what the settings and the environment name, and registers the
+// metrics that are the gate's own.
+func (g *Gate) openObserving(ctx context.Context, version string) (err error) {
+	reg, o := g.metrics, &g.observing
+	registerBuild(reg, version)
+	o.redis, o.s3, o.lease, o.rules, o.calls = newRedisMetrics(reg), newS3Metrics(reg), newLeaseMetrics(reg), newRuleMetrics(reg), newCallMetrics(reg)
+	o.uses = newUses(reg)
+	if o.access, err = openAccessLog(g, reg); err != nil {
+		return fmt.Errorf("access_log.file: %w", err)
+	}
+	o.traces, err = traces.Open(ctx, traces.Options{Version: version, Instance: g.name, Getenv: os.Getenv, Logger: g.logger}, reg)
+	return err
+}
+
+func openAccessLog(g *Gate, reg prometheus.Registerer) (*accesslog.Log, error) {
+	a := &g.cfg.AccessLog
+	if a.File == "" {
+		accesslog.Register(reg)
+		return nil, nil
+	}
+	return accesslog.Open(a.File, accesslog.Options{Limits: accessLimits(g.cfg), Queue: a.Queue, Logger: g.logger}, reg)
+}
+
+func accessLimits(cfg *config.Config) accesslog.Limits {
+	return accesslog.Limits{Refusals: cfg.AccessLog.Refusals, MaxAgent: cfg.AccessLog.MaxAgent}
+}
+
+// close writes and sends what waits.
+func (o *observing) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	return errors.Join(o.access.Close(), o.traces.Close(ctx))
+}
+
+// answered keeps a record of a link request.
+func (g *Gate) answered(ctx context.Context, a proxy.Answer) {
+	o := &g.observing
+	if o.traces != nil {
+		traces.Link(ctx, a.Method, a.Outcome, a.Status,
+			attribute.String("s3gate.request", a.Request), attribute.String("s3gate.token", string(a.Token)),
+			attribute.String("s3gate.operation", string(a.Operation)), attribute.String("s3gate.bucket", a.Bucket),
+			attribute.Int64("s3gate.bytes_in", a.In), attribute.Int64("s3gate.bytes_out", a.Out),
+			attribute.Float64("s3gate.first_byte_ms", millis(a.FirstByte)))
+	}
+	if o.access != nil {
+		o.access.Add(accesslog.Line{
+			Time: a.Began.UTC(), Request: a.Request, Token: string(a.Token), Operation: string(a.Operation), Bucket: a.Bucket,
+			Method: a.Method, Status: a.Status, Outcome: a.Outcome, BytesIn: a.In, BytesOut: a.Out,
+			MS: millis(a.Took), FirstByteMS: millis(a.FirstByte), Client: a.Client, Agent: a.Agent,
+			Proto: a.Proto, TLS: a.TLS, Trace: traces.ID(ctx),
+		})
+	}
+}
+
+// tellsAnswered is what link requests are told to; nil if nobody listens.
+func (g *Gate) tellsAnswered() func(context.Context, proxy.Answer) {
+	if g.observing.traces == nil && g.observing.access == nil {
+		return nil
+	}
+	return g.answered
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// registerBuild registers s3gate_build_info{version,goversion,revision}, which is 1.
+func registerBuild(reg prometheus.Registerer, version string) {
+	revision, goVersion := "unknown", "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		goVersion = info.GoVersion
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value
+			}
+		}
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "s3gate_build_info", Help: "Which s3gate this is; always 1.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": goVersion, "revision": revision},
+	})
+	build.Set(1)
+	reg.MustRegister(build)
+}
