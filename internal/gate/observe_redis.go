@@ -78,6 +78,9 @@ func (h *redisHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // ProcessPipelineHook measures commands that go together.
 func (h *redisHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if len(cmds) > 0 && cmds[0].Name() == "client" {
+			return next(ctx, cmds) // the client introduces itself, which not every Redis understands
+		}
 		return h.watch(ctx, "pipeline", func(ctx context.Context) error { return next(ctx, cmds) })
 	}
 }
