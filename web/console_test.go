@@ -12,6 +12,7 @@ import (
 // page is as much of one as the scripts of the console want before they do anything.
 const page = `
 const lang = "en", words = {};
+const BroadcastChannel = class {};
 const document = { querySelector: () => ({ addEventListener() {} }), querySelectorAll: () => [] };
 `
 

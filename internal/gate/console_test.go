@@ -257,6 +257,24 @@ func TestConsoleSession(t *testing.T) {
 	o.shows("Sign in to the console")
 }
 
+// Who signs out in one window is signed out in the others, also where nothing is asked
+// for.
+func TestConsoleSignsOutEverywhere(t *testing.T) {
+	_, o := operating(t)
+	o.signIn("mint", o.bearer)
+	ctx, stop := chromedp.NewContext(o.ctx)
+	t.Cleanup(stop)
+	second := &operator{chrome: &chrome{t: t, ctx: ctx}, base: o.base}
+	second.open(o.base + "/console/revoke")
+	second.shows("Dry run")
+	o.click("header", "Sign out")
+	o.shows("Sign in to the console")
+	second.shows("Your session has ended")
+	if at := ask(second.chrome, chromedp.Evaluate[string]("document.forms[0].elements.next.value")); at != "/console/revoke" {
+		t.Errorf("it would lead to %s", at)
+	}
+}
+
 func (o *operator) asked() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

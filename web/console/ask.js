@@ -14,6 +14,15 @@ function signIn() {
   location.assign("/console/sign-in?over=1&next=" + encodeURIComponent(location.pathname + location.search));
 }
 
+// checkIn signs in if there is no session.
+async function checkIn() {
+  const answer = await fetch("/console/session").catch(() => null);
+  if (answer && answer.status === 401) signIn();
+}
+
+// Who has signed out in one window has in all.
+new BroadcastChannel("s3gate-console").onmessage = checkIn;
+
 // ask calls the API. Without a session it does not come back.
 async function ask(path, { method = "GET", body, match } = {}) {
   const headers = { Accept: "application/json" };
@@ -58,9 +67,8 @@ function listen(path, heard, connected = () => {}, refused = () => {}) {
       liveness("off");
       if (!source || source.readyState !== EventSource.CLOSED) return;
       close();
-      const answer = await fetch("/console/session").catch(() => null);
-      if (answer && answer.status === 401) signIn();
-      else if (!over) {
+      await checkIn();
+      if (!over && !leaving) {
         refused();
         timer = setTimeout(open, 3000);
       }
