@@ -25,6 +25,8 @@ make build
 export S3GATE_API_URL=$(of api_url) S3GATE_API_TOKEN=$(of api_token)
 ./s3gate get "$(./s3gate token mint get demo/hello.txt --once)" --output - | grep Hello
 unset S3GATE_API_URL S3GATE_API_TOKEN
+kill -INT "$dev"
+wait "$dev" || true
 
 if [ -n "${MAKE_TEST:-}" ]; then
   echo "== README: make test"
@@ -39,7 +41,11 @@ systemctl restart redis-server
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=files.example.com -addext subjectAltName=DNS:files.example.com -keyout tls.key -out tls.crt 2>/dev/null
 
 echo "== docs/deploy.md: systemd"
-# The bucket is that of dev.
+# The bucket is that of another dev, at ports that nobody else wants.
+rm /root/dev.json
+./s3gate dev --public-addr 127.0.0.1:0 --api-addr 127.0.0.1:0 --s3-addr 127.0.0.1:0 --ready-file /root/dev.json >/root/dev.log &
+dev=$!
+until [ -e /root/dev.json ]; do kill -0 "$dev"; sleep 0.5; done
 cat >/root/settings.sh <<EOF
 {
   sed '/^buckets:/,\$d' deploy/systemd/s3gate.yaml
