@@ -25,8 +25,8 @@ make build
 export S3GATE_API_URL=$(of api_url) S3GATE_API_TOKEN=$(of api_token)
 ./s3gate get "$(./s3gate token mint get demo/hello.txt --once)" --output - | grep Hello
 unset S3GATE_API_URL S3GATE_API_TOKEN
-kill -INT "$dev"
-wait "$dev" || true
+kill "$(pidof s3gate)"
+wait "$dev" || true # go run
 
 if [ -n "${MAKE_TEST:-}" ]; then
   echo "== README: make test"
@@ -70,5 +70,5 @@ fetch
 if journalctl --no-pager -u s3gate | grep s3g_; then echo "a token is in the journal" >&2; exit 1; fi
 
 systemctl stop s3gate
-kill -INT "$dev"
+kill "$(pidof s3gate)"
 echo "== all of it works as written"
