@@ -25,17 +25,18 @@ const litter = /(^| - )(\.DS_Store|Thumbs\.db|desktop\.ini)$/i;
 function take(items) {
   complain("");
   items = items.filter(({ name }) => !litter.test(name));
-  items = items.filter((item) => !uploads.some((u) => !isOver(u) && u.key === keyOf(item)));
+  const known = new Set(uploads.filter((u) => !isOver(u)).map((u) => u.key));
+  items = items.filter((item) => !known.has(keyOf(item)));
   const held = many ? null : remembered.find((r) => r.open && !items.some((item) => keyOf(item) === r.key));
   if (held && items.length) return complain(t("An upload was interrupted. Go on with it, or discard it first."));
   const fits = items.filter(({ file }) => !refusal(file)), space = Math.max(0, room(uploads));
-  const over = fits.slice(!many && fits.length > space ? 0 : space);
-  if (over.length) complain(tooMany(space, many ? over.map(({ name }) => name) : []));
-  for (const item of items.filter((item) => !over.includes(item))) {
-    const known = remembered.find((r) => r.key === keyOf(item));
-    if (known) {
-      known.open = false;
-      known.row.remove();
+  const over = new Set(fits.slice(!many && fits.length > space ? 0 : space));
+  if (over.size) complain(tooMany(space, many ? [...over].map(({ name }) => name) : []));
+  for (const item of items.filter((item) => !over.has(item))) {
+    const before = remembered.find((r) => r.key === keyOf(item));
+    if (before) {
+      before.open = false;
+      before.row.remove();
     }
     uploads.push(new Upload(item));
   }
@@ -112,6 +113,7 @@ addEventListener("paste", (event) => {
 });
 addEventListener("beforeunload", (event) => { if (uploads.some(isOpen)) event.preventDefault(); });
 
+forgetOld();
 const remembered = interrupted().map((r) => new Remembered(r));
 root.hidden = false;
 pump();

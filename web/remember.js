@@ -1,10 +1,20 @@
 // What was interrupted is remembered by the name that the gate gave it, which is
-// worth nothing without the link. What stands there may be away, or forbidden.
-const memory = "s3gate:" + root.dataset.link + ":";
-const recall = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
-const remember = (key, upload) => { try { localStorage.setItem(key, upload); } catch { /* then it is not resumed */ } };
+// worth nothing without the link, and the time when it began. What stands there may be
+// away, or forbidden.
+const memories = "s3gate:", memory = memories + root.dataset.link + ":";
+const recall = (key) => { try { return localStorage.getItem(key).split(" ")[0]; } catch { return null; } };
+const remember = (key, upload) => { try { localStorage.setItem(key, upload + " " + Date.now()); } catch { /* then it is not resumed */ } };
 const forget = (key) => { try { localStorage.removeItem(key); } catch { /* nor was it there */ } };
 const keyOf = ({ file, name }) => memory + file.size + ":" + file.lastModified + ":" + name;
+
+// forgetOld drops what nobody came back to for a month, of other links too.
+function forgetOld() {
+  try {
+    const oldest = Date.now() - 30 * 24 * 3600 * second;
+    const old = (key) => !(Number(localStorage.getItem(key).split(" ")[1]) > oldest);
+    Object.keys(localStorage).filter((key) => key.startsWith(memories) && old(key)).forEach(forget);
+  } catch { /* nothing is there */ }
+}
 
 // interrupted lists what is remembered of this link.
 function interrupted() {
@@ -38,7 +48,10 @@ class Remembered {
     try {
       if (!await speaksTus()) return;
       const x = await tus("HEAD", address("", recall(this.key)));
-      if (x.status === 200) this.show(Number(x.getResponseHeader("Upload-Offset")));
+      if (x.status === 200) {
+        remember(this.key, recall(this.key));
+        this.show(Number(x.getResponseHeader("Upload-Offset")));
+      }
       if (isGone(x)) this.close();
     } catch { /* what is known is shown */ }
   }

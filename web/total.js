@@ -4,9 +4,15 @@ const totals = root.querySelector(".totals"), statusLine = root.querySelector("[
 const [files, bytes, acts] = totals.querySelectorAll("p");
 const title = document.title, speed = new Speed();
 let lock = null; // promises what keeps the screen on
-let announced = 0, later = 0;
+let announced = 0, later = 0, due = 0;
 
+// total shows them soon: of thousands of files, many change at a time.
 function total() {
+  due ||= setTimeout(addUp, 50);
+}
+
+function addUp() {
+  due = 0;
   const taken = uploads.filter((u) => u.state !== "refused" && u.state !== "cancelled");
   const stored = taken.filter((u) => u.state === "stored").length, open = taken.some(isOpen);
   const size = taken.reduce((sum, u) => sum + u.file.size, 0), sent = taken.reduce((sum, u) => sum + u.sent, 0);

@@ -126,11 +126,12 @@ class Upload {
     pump();
   }
 
-  // finish has the answer by which the file was stored, if that was heard.
+  // finish has the answer by which the file was stored, if that was heard. The time is
+  // that of the gate: clocks of those who send may be wrong.
   finish(x) {
     this.drop();
     this.sent = this.file.size;
-    this.stored = new Date();
+    this.stored = new Date(x && Date.parse(x.getResponseHeader("Date")) || Date.now());
     this.etag = x && x.getResponseHeader("ETag") || "";
     this.version = x && x.getResponseHeader("x-amz-version-id") || "";
     this.set("stored", t("Stored: {0}", this.stored.toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" })));

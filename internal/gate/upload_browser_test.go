@@ -348,8 +348,13 @@ func TestBrowserUploadAfterReload(t *testing.T) {
 	c.open(link.URL)
 	c.choose(path)
 	c.partly()
+	c.script(`localStorage.setItem("s3gate:other:1:2:old", "upload " + (Date.now() - 31 * 864e5)); localStorage.setItem("s3gate:other:1:2:new", "upload " + (Date.now() - 29 * 864e5)); localStorage.setItem("foreign", "")`)
 	c.run(chromedp.Reload())
 	c.until("it is remembered", `document.body.innerText.includes("Choose the same file again")`)
+	if kept := ask(c, chromedp.Evaluate[string](`Object.keys(localStorage).map((key) => key.split(":").at(-1)).sort().join()`)); kept != " b.bin,foreign,new" {
+		t.Errorf("kept: %q; what is old goes, and nothing else", kept)
+	}
+	c.script(`localStorage.removeItem("foreign"); localStorage.removeItem("s3gate:other:1:2:new")`)
 	if kept := ask(c, chromedp.Evaluate[string]("JSON.stringify(Object.entries(localStorage))")); !strings.Contains(kept, "a: b.bin") || strings.Contains(kept, "s3g_") {
 		t.Errorf("kept: %s", kept)
 	}
