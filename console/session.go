@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -85,9 +86,9 @@ func (h *Handler) askJWT(w http.ResponseWriter, r *http.Request) {
 
 // next is where to go after the sign-in: a view, and nothing else.
 func (h *Handler) next(wish string) string {
-	if r, err := http.NewRequest(http.MethodGet, wish, nil); err == nil && r.URL.Host == "" && strings.HasPrefix(wish, Path+"/") && isPlain(r.URL.Path) {
+	if u, err := url.Parse(wish); err == nil && u.Host == "" && strings.HasPrefix(wish, Path+"/") && isPlain(u.Path) {
 		for _, view := range web.ConsoleViews() {
-			if rest, ok := strings.CutPrefix(r.URL.Path, Path+"/"+view); ok && (rest == "" || rest[0] == '/') {
+			if rest, ok := strings.CutPrefix(u.Path, Path+"/"+view); ok && (rest == "" || rest[0] == '/') {
 				return wish
 			}
 		}
