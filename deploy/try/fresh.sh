@@ -6,7 +6,7 @@
 #   deploy/try/fresh.sh [DIR]
 #
 # DIR is where that Debian is, and is made if it is not there; without it there is a new
-# one, which goes at the end. It shares this machine's network: ports 8080, 8090, 8091,
+# one, which goes at the end. It shares this machine's network: ports 443, 8080, 8090, 8091,
 # 8443 and 6379 must be free. MAKE_TEST=1 also runs "make test" in it.
 set -euo pipefail
 

@@ -69,6 +69,29 @@ await curl --fail --silent http://127.0.0.1:8090/readyz
 fetch
 if journalctl --no-pager -u s3gate | grep s3g_; then echo "a token is in the journal" >&2; exit 1; fi
 
-systemctl stop s3gate
+echo "== docs/fronts.md: nginx"
+DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends nginx >/dev/null 2>&1
+rm /etc/nginx/sites-enabled/default
+systemctl restart nginx
+# One machine has it all: nginx has the ports of the edge, and the gate those behind it.
+sed -i '/^links:/d; /^public_url:/d' /etc/s3gate/s3gate.yaml
+awk -v heading='## nginx' '/^```/ {on = !on && mine && /^```yaml/; next} /^#/ && !on {mine = $0 == heading} on' docs/fronts.md |
+  sed 's/10\.0\.0\.5/127.0.0.1/; s/":8080"/"127.0.0.1:8080"/' >>/etc/s3gate/s3gate.yaml
+typed docs/fronts.md '## nginx' | sed '/^sed /c sed -i "s/10\\.0\\.0\\.1[12]/127.0.0.1/; s/allow 10.*/allow 127.0.0.1;/" /etc/nginx/conf.d/s3gate.conf' >/root/nginx.sh
+systemctl restart s3gate # the link listener moves
+await curl --fail --silent http://127.0.0.1:8090/readyz
+bash -euxo pipefail /root/nginx.sh
+link=$(s3gate token mint get docs/hello.txt --once)
+front() { curl --fail --silent --show-error --cacert tls.crt --connect-to files.example.com:443:127.0.0.1:443 "$@"; }
+await front --output /dev/null "$(s3gate token mint get docs/hello.txt)"
+front "$link" | grep Hello
+if front "$link" 2>/dev/null; then echo "a link for one use worked twice" >&2; exit 1; fi
+head -c 20000000 /dev/urandom >body
+front --upload-file body "$(s3gate token mint put docs/body)"
+front "$(s3gate token mint get docs/body)" | cmp - body
+curl --fail --silent --cacert tls.crt --connect-to api.files.example.com:8443:127.0.0.1:8443 --insecure https://api.files.example.com:8443/readyz
+if grep -r s3g_ /var/log; then echo "a token is in a log" >&2; exit 1; fi
+
+systemctl stop nginx s3gate
 kill "$(pidof s3gate)"
 echo "== all of it works as written"
