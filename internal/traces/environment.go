@@ -13,6 +13,7 @@ import (
 type environment struct {
 	grpc    bool
 	sampler sdktrace.Sampler
+	queue   int // spans that wait at most
 }
 
 // read reads the variables; nil means that no traces are wanted: where there is no
@@ -51,9 +52,27 @@ func read(getenv func(string) string) (*environment, error) {
 		return nil, fmt.Errorf("%s: must be http/protobuf or grpc, got %q", name, protocol)
 	}
 	var err error
+	if e.queue, err = queue(getenv("OTEL_BSP_MAX_QUEUE_SIZE")); err != nil {
+		return nil, err
+	}
 	e.sampler, err = sampler(getenv("OTEL_TRACES_SAMPLER"), getenv("OTEL_TRACES_SAMPLER_ARG"))
 	return e, err
 }
+
+// queue is how many spans wait for the collector at most.
+func queue(text string) (int, error) {
+	if text == "" {
+		return sdktrace.DefaultMaxQueueSize, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxQueue {
+		return 0, fmt.Errorf("OTEL_BSP_MAX_QUEUE_SIZE: must be 1 to %d, got %q", maxQueue, text)
+	}
+	return n, nil
+}
+
+// maxQueue bounds the memory of what waits, some kB each.
+const maxQueue = 1 << 20
 
 // sampler decides of which requests there are spans. Those of a parent are as their
 // parent is, if the name says so.

@@ -16,6 +16,7 @@ package traces
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -72,7 +73,7 @@ func Open(ctx context.Context, opts Options, reg prometheus.Registerer) (*Traces
 	}
 	t := &Traces{provider: sdktrace.NewTracerProvider(
 		sdktrace.WithSampler(env.sampler), sdktrace.WithResource(about),
-		sdktrace.WithBatcher(&counted{SpanExporter: sender, metrics: metrics, logger: logger}),
+		sdktrace.WithSpanProcessor(newBounded(&counted{SpanExporter: sender, metrics: metrics, logger: logger}, env.queue)),
 	)}
 	t.tracer = t.provider.Tracer("s3gate", trace.WithInstrumentationVersion(opts.Version))
 	return t, nil
@@ -122,6 +123,32 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
+// bounded has as many spans waiting as the queue of the SDK holds, which drops what is too
+// much and tells nobody how much that was.
+type bounded struct {
+	sdktrace.SpanProcessor
+	to   *counted
+	most int64
+}
+
+func newBounded(to *counted, queue int) *bounded {
+	return &bounded{sdktrace.NewBatchSpanProcessor(to, sdktrace.WithMaxQueueSize(queue)), to, int64(queue)}
+}
+
+func (b *bounded) OnEnd(s sdktrace.ReadOnlySpan) {
+	if !s.SpanContext().IsSampled() {
+		return
+	}
+	if b.to.waiting.Add(1) > b.most {
+		b.to.waiting.Add(-1)
+		b.to.lost(1, errFull)
+		return
+	}
+	b.SpanProcessor.OnEnd(s)
+}
+
+var errFull = errors.New("the queue is full")
+
 // counted counts what is sent. What fails is logged here and is no error above, where
 // it would go to a logger of the whole process.
 type counted struct {
@@ -129,18 +156,23 @@ type counted struct {
 	metrics *metrics
 	logger  *slog.Logger
 	said    atomic.Int64 // when, in Unix seconds
+	waiting atomic.Int64 // spans
 }
 
 func (c *counted) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	err := c.SpanExporter.ExportSpans(ctx, spans)
-	if err == nil {
-		c.metrics.sent.Add(float64(len(spans)))
+	c.waiting.Add(-int64(len(spans)))
+	if err := c.SpanExporter.ExportSpans(ctx, spans); err != nil {
+		c.lost(len(spans), err)
 		return nil
 	}
-	c.metrics.failed.Add(float64(len(spans)))
+	c.metrics.sent.Add(float64(len(spans)))
+	return nil
+}
+
+func (c *counted) lost(spans int, err error) {
+	c.metrics.failed.Add(float64(spans))
 	if now := time.Now().Unix(); now-c.said.Load() >= 60 {
 		c.said.Store(now)
 		c.logger.Warn("sending traces; spans are lost until that works again", "err", err)
 	}
-	return nil
 }

@@ -52,6 +52,7 @@ func TestEnvironment(t *testing.T) {
 		{"another sampler", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": at, "OTEL_TRACES_SAMPLER": "sometimes"}, false, `OTEL_TRACES_SAMPLER: must be always_on, always_off or traceidratio, or one of them after parentbased_, got "sometimes"`},
 		{"too large a ratio", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": at, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"}, false, `OTEL_TRACES_SAMPLER_ARG: must be 0 to 1, got "2"`},
 		{"a ratio that is none", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": at, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "NaN"}, false, `got "NaN"`},
+		{"a queue that is none", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": at, "OTEL_BSP_MAX_QUEUE_SIZE": "0"}, false, `OTEL_BSP_MAX_QUEUE_SIZE: must be 1 to 1048576, got "0"`},
 		{"no URL", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, false, "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL"},
 		{"a password in what is no URL", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "user:hunter2@collector"}, false, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: must be a URL"},
 	} {
@@ -325,5 +326,47 @@ func BenchmarkLink(b *testing.B) {
 			}
 			_ = tr.Close(b.Context())
 		})
+	}
+}
+
+// A collector that hangs costs spans, all of which are counted, and no request waits.
+func TestHangingCollector(t *testing.T) {
+	release := make(chan struct{})
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	defer hanging.Close()
+	defer close(release)
+	for name, value := range map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": hanging.URL, "OTEL_BSP_MAX_QUEUE_SIZE": "20", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "5",
+	} {
+		t.Setenv(name, value)
+	}
+	reg := prometheus.NewRegistry()
+	tr, err := traces.Open(t.Context(), traces.Options{Getenv: os.Getenv}, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const all = 1000
+	serve := tr.Links(http.HandlerFunc(nothing))
+	for range all {
+		serve.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	}
+	found, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range found {
+		if n := family.GetMetric()[0].GetCounter().GetValue(); family.GetName() == "s3gate_trace_spans_failed_total" && (n < all-20-5 || n >= all) {
+			t.Errorf("%v of %d spans are counted as lost, and at most 25 can wait", n, all)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if tr.Close(ctx) == nil {
+		t.Error("nothing says that spans have not arrived")
 	}
 }
