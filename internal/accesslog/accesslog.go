@@ -193,9 +193,14 @@ func (l *Log) Reopen() error {
 	asked, late := make(chan error, 1), time.After(patience)
 	select {
 	case l.reopen <- asked:
-		return <-asked
 	case <-l.done:
 		return nil
+	case <-late:
+		return errStuck
+	}
+	select {
+	case err := <-asked:
+		return err
 	case <-late:
 		return errStuck
 	}

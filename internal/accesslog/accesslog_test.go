@@ -183,6 +183,22 @@ func TestNobodyWaits(t *testing.T) {
 	reader.Close()
 }
 
+// A pipe that nobody reads is an error when it is opened, and nobody waits for it.
+func TestAPipeWithoutReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	k := open(t, path, accesslog.Limits{}, 0)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	unread(t, path).Close()
+	if err := k.Reopen(); err == nil {
+		t.Error("it was opened")
+	}
+	if _, err := accesslog.Open(path, accesslog.Options{}, prometheus.NewRegistry()); err == nil {
+		t.Error("it was opened at the start")
+	}
+}
+
 // A disk that is full costs lines, and is said once.
 func TestAFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {

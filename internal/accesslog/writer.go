@@ -100,7 +100,7 @@ func (w *writer) open() error {
 		w.file = os.Stdout
 		return nil
 	}
-	file, err := os.OpenFile(w.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(w.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|nonblock, 0o600)
 	if err != nil {
 		return fmt.Errorf("opening the access log: %w", err)
 	}
