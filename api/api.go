@@ -336,6 +336,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The server's own writer: it stops reading when it hears of the limit.
 	r.Body = http.MaxBytesReader(w, r.Body, h.bodyLimit(r))
 	rec := &recorder{ResponseWriter: w}
+	defer func() { h.told(r, id, rec.status, begin) }()
 	// The mux would redirect a path such as //v1/tokens.
 	odd := path.Clean(r.URL.Path) != r.URL.Path
 	split := strings.Contains(r.URL.EscapedPath(), "/:")
@@ -350,12 +351,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		h.mux.ServeHTTP(rec, r)
 	}
+}
+
+// told counts and logs a request. One without a status has ended by a panic.
+func (h *Handler) told(r *http.Request, id string, status int, begin time.Time) {
+	status = cmp.Or(status, http.StatusInternalServerError)
 	route, took := strings.Replace(r.Pattern, "/:", ":", 1), time.Since(begin)
 	if h.cfg.Answered != nil {
-		h.cfg.Answered(r.Context(), id, route, rec.status, took)
+		h.cfg.Answered(r.Context(), id, route, status, took)
 	}
 	h.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "api request",
-		slog.String("request", id), slog.String("route", route), slog.Int("status", rec.status),
+		slog.String("request", id), slog.String("route", route), slog.Int("status", status),
 		slog.Float64("ms", float64(took.Microseconds())/1000))
 }
 

@@ -26,7 +26,8 @@ type Answer struct {
 	Status int
 	// Outcome is "ok", or why not: the code that the client got, such as
 	// LinkExpired; or of an answer that has begun and was broken off "cut" (revoked),
-	// "expired", "shutdown" or "broken"; or "gone" if nothing was answered.
+	// "expired", "shutdown" or "broken"; or "gone" if nothing was answered; or "panic"
+	// if that was the end of it.
 	Outcome string
 	// In and Out are bytes of bodies from and to the client.
 	In, Out int64
@@ -68,6 +69,8 @@ func (x *exchange) tellAnswered() {
 // outcome is that of an [Answer].
 func (x *exchange) outcome() string {
 	switch {
+	case !x.returned:
+		return "panic"
 	case x.code != "" && x.status > 0:
 		return x.code
 	case x.status == 0:

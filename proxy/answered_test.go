@@ -105,12 +105,17 @@ func TestPanicsHoldNoSecrets(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			g := newGate(t, p)
 			g.Buckets["media"] = upstreamFunc(func(_ context.Context, r *s3client.Request) (*http.Response, error) { panic("the handler is broken") })
+			heard := &answers{}
+			g.Answered = heard.hear
 			token := g.mint(coded(t, get()))
 			r := g.request("GET", token, nil)
 			r.Header.Set("X-S3gate-Passcode", canaryCode)
 			r.Header.Set("Cookie", "canary-cookie-1122")
 			if resp, err := g.client.Do(r); err == nil {
 				t.Errorf("answers %s", resp.Status)
+			}
+			if a := heard.next(t); a.Outcome != "panic" {
+				t.Errorf("it tells %+v", a)
 			}
 			eventually(t, "the stack is logged", func() bool { return strings.Contains(g.log.String(), "fetch(") })
 			for _, secret := range []string{token.Reveal(), canaryCode, "canary-cookie-1122"} {

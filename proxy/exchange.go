@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -44,16 +45,21 @@ type exchange struct {
 	in, out int64     // body bytes from and to the client
 	maybe   int64     // bytes that may have left besides, in a write that failed
 	err     error     // why it failed, for the log
-	left    error     // why parts of an upload may be left in the bucket
-	held    *uploads.Held
-	result  http.Header // what S3 said of an upload that it has stored
-	hurried sync.Once
+	// returned says that the handler has come to its end, and not to that of a mistake.
+	returned bool
+	left     error // why parts of an upload may be left in the bucket
+	held     *uploads.Held
+	result   http.Header // what S3 said of an upload that it has stored
+	hurried  sync.Once
 
 	// described is what S3 is told of the object to be, if that does not stand in
 	// the headers of this request.
 	described http.Header
 	name      string // of the upload that the request is about; "" for none
 }
+
+// errPanic is a mistake in s3gate.
+var errPanic = errors.New("the handler has panicked")
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	return &exchange{h: h, now: h.adjustable(), w: w, r: r, id: "req_" + ulid.Make().String(), begin: time.Now()}
@@ -104,8 +110,11 @@ func (x *exchange) hurryIn(grace time.Duration) {
 	})
 }
 
-// writeHeader sends the status and the headers.
+// writeHeader sends the status and the headers. What is left of a body has some time yet.
 func (x *exchange) writeHeader(status int) {
+	if takesBody(x.r.Method) {
+		x.hurry()
+	}
 	x.status, x.first = status, time.Now()
 	x.w.WriteHeader(status)
 }
@@ -113,6 +122,9 @@ func (x *exchange) writeHeader(status int) {
 // finish ends the transfer, counts, and writes the one line. It runs also
 // when the request was aborted.
 func (x *exchange) finish() {
+	if !x.returned {
+		x.err = errPanic
+	}
 	if x.transfer != nil {
 		x.transfer.End()
 		x.out += x.transfer.Bytes()
@@ -147,7 +159,7 @@ func (x *exchange) finish() {
 	}
 	if x.err != nil {
 		attrs = append(attrs, slog.String("err", x.err.Error()))
-		if x.status >= 500 {
+		if x.status >= 500 || !x.returned {
 			level = slog.LevelWarn
 		}
 	}

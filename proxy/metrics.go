@@ -63,6 +63,9 @@ func (m *Metrics) observe(x *exchange) {
 	if x.status > 0 {
 		class = strconv.Itoa(x.status/100) + "xx"
 	}
+	if !x.returned {
+		class = "panic"
+	}
 	m.requests.WithLabelValues(method, bucket, class).Inc()
 	m.bytes.WithLabelValues("in", bucket).Add(float64(x.in))
 	m.bytes.WithLabelValues("out", bucket).Add(float64(x.out))

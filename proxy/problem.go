@@ -99,6 +99,8 @@ var causes = []struct {
 		message: "This link needs a passcode: give it as the password of HTTP Basic or in the header X-S3gate-Passcode."}},
 	{errWrongPasscode, problem{status: http.StatusUnauthorized, code: "PasscodeRequired",
 		message: "That is not the passcode of this link."}},
+	{errNeedless, problem{status: http.StatusBadRequest, code: "InvalidRequest",
+		message: "This request takes no body."}},
 	{errForm, problem{status: http.StatusBadRequest, code: "InvalidRequest",
 		message: "The form could not be read. Open the link again."}},
 	{errFormSize, problem{status: http.StatusRequestEntityTooLarge, code: "EntityTooLarge",

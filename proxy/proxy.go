@@ -165,6 +165,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := x.serve(); err != nil {
 		x.fail(err)
 	}
+	x.returned = true
 }
 
 // serve is the story of a request; it returns an error only while nothing
@@ -174,6 +175,9 @@ func (x *exchange) serve() error {
 	if !x.now.Origin.admit(x.r.Header) {
 		x.h.Metrics.bypassed()
 		return errOrigin
+	}
+	if err := x.skipBody(); err != nil {
+		return err
 	}
 	if x.r.Method == http.MethodOptions {
 		// Also where there is no link: a browser shows a script the 404 only
@@ -245,6 +249,7 @@ func (x *exchange) abort() {
 	if x.transfer != nil && !x.r.ProtoAtLeast(1, 1) {
 		x.transfer.Reset()
 	}
+	x.returned = true
 	panic(http.ErrAbortHandler)
 }
 

@@ -9,7 +9,7 @@ import (
 // ConnectionLimits are what clients may take of a listener.
 type ConnectionLimits struct {
 	// MaxConnections is how many connections may be open at once; one more is closed
-	// at once. 0 takes a quarter of the files that the process may have open. Default
+	// at once. 0 takes a sixth of the files that the process may have open. Default
 	// 0.
 	MaxConnections int `koanf:"max_connections" reload:"true"`
 	// MaxConnectionsPerNetwork is how many of them one network may have, a /24 of IPv4
@@ -17,8 +17,9 @@ type ConnectionLimits struct {
 	// max_connections, and 100 if that is more. Default 0.
 	MaxConnectionsPerNetwork int `koanf:"max_connections_per_network" reload:"true"`
 	// MaxRequestsPerNetwork is how many requests of one network may run at once; more
-	// are 429. A trusted proxy's own do not count, those of its clients do. 0 takes
-	// twice as many as there may be connections. Default 0.
+	// are 429. Those that come through a trusted proxy count for the client that it
+	// names in client_header, and at the API for nobody. 0 takes twice as many as there
+	// may be connections. Default 0.
 	MaxRequestsPerNetwork int `koanf:"max_requests_per_network" reload:"true"`
 	// ProxyProtocol says whether connections begin with a header of the PROXY protocol
 	// that names the client: off; optional, where those of trusted_proxies may; or

@@ -11,9 +11,9 @@ const (
 const leastPerNetwork = 100
 
 // Default returns how many connections a listener may have where nobody has said it: a
-// quarter of the files that this process may have open, since a download takes up to
-// four of them, its connection, one to S3, and a pipe.
-func Default() int { return max(descriptors()/4, 1) }
+// sixth of the files that this process may have open, since a download takes up to
+// four of them, its connection, one to S3, and a pipe, and others are needed too.
+func Default() int { return max(descriptors()/6, 1) }
 
 // DefaultPerNetwork returns how many of most one network may have where nobody has said
 // it: a tenth, or 100 if that is more.

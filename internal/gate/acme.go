@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"s3gate/internal/certs"
 )
 
@@ -22,7 +20,7 @@ func (g *Gate) openACME() (err error) {
 	c := certs.ACMEConfig{
 		Domains: g.cfg.ACMEDomains(), Email: a.Email, Directory: a.Directory, Storage: a.Storage,
 		EABKeyID: a.EABKeyID, EABKey: a.EABKey, CheckInterval: a.CheckInterval,
-		Ended: registerACME(g.metrics), Logger: g.logger,
+		Ended: g.observing.acme, Logger: g.logger,
 	}
 	if c.Roots, err = authorities(a.CA); err != nil {
 		return fmt.Errorf("acme.ca: %w", err)
@@ -49,7 +47,8 @@ func (g *Gate) openACME() (err error) {
 	return nil
 }
 
-// listenHTTP opens the listener of plain HTTP. It has the limits of that for links.
+// listenHTTP opens the listener of plain HTTP. It has the limits of that for links, and
+// takes no bodies.
 func (g *Gate) listenHTTP(addr string) error {
 	cfg := g.cfg.Links
 	cfg.Addr, cfg.H2C = addr, false
@@ -57,6 +56,8 @@ func (g *Gate) listenHTTP(addr string) error {
 	if err != nil {
 		return fmt.Errorf("acme.http_addr: %w", errors.Unwrap(err))
 	}
+	l.server.ReadTimeout = cfg.HeaderTimeout
+	l.Listener = g.bound(l)
 	g.tls.http = l
 	return nil
 }
@@ -117,19 +118,4 @@ func (g *Gate) startACME() {
 	if err := g.tls.acme.Start(); err != nil {
 		g.logger.Error("no certificate is asked for", "err", err)
 	}
-}
-
-// registerACME registers what came of asking for certificates, and returns what
-// counts it:
-//
-//	s3gate_acme_certificates_total{result}  attempts to get one, by success or failure
-func registerACME(reg prometheus.Registerer) (ended func(ok bool)) {
-	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "s3gate_acme_certificates_total", Help: "Attempts to get a certificate from the certificate authority, by result: success or failure."}, []string{"result"})
-	reg.MustRegister(attempts)
-	results := map[bool]string{true: "success", false: "failure"}
-	for _, result := range results {
-		attempts.WithLabelValues(result)
-	}
-	return func(ok bool) { attempts.WithLabelValues(results[ok]).Inc() }
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -187,6 +188,35 @@ func TestACMERedirects(t *testing.T) {
 			t.Errorf("%s: over plain HTTP it says %q", tt.name, got)
 		}
 	}
+}
+
+// H5, H8: the port for challenges has the limits of that for links too, and waits for no
+// body.
+func TestACMEPortIsBounded(t *testing.T) {
+	p := s3gatetest.NewPebble(t, s3gatetest.PebbleOptions{})
+	g := newEmbedded(t).gate(func(c *config.Config) {
+		withACME(p, acmeStorage(t))(c)
+		c.ACME.Directory = "https://127.0.0.1:1/dir" // nobody is there
+		c.Links.HeaderTimeout, c.Links.MaxConnectionsPerNetwork = 2*time.Second, 3
+	})
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p.HTTPPort))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		return c
+	}
+	for range 3 {
+		fmt.Fprintf(dial(), "POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 1\r\n\r\n", acmeName)
+	}
+	await(t, "three are open", func() bool { return g.metric(`s3gate_connections{listener="acme"}`) == "3" })
+	ended(t, dial())
+	if n := g.metric(`s3gate_connections_refused_total{listener="acme",reason="network"}`); n != "1" {
+		t.Errorf("%s were refused, want 1", n)
+	}
+	await(t, "those that wait for nothing end", func() bool { return g.metric(`s3gate_connections{listener="acme"}`) == "0" })
 }
 
 // A certificate is renewed long before its end, without a restart; one that is in

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,9 +15,9 @@ import (
 
 // connections are what clients may take of the listeners.
 type connections struct {
-	metrics         *conns.Metrics
-	links, api, ops *conns.Listener // nil until they listen
-	running         conns.Networks  // requests to the API
+	metrics               *conns.Metrics
+	links, api, ops, acme *conns.Listener // nil until they listen
+	running               conns.Networks  // requests to the API
 }
 
 // bound puts limits on what a listener accepts, right above TCP.
@@ -26,7 +27,7 @@ func (g *Gate) bound(l *listener) net.Listener {
 		c.metrics = conns.NewMetrics(g.metrics)
 	}
 	bounded := conns.Listen(l.Listener, l.name, conns.Limits{}, c.metrics)
-	*map[string]**conns.Listener{"links": &c.links, "api": &c.api, "ops": &c.ops}[l.name] = bounded
+	*map[string]**conns.Listener{"links": &c.links, "api": &c.api, "ops": &c.ops, "acme": &c.acme}[l.name] = bounded
 	c.adjust(g.cfg)
 	return bounded
 }
@@ -37,9 +38,9 @@ func (c *connections) adjust(cfg *config.Config) {
 	links, api := connectionLimits(cfg.Links, proxies), connectionLimits(cfg.API.Listener, proxies)
 	links.Idle, links.MinRate = cfg.Download.IdleTimeout, cfg.Download.MinRate
 	api.Idle = cfg.API.WriteTimeout
-	ops := api
-	ops.Proxy = conns.ProxyOff
-	for l, limits := range map[*conns.Listener]conns.Limits{c.links: links, c.api: api, c.ops: ops} {
+	ops, acme := api, links
+	ops.Proxy, acme.Proxy = conns.ProxyOff, conns.ProxyOff
+	for l, limits := range map[*conns.Listener]conns.Limits{c.links: links, c.api: api, c.ops: ops, c.acme: acme} {
 		if l != nil {
 			l.Adjust(limits)
 		}
@@ -54,12 +55,19 @@ func connectionLimits(l config.Listener, proxies []netip.Prefix) conns.Limits {
 }
 
 // limitRequests bounds what one request to the API may take, and how many of one
-// network run.
+// network run, but for those of trusted proxies, which do not say for whom they ask, and
+// for what asks how the gate is.
 func (g *Gate) limitRequests(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		cfg := g.live.cfg.Load().API
+		now := g.live.cfg.Load()
+		cfg, most := now.API, now.API.Requests()
 		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-		leave, ok := g.connections.running.Take(peer.Addr(), cfg.Requests())
+		proxies, _ := now.Proxies() // they were validated
+		probe := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
+		if trusted := (&conns.Limits{Trusted: proxies}); probe || trusted.Trusts(peer.Addr()) {
+			most = 0
+		}
+		leave, ok := g.connections.running.Take(peer.Addr(), most)
 		if !ok {
 			crowded(w)
 			return
@@ -71,11 +79,25 @@ func (g *Gate) limitRequests(handler http.Handler) http.Handler {
 		rc := http.NewResponseController(w)
 		if r.ContentLength != 0 {
 			_ = rc.SetReadDeadline(time.Now().Add(cfg.BodyTimeout))
+			r.Body = &timedBody{r.Body, rc}
 		}
 		if r.ProtoMajor > 1 { // otherwise the connection's pace says it
 			w = &timedWriter{w, rc, cfg.WriteTimeout}
 		}
 		handler.ServeHTTP(w, r)
+	})
+}
+
+// withoutBodies refuses requests with a body where none has a use. What is left of it has
+// some time to come, for which net/http waits.
+func withoutBodies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second))
+			refuse(w, http.StatusBadRequest, "This request takes no body.")
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -88,6 +110,21 @@ func crowded(w http.ResponseWriter) {
 		Type: "about:blank", Title: http.StatusText(http.StatusTooManyRequests), Status: http.StatusTooManyRequests,
 		Detail: "Too many requests of this network are running.",
 	})
+}
+
+// timedBody has a time to arrive in, which is over at its end: net/http would take the
+// client for gone else.
+type timedBody struct {
+	io.ReadCloser
+	rc *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		_ = b.rc.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // timedWriter gives each write of an answer over HTTP/2 its time. Whoever has a time of

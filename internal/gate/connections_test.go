@@ -244,9 +244,14 @@ func TestLimitsOfTheAPI(t *testing.T) {
 	}
 	slow := dial("POST /v1/tokens HTTP/1.1\r\n" + head + "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 	await(t, "two requests run", func() bool {
-		resp, err := http.ReadResponse(dial("GET /healthz HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n"), nil)
+		resp, err := http.ReadResponse(dial("GET /v1/limits HTTP/1.1\r\n"+head+"Connection: close\r\n\r\n"), nil)
 		return err == nil && resp.StatusCode == 429 && resp.Header.Get("Retry-After") != ""
 	})
+	for _, path := range []string{"/healthz", "/readyz"} { // which count for nobody
+		if resp, err := http.ReadResponse(dial("GET "+path+" HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n"), nil); err != nil || resp.StatusCode != 200 {
+			t.Errorf("%s: %v, %v", path, resp, err)
+		}
+	}
 	resp, err = http.ReadResponse(slow, nil)
 	if err != nil || resp.StatusCode/100 != 4 {
 		t.Errorf("a body that does not come: %v, %v", resp, err)

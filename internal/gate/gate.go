@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -266,7 +267,7 @@ func (g *Gate) handle() error {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", metrics)
 		mux.Handle("/debug/pprof/", profiles(g.profileLimit))
-		g.ops.server.Handler = mux
+		g.ops.server.Handler = withoutBodies(mux)
 	}
 	return nil
 }
@@ -414,7 +415,8 @@ func (g *Gate) Start() {
 		g.serving.Add(1)
 		go func() {
 			defer g.serving.Done()
-			l.server.ErrorLog = slog.NewLogLogger(g.logger.With("listener", l.name).Handler(), slog.LevelDebug)
+			l.server.ErrorLog = log.New(serverLog{g.logger.With("listener", l.name)}, "", 0)
+			l.server.Handler = g.catching(l.server.Handler, l.name)
 			l.server.ConnState = l.notice
 			if l == g.links {
 				g.begin(ctx)
@@ -510,7 +512,8 @@ func (g *Gate) closeAll() error {
 			errs = append(errs, rdb.Close())
 		}
 	}
-	return errors.Join(append(errs, g.observing.close())...)
+	g.observing.close()
+	return errors.Join(errs...)
 }
 
 func (g *Gate) listeners() []*listener {

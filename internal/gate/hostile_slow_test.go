@@ -100,6 +100,70 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
+// H5: a body that nobody wants, and that does not come, holds nothing for long, on no
+// listener. One that comes is no harm.
+func TestNeedlessBody(t *testing.T) {
+	w := newEmbedded(t)
+	b := &besieged{testGate: w.gate(func(c *config.Config) {
+		hasty(c)
+		c.API.BodyTimeout, c.Ops.Addr = 2*time.Second, "localhost:0"
+	})}
+	size := int64(600_000)
+	w.store("slow", "", make([]byte, size))
+	token := b.mint("get", "slow", func(r *client.MintRequest) { r.Bandwidth = 100_000 })
+	once := b.mint("get", "slow", uses(1))
+	inbox := b.mint("put", "in", uses(1))
+	for _, tt := range []struct {
+		url, request string
+		status       int
+	}{
+		{b.LinksURL(), "OPTIONS /x", 400}, {b.LinksURL(), "GET /" + once.Token, 400}, {b.LinksURL(), "HEAD /" + once.Token, 400}, {b.LinksURL(), "DELETE /" + once.Token, 400},
+		{b.LinksURL(), "POST /" + inbox.Token + " HTTP/1.1\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 5", 201},
+		{b.LinksURL(), "PATCH /" + inbox.Token + " HTTP/1.1\r\nTus-Resumable: 1.0.0", 405},
+		{b.LinksURL(), "POST /nothing", 404},
+		{b.APIURL(), "GET /healthz", 200}, {b.APIURL(), "GET /nothing", 404}, {b.APIURL(), "POST /console/sign-in", 0},
+		{b.OpsURL(), "GET /metrics", 400},
+	} {
+		t.Run(tt.request, func(t *testing.T) {
+			t.Parallel()
+			c, err := net.Dial("tcp", strings.TrimPrefix(tt.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(3 * patience))
+			line, headers, ok := strings.Cut(tt.request, " HTTP/1.1\r\n")
+			if ok {
+				headers += "\r\n"
+			}
+			fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: gate\r\n%sContent-Length: 1\r\n\r\n", line, headers)
+			r := bufio.NewReader(c)
+			resp, err := http.ReadResponse(r, nil)
+			if err != nil || tt.status != 0 && resp.StatusCode != tt.status {
+				t.Errorf("%v, %v", resp, err)
+			}
+			ended(t, c)
+		})
+	}
+	t.Run("that comes", func(t *testing.T) {
+		t.Parallel()
+		c := b.dial()
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(3 * patience))
+		r := bufio.NewReader(c)
+		for range 2 { // for longer than a body may take, and on one connection
+			fmt.Fprintf(c, "GET /%s HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n{}", token.Token)
+			resp, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := io.Copy(io.Discard, resp.Body); n != size || err != nil {
+				t.Errorf("%s: %d bytes, %v", resp.Status, n, err)
+			}
+		}
+	})
+}
+
 // await waits for what a gate is about to do.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"s3gate/internal/config"
+	"s3gate/internal/conns"
 )
 
 // withHSTS tells browsers on every answer over https, errors too, to use nothing
@@ -39,16 +40,20 @@ func hsts(c config.TLS) string {
 }
 
 // behindHTTPS reports whether a request has come through a trusted proxy, where links
-// begin with https.
+// begin with https. With the PROXY protocol the address is the client's.
 func (g *Gate) behindHTTPS(r *http.Request) bool {
 	if !strings.HasPrefix(g.publicURL, "https://") {
 		return false
+	}
+	cfg := g.live.cfg.Load()
+	if mode, _ := conns.ParseProxy(cfg.Links.ProxyProtocol); mode == conns.ProxyRequired {
+		return true
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return false
 	}
-	proxies, err := g.live.cfg.Load().Proxies()
+	proxies, err := cfg.Proxies()
 	addr := peer.Addr().Unmap().WithZone("")
 	return err == nil && slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -33,13 +33,22 @@ func listen(name string, cfg config.Listener, open func(network, addr string) (n
 		Protocols:         protocols(cfg),
 	}}
 	if open == nil {
-		open = net.Listen
+		open = listenTCP
 	}
 	var err error
 	if l.Listener, err = open("tcp", cfg.Addr); err != nil {
 		return nil, fmt.Errorf("%s.addr: %w", name, err)
 	}
 	return l, nil
+}
+
+// listenTCP is [net.Listen] without Multipath TCP, which Go offers to clients otherwise:
+// Linux before 2026 cuts no such connection at once, and tells and bounds what is in its
+// buffers for one of its paths only.
+func listenTCP(network, addr string) (net.Listener, error) {
+	var c net.ListenConfig
+	c.SetMultipathTCP(false)
+	return c.Listen(context.Background(), network, addr)
 }
 
 // protocols are those that a listener speaks: with TLS the client chooses.

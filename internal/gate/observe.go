@@ -2,10 +2,11 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,9 @@ type observing struct {
 	rules  *ruleMetrics
 	uses   *prometheus.CounterVec
 	calls  *callMetrics
+	panics prometheus.Counter
+	acme   func(ok bool)
+	logger *slog.Logger
 }
 
 // openObserving opens what the settings and the environment name, and registers the
@@ -35,7 +39,8 @@ func (g *Gate) openObserving(ctx context.Context, version string) (err error) {
 	reg, o := g.metrics, &g.observing
 	registerBuild(reg, version)
 	o.redis, o.s3, o.lease, o.rules, o.calls = newRedisMetrics(reg), newS3Metrics(reg), newLeaseMetrics(reg), newRuleMetrics(reg), newCallMetrics(reg)
-	o.uses = newUses(reg)
+	o.uses, o.panics, o.logger = newUses(reg), newPanics(reg), g.logger
+	o.acme = newACME(reg)
 	if o.access, err = openAccessLog(g, reg); err != nil {
 		return fmt.Errorf("access_log.file: %w", err)
 	}
@@ -56,11 +61,23 @@ func accessLimits(cfg *config.Config) accesslog.Limits {
 	return accesslog.Limits{Refusals: cfg.AccessLog.Refusals, MaxAgent: cfg.AccessLog.MaxAgent}
 }
 
-// close writes and sends what waits.
-func (o *observing) close() error {
+// close writes and sends what waits. What nobody takes any more is lost, which is no
+// failure of a gate that ends.
+func (o *observing) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	return errors.Join(o.access.Close(), o.traces.Close(ctx))
+	var ended sync.WaitGroup
+	for what, end := range map[string]func() error{
+		"access log": o.access.Close,
+		"traces":     func() error { return o.traces.Close(ctx) },
+	} {
+		ended.Go(func() {
+			if err := end(); err != nil {
+				o.logger.Warn("what waited for the "+what+" is lost", "err", err)
+			}
+		})
+	}
+	ended.Wait()
 }
 
 // answered keeps a record of a link request.
@@ -110,4 +127,19 @@ func registerBuild(reg prometheus.Registerer, version string) {
 	})
 	build.Set(1)
 	reg.MustRegister(build)
+}
+
+// newACME registers what came of asking for certificates, and returns what
+// counts it:
+//
+//	s3gate_acme_certificates_total{result}  attempts to get one, by success or failure
+func newACME(reg prometheus.Registerer) (ended func(ok bool)) {
+	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "s3gate_acme_certificates_total", Help: "Attempts to get a certificate from the certificate authority, by result: success or failure."}, []string{"result"})
+	reg.MustRegister(attempts)
+	results := map[bool]string{true: "success", false: "failure"}
+	for _, result := range results {
+		attempts.WithLabelValues(result)
+	}
+	return func(ok bool) { attempts.WithLabelValues(results[ok]).Inc() }
 }

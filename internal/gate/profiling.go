@@ -38,8 +38,8 @@ func within(limit func() time.Duration, serve http.HandlerFunc) http.Handler {
 		if text == "" && strings.HasSuffix(r.URL.Path, "/profile") && most < 30*time.Second {
 			text = "30" // what pprof takes it for
 		}
-		if seconds, err := strconv.ParseFloat(text, 64); text != "" && (err != nil || !(seconds >= 0 && seconds <= most.Seconds())) {
-			refuse(w, http.StatusBadRequest, fmt.Sprintf("seconds must be 0 to %g, as ops.profile_limit says.", most.Seconds()))
+		if seconds, err := strconv.ParseInt(text, 10, 32); text != "" && (err != nil || seconds < 1 || float64(seconds) > most.Seconds()) {
+			refuse(w, http.StatusBadRequest, fmt.Sprintf("seconds must be a whole number from 1 to %g, as ops.profile_limit says.", most.Seconds()))
 			return
 		}
 		serve(w, r)
