@@ -55,6 +55,15 @@ func TestGuideValues(t *testing.T) {
 	}
 }
 
+// Paths are links, and nginx has two logs that it writes them into.
+func TestGuideKeepsLinksOutOfLogs(t *testing.T) {
+	find(t, read(t, root, "docs", "deploy.md"), `(nginx\.ingress\.kubernetes\.io/enable-access-log: "false"\n)`)
+	level := find(t, read(t, root, "docs", "deploy.md"), `\n  error-log-level: (\w+)\n`)
+	if here := find(t, read(t, "nginx", "s3gate.conf"), `\n    error_log /dev/null (\w+);\n`); level != here {
+		t.Errorf("the ingress writes errors from %s on, and our own nginx from %s", level, here)
+	}
+}
+
 // Links between pages lead to pages, and to headings in them.
 func TestLinksInPages(t *testing.T) {
 	for _, page := range pages(t) {
