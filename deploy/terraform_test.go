@@ -84,7 +84,6 @@ func TestTerraformIsPatient(t *testing.T) {
 	find(t, read(t, "terraform", "network.tf"), `idle_timeout               = local\.(idle_timeout)`)
 	find(t, gate, `idle_timeout      = local\.(read_timeout) \+ 60`)
 	find(t, gate, `gate_idle_timeout = local\.(idle_timeout) \+ 60`)
-	find(t, gate, `stopTimeout            = local\.(drain_timeout) \+ 15`)
 }
 
 // Links are in paths, so nothing in front of the gate may log them or keep what they open.

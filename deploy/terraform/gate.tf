@@ -60,7 +60,7 @@ resource "aws_ecs_task_definition" "gate" {
     user                   = "65534:65534"
     readonlyRootFilesystem = true
     linuxParameters        = { capabilities = { drop = ["ALL"] } }
-    stopTimeout            = local.drain_timeout + 15
+    stopTimeout            = local.drain_timeout + 20
     portMappings           = [{ containerPort = 8080 }, { containerPort = 8090 }]
     environment            = [for name, value in local.settings : { name = name, value = value }]
     secrets                = [for name, arn in local.secrets : { name = name, valueFrom = arn }]
