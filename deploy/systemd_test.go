@@ -24,7 +24,7 @@ func unit(t *testing.T, dropins ...string) string {
 // systemd knows every setting of the unit: those it does not it would leave out.
 func TestUnit(t *testing.T) {
 	analyze := program(t, "systemd-analyze", systemdHelp)
-	for name, dropins := range map[string][]string{"alone": nil, "with low ports": {"low-ports.conf"}} {
+	for name, dropins := range map[string][]string{"alone": nil, "with low ports": {"low-ports.conf"}, "with less memory": {"memory.conf"}} {
 		t.Run(name, func(t *testing.T) {
 			out, err := exec.Command(analyze, "verify", unit(t, dropins...)).CombinedOutput()
 			if err != nil || len(out) > 0 {
