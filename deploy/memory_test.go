@@ -19,6 +19,10 @@ func TestMemory(t *testing.T) {
 	told, _ := environment["GOMEMLIMIT"].(string)
 	files := strconv.Itoa(gate.Ulimits.Nofile)
 	drop, unit := read(t, "systemd", "memory.conf"), read(t, "systemd", "s3gate.service")
+	gates := read(t, "terraform", "gate.tf")
+	memory := find(t, gates, `\n  memory = (\d+)`)
+	find(t, gates, `GOMEMLIMIT = "\${(floor\(local\.memory \* 4 / 5\))}MiB"`)
+	opened := find(t, gates, `name = "nofile", softLimit = (\d+)`)
 	for name, test := range map[string]struct {
 		limit, told, connections, files string
 		each                            int64
@@ -27,6 +31,10 @@ func TestMemory(t *testing.T) {
 		"systemd": {
 			find(t, drop, `\nMemoryMax=(\S+)`), find(t, drop, `GOMEMLIMIT=(\S+)`), find(t, drop, `MAX_CONNECTIONS=(\d+)`),
 			find(t, unit, `\nLimitNOFILE=(\d+)`), forTLSConnection,
+		},
+		// There links.max_connections is the default.
+		"Terraform": {
+			memory + "MiB", strconv.FormatInt(size(t, memory)*4/5, 10) + "MiB", strconv.FormatInt(size(t, opened)/4, 10), opened, forConnection,
 		},
 	} {
 		limit, told, connections := size(t, test.limit), size(t, test.told), size(t, test.connections)
