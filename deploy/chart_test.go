@@ -42,7 +42,7 @@ type pod struct {
 			ReadOnly   bool  `yaml:"readOnlyRootFilesystem"`
 			Escalation *bool `yaml:"allowPrivilegeEscalation"`
 		} `yaml:"securityContext"`
-		Env       []struct{ Name, Value string }
+		Env       []variable
 		Lifecycle struct {
 			PreStop struct{ Sleep struct{ Seconds int } } `yaml:"preStop"`
 		}
@@ -51,6 +51,7 @@ type pod struct {
 		VolumeMounts   []mount `yaml:"volumeMounts"`
 	}
 	Volumes []struct {
+		Name      string
 		Projected struct {
 			Sources []struct {
 				Secret struct {
@@ -62,7 +63,13 @@ type pod struct {
 	}
 }
 
+type variable struct {
+	Name, Value string
+	ValueFrom   map[string]map[string]string `yaml:"valueFrom"`
+}
+
 type mount struct {
+	Name      string
 	MountPath string `yaml:"mountPath"`
 }
 
@@ -177,11 +184,11 @@ func checkSettings(t *testing.T, config string, p pod) {
 func checkPod(t *testing.T, p pod, drain time.Duration, scheme string) {
 	t.Helper()
 	c := p.Containers[0]
-	at := slices.IndexFunc(c.Env, func(v struct{ Name, Value string }) bool { return v.Name == "S3GATE_DRAIN_TIMEOUT" })
+	at := slices.IndexFunc(c.Env, func(v variable) bool { return v.Name == "S3GATE_DRAIN_TIMEOUT" })
 	if got, err := time.ParseDuration(c.Env[at].Value); err != nil || got != drain {
 		t.Errorf("it drains for %v (%v), want %v", got, err, drain)
 	}
-	if grace := time.Duration(p.Grace-c.Lifecycle.PreStop.Sleep.Seconds) * time.Second; grace <= drain {
+	if grace := time.Duration(p.Grace-c.Lifecycle.PreStop.Sleep.Seconds) * time.Second; grace < drain+lastSteps {
 		t.Errorf("it is killed after %v, and may drain for %v", grace, drain)
 	}
 	if !p.SecurityContext.RunAsNonRoot || !c.SecurityContext.ReadOnly || c.SecurityContext.Escalation == nil || *c.SecurityContext.Escalation || p.Automount {
@@ -204,10 +211,13 @@ func TestChartIsStrict(t *testing.T) {
 	write(t, template, strings.Replace(read(t, template), "readOnlyRootFilesystem", "readOnlyRootFileSystem", 1))
 	good := abs(t, "helm", "s3gate")
 	for name, test := range map[string]struct{ chart, values, want string }{
-		"a value":   {good, "replica: 3\n", "replica"},
-		"a setting": {good, "config: {links: {addr: \":80\"}}\n", "addr"},
-		"a secret":  {good, "secrets: {redis.password: {secret: redis}}\n", "key"},
-		"a field":   {broken, "{}\n", "readOnlyRootFileSystem"},
+		"a value":                        {good, "replica: 3\n", "replica"},
+		"a setting":                      {good, "config: {links: {addr: \":80\"}}\n", "addr"},
+		"a variable that is the chart's": {good, "env: [{name: S3GATE_API_ADDR, value: \":80\"}]\n", "env"},
+		"a field of a variable":          {good, "env: [{name: A, valeu: b}]\n", "valeu"},
+		"memory":                         {good, "resources: {limits: {memory: 1 GiB}}\n", "1 GiB"},
+		"a secret":                       {good, "secrets: {redis.password: {secret: redis}}\n", "key"},
+		"a field":                        {broken, "{}\n", "readOnlyRootFileSystem"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			values := filepath.Join(t.TempDir(), "values.yaml")
@@ -215,6 +225,82 @@ func TestChartIsStrict(t *testing.T) {
 			err := said(tool(t, "chart", test.chart, values))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want something about %s", err, test.want)
+			}
+		})
+	}
+}
+
+// Go is told what the container may have, and no more connections are taken than fit into
+// that. Whoever knows better is heeded.
+func TestChartKnowsItsMemory(t *testing.T) {
+	for values, want := range map[string][2]string{
+		"{}\n":                                        {"644245094", "5898"},
+		"tls: {links: files-tls}\n":                   {"644245094", "1228"},
+		"resources: {limits: {memory: 8Gi}}\n":        {"6871947673", "16384"},
+		"resources: {limits: {memory: 1000000000}}\n": {"800000000", "9700"},
+		"resources: {limits: {memory: 1.5G}}\n":       {"1200000000", "16384"},
+		"resources: {limits: {memory: 0}}\n":          {"", ""},
+		"config: {upload: {memory: 33554432}}\nresources: {limits: {memory: 256Mi}}\n":               {"214748364", "1146"},
+		"config: {links: {max_connections: 7}}\n":                                                    {"644245094", ""},
+		"env: [{name: GOMEMLIMIT, value: 1GiB}, {name: S3GATE_LINKS_MAX_CONNECTIONS, value: \"9\"}]": {"1GiB", "9"},
+	} {
+		path := filepath.Join(t.TempDir(), "values.yaml")
+		write(t, path, values)
+		got := map[string][]string{}
+		for _, v := range chart(t, path)["Deployment files-s3gate"].Spec.Template.Spec.Containers[0].Env {
+			got[v.Name] = append(got[v.Name], v.Value)
+		}
+		for i, name := range []string{"GOMEMLIMIT", "S3GATE_LINKS_MAX_CONNECTIONS"} {
+			if all := strings.Join(got[name], " and "); all != want[i] {
+				t.Errorf("%s: %s is %q, want %q", values, name, all, want[i])
+			}
+		}
+	}
+}
+
+// What somebody adds to the container is in it, also what comes from a Secret.
+func TestChartTakesMore(t *testing.T) {
+	p := chart(t, "helm/s3gate/ci/everything.yaml")["Deployment files-s3gate"].Spec.Template.Spec
+	c := p.Containers[0]
+	if !slices.ContainsFunc(c.Env, func(v variable) bool {
+		return v.Name == "OTEL_EXPORTER_OTLP_HEADERS" && v.ValueFrom["secretKeyRef"]["name"] == "collector"
+	}) {
+		t.Errorf("the variables are %+v", c.Env)
+	}
+	if !slices.Contains(c.VolumeMounts, mount{"ca", "/etc/s3gate/ca"}) {
+		t.Errorf("the mounts are %+v", c.VolumeMounts)
+	}
+	for _, v := range p.Volumes {
+		if v.Name == "ca" {
+			return
+		}
+	}
+	t.Errorf("the volumes are %+v", p.Volumes)
+}
+
+// Settings with which a pod would never be ready, or ask for certificates again at every
+// start, are refused.
+func TestChartRefuses(t *testing.T) {
+	const acme = "config: {links: {acme: true}, acme: {agree: true, storage: /var/lib/s3gate/acme, http_addr: \"\"}}\nextraVolumes: [{name: a, emptyDir: {}}]\n"
+	for name, test := range map[string]struct{ values, want string }{
+		"ACME without a volume":        {acme, "extraVolumeMounts"},
+		"ACME beside the volume":       {acme + "extraVolumeMounts: [{name: a, mountPath: /var/lib/s3gate/ac}]\n", "extraVolumeMounts"},
+		"ACME that nobody can write":   {acme + "extraVolumeMounts: [{name: a, mountPath: /var/lib/s3gate, readOnly: true}]\n", "extraVolumeMounts"},
+		"ACME on a volume":             {acme + "extraVolumeMounts: [{name: a, mountPath: /var/lib/s3gate/}]\n", ""},
+		"ACME for the API":             {"config: {api: {acme: true}}\n", "tls.api"},
+		"headers of the PROXY":         {"config: {api: {proxy_protocol: required}}\n", "optional"},
+		"no headers of the PROXY":      {"config: {api: {proxy_protocol: off}}\n", ""},
+		"client certificates":          {"tls: {api: t}\nconfig: {api: {client_ca: /etc/s3gate/ca/ca.crt}}\n", "require-but-health"},
+		"client certificates, by name": {"tls: {api: t}\nconfig: {api: {client_ca: /a, client_auth: require}}\n", "require-but-health"},
+		"but not for health":           {"tls: {api: t}\nconfig: {api: {client_ca: /a, client_auth: require-but-health}}\n", ""},
+		"too little memory":            {"resources: {limits: {memory: 256Mi}}\n", "upload.memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "values.yaml")
+			write(t, path, test.values)
+			err := said(tool(t, "chart", abs(t, "helm", "s3gate"), path))
+			if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want something about %q", err, test.want)
 			}
 		})
 	}

@@ -27,7 +27,10 @@ type composition struct {
 		Secrets []string
 		Configs []struct{ Source, Target string }
 		Ports   []string
+		Ulimits struct{ Nofile int }
 
+		Environment any
+		MemLimit    string   `yaml:"mem_limit"`
 		ReadOnly    bool     `yaml:"read_only"`
 		CapDrop     []string `yaml:"cap_drop"`
 		SecurityOpt []string `yaml:"security_opt"`

@@ -55,6 +55,38 @@ func TestGuideValues(t *testing.T) {
 	}
 }
 
+// The settings for gates behind nginx and HAProxy are good ones, and the gates are then where
+// the files look for them. The heads of the files say the same.
+func TestFrontsSettings(t *testing.T) {
+	program(t, "make", "apt-get install make")
+	_, rest, _ := strings.Cut(read(t, "systemd", "s3gate.yaml"), "redis:")
+	for heading, file := range map[string]string{"## nginx": "nginx/s3gate.conf", "## HAProxy": "haproxy/haproxy.cfg"} {
+		_, section, _ := strings.Cut(read(t, root, "docs", "fronts.md"), "\n"+heading+"\n")
+		settings := find(t, section, "(?s)```yaml\n(.*?)```")
+		path := filepath.Join(t.TempDir(), "s3gate.yaml")
+		write(t, path, settings+"redis:"+rest)
+		configCheck(t, path, "S3GATE_API_JWT_HS256_KEY="+strings.Repeat("k", 32))
+		head, body, _ := strings.Cut(read(t, file), "\n\n")
+		for _, listener := range []string{"links", "api"} {
+			port := find(t, settings, `\n`+listener+`: {addr: "(:\d+)"}`)
+			find(t, body, `(10\.0\.0\.11`+port+`) `)
+			find(t, head, `#   `+listener+`: {addr: "(`+port+`)"}`)
+		}
+		for _, setting := range []string{"trusted_proxies", "drain_delay"} {
+			find(t, head, `#   (`+regexp.QuoteMeta(find(t, settings, `\n(`+setting+`: \S+)`))+`) `)
+		}
+	}
+}
+
+// Paths are links, and nginx has two logs that it writes them into.
+func TestGuideKeepsLinksOutOfLogs(t *testing.T) {
+	find(t, read(t, root, "docs", "deploy.md"), `(nginx\.ingress\.kubernetes\.io/enable-access-log: "false"\n)`)
+	level := find(t, read(t, root, "docs", "deploy.md"), `\n  error-log-level: (\w+)\n`)
+	if here := find(t, read(t, "nginx", "s3gate.conf"), `\n    error_log /dev/null (\w+);\n`); level != here {
+		t.Errorf("the ingress writes errors from %s on, and our own nginx from %s", level, here)
+	}
+}
+
 // Links between pages lead to pages, and to headings in them.
 func TestLinksInPages(t *testing.T) {
 	for _, page := range pages(t) {

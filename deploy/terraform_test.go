@@ -58,6 +58,7 @@ func TestTerraformSettings(t *testing.T) {
 		"var.region", "eu-central-1",
 		"aws_iam_role.gate.arn", "arn:aws:iam::123456789012:role/s3gate",
 		"var.jwt_key_secret_arn", strings.Repeat("k", 32),
+		"var.mint_secret_arn", strings.Repeat("m", 32),
 		"var.redis_password_secret_arn", "password",
 		"var.origin_secret_arn", strings.Repeat("o", 32),
 		"var.origin_other_secret_arn", strings.Repeat("p", 32),
@@ -84,7 +85,6 @@ func TestTerraformIsPatient(t *testing.T) {
 	find(t, read(t, "terraform", "network.tf"), `idle_timeout               = local\.(idle_timeout)`)
 	find(t, gate, `idle_timeout      = local\.(read_timeout) \+ 60`)
 	find(t, gate, `gate_idle_timeout = local\.(idle_timeout) \+ 60`)
-	find(t, gate, `stopTimeout            = local\.(drain_timeout) \+ 15`)
 }
 
 // Links are in paths, so nothing in front of the gate may log them or keep what they open.
@@ -112,4 +112,28 @@ func TestTerraformKnowsItsOrigin(t *testing.T) {
 	}
 	find(t, front, `secret_id = (var\.origin_secret_arn)`)
 	find(t, gate, `S3GATE_ORIGIN_SECRET += (var\.origin_secret_arn)`)
+}
+
+// Prometheus reaches the metrics of a gate where the alerts expect them, once somebody has
+// said who it is, and the balancer does not.
+func TestTerraformMetrics(t *testing.T) {
+	gate, network := read(t, "terraform", "gate.tf"), read(t, "terraform", "network.tf")
+	port := find(t, gate, `S3GATE_OPS_ADDR += ":(\d+)"`)
+	find(t, gate, `(containerPort = `+port+`)`)
+	find(t, network, `(?s)"metrics" {\s+for_each += (var\.metrics_clients)\s+security_group_id += aws_security_group\.gate\.id[^}]*from_port += `+port+`\s+to_port += `+port+`\n`)
+	find(t, read(t, "terraform", "variables.tf"), `variable "metrics_clients" {[^}]*default     = (\[\])`)
+	for _, m := range regexp.MustCompile(`(?s)"(\w+)" {([^}]*)}`).FindAllStringSubmatch(network, -1) {
+		to := regexp.MustCompile(`to_port += (\d+)`).FindStringSubmatch(m[2])
+		from := regexp.MustCompile(`from_port += (\d+)`).FindStringSubmatch(m[2])
+		if m[1] != "metrics" && to != nil && from != nil && from[1] <= port && port <= to[1] && len(from[1]) == len(port) {
+			t.Errorf("%s opens the port of the metrics", m[1])
+		}
+	}
+}
+
+// Somebody's variables are the gates', but the settings here are not to be changed by them.
+func TestTerraformEnvironment(t *testing.T) {
+	gate := read(t, "terraform", "gate.tf")
+	find(t, gate, `environment = merge\({ GOMEMLIMIT = [^}]*}MiB" }, (var\.environment), local\.settings\)`)
+	find(t, gate, `environment            = \[for name, value in (local\.environment) :`)
 }

@@ -8,6 +8,8 @@ locals {
   # the balancer sends at that moment would be 502.
   idle_timeout      = local.read_timeout + 60
   gate_idle_timeout = local.idle_timeout + 60
+  # In MiB. Go is told four fifths of it; see docs/limits.md.
+  memory = 2048
 
   settings = {
     S3GATE_PUBLIC_URL               = "https://${var.domain}"
@@ -15,6 +17,7 @@ locals {
     S3GATE_LINKS_IDLE_TIMEOUT       = "${local.gate_idle_timeout}s"
     S3GATE_API_ADDR                 = ":8090"
     S3GATE_API_IDLE_TIMEOUT         = "${local.gate_idle_timeout}s"
+    S3GATE_OPS_ADDR                 = ":8091"
     S3GATE_TRUSTED_PROXIES          = data.aws_vpc.here.cidr_block
     S3GATE_CLIENT_HEADER            = "CloudFront-Viewer-Address"
     S3GATE_REDIS_ADDRS              = "${aws_elasticache_replication_group.redis.primary_endpoint_address}:6379"
@@ -29,10 +32,14 @@ locals {
 
   secrets = { for name, arn in {
     S3GATE_API_JWT_HS256_KEY      = var.jwt_key_secret_arn
+    S3GATE_TOKENS_MINT_SECRET     = var.mint_secret_arn
     S3GATE_REDIS_PASSWORD         = var.redis_password_secret_arn
     S3GATE_ORIGIN_SECRET          = var.origin_secret_arn
     S3GATE_ORIGIN_PREVIOUS_SECRET = var.origin_other_secret_arn
   } : name => arn if arn != null }
+
+  # What is above cannot be overridden.
+  environment = merge({ GOMEMLIMIT = "${floor(local.memory * 4 / 5)}MiB" }, var.environment, local.settings)
 }
 
 resource "aws_cloudwatch_log_group" "gates" {
@@ -49,7 +56,7 @@ resource "aws_ecs_task_definition" "gate" {
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
   cpu                      = 1024
-  memory                   = 2048
+  memory                   = local.memory
   task_role_arn            = aws_iam_role.gate.arn
   execution_role_arn       = aws_iam_role.start.arn
 
@@ -60,9 +67,9 @@ resource "aws_ecs_task_definition" "gate" {
     user                   = "65534:65534"
     readonlyRootFilesystem = true
     linuxParameters        = { capabilities = { drop = ["ALL"] } }
-    stopTimeout            = local.drain_timeout + 15
-    portMappings           = [{ containerPort = 8080 }, { containerPort = 8090 }]
-    environment            = [for name, value in local.settings : { name = name, value = value }]
+    stopTimeout            = local.drain_timeout + 20
+    portMappings           = [{ containerPort = 8080 }, { containerPort = 8090 }, { containerPort = 8091 }]
+    environment            = [for name, value in local.environment : { name = name, value = value }]
     secrets                = [for name, arn in local.secrets : { name = name, valueFrom = arn }]
     ulimits                = [{ name = "nofile", softLimit = 65536, hardLimit = 65536 }]
     healthCheck = {

@@ -55,6 +55,16 @@ resource "aws_vpc_security_group_ingress_rule" "gate" {
   to_port                      = 8090
 }
 
+# To the metrics. Profiles are at that port too, so it is not for everybody.
+resource "aws_vpc_security_group_ingress_rule" "metrics" {
+  for_each                     = var.metrics_clients
+  security_group_id            = aws_security_group.gate.id
+  referenced_security_group_id = each.value
+  ip_protocol                  = "tcp"
+  from_port                    = 8091
+  to_port                      = 8091
+}
+
 # To S3, Secrets Manager and the registry, over TLS.
 resource "aws_vpc_security_group_egress_rule" "gate" {
   security_group_id = aws_security_group.gate.id

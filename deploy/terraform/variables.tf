@@ -41,6 +41,12 @@ variable "api_clients" {
   default     = []
 }
 
+variable "metrics_clients" {
+  description = "The security groups that may read metrics and profiles of the gates, at port 8091: Prometheus'. Nobody else can."
+  type        = set(string)
+  default     = []
+}
+
 variable "vpc_id" {
   description = "The VPC. It has an internet gateway, as CloudFront asks of the VPC of an origin, though nothing here is public."
   type        = string
@@ -71,6 +77,18 @@ variable "max_gates" {
 variable "jwt_key_secret_arn" {
   description = "The secret in Secrets Manager with the key of the API's JWTs, at least 32 bytes of text."
   type        = string
+}
+
+variable "mint_secret_arn" {
+  description = "The secret that tokens of requests with an Idempotency-Key are derived from, at least 32 bytes of text. Without it such requests are refused."
+  type        = string
+  default     = null
+}
+
+variable "environment" {
+  description = "More variables of the gates, such as OTEL_EXPORTER_OTLP_ENDPOINT or GOMEMLIMIT. Those that are set here stay as they are. The gates reach other machines at port 443 only."
+  type        = map(string)
+  default     = {}
 }
 
 variable "redis_password_secret_arn" {

@@ -76,7 +76,7 @@ systemctl restart nginx
 # One machine has it all: nginx has the ports of the edge, and the gate those behind it.
 sed -i '/^links:/d; /^public_url:/d' /etc/s3gate/s3gate.yaml
 awk -v heading='## nginx' '/^```/ {on = !on && mine && /^```yaml/; next} /^#/ && !on {mine = $0 == heading} on' docs/fronts.md |
-  sed 's/10\.0\.0\.5/127.0.0.1/; s/":8080"/"127.0.0.1:8080"/' >>/etc/s3gate/s3gate.yaml
+  sed 's/10\.0\.0\.5/127.0.0.1/; s/":8080"/"127.0.0.1:8080"/; s/":8090"/"127.0.0.1:8090"/' >>/etc/s3gate/s3gate.yaml
 typed docs/fronts.md '## nginx' | sed '/^sed /c sed -i "s/10\\.0\\.0\\.1[12]/127.0.0.1/; s/allow 10.*/allow 127.0.0.1;/" /etc/nginx/conf.d/s3gate.conf' >/root/nginx.sh
 systemctl restart s3gate # the link listener moves
 await curl --fail --silent http://127.0.0.1:8090/readyz
