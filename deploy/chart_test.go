@@ -236,9 +236,9 @@ func TestChartKnowsItsMemory(t *testing.T) {
 	for values, want := range map[string][2]string{
 		"{}\n":                                        {"644245094", "5898"},
 		"tls: {links: files-tls}\n":                   {"644245094", "1228"},
-		"resources: {limits: {memory: 8Gi}}\n":        {"6871947673", "16384"},
+		"resources: {limits: {memory: 8Gi}}\n":        {"6871947673", "10922"},
 		"resources: {limits: {memory: 1000000000}}\n": {"800000000", "9700"},
-		"resources: {limits: {memory: 1.5G}}\n":       {"1200000000", "16384"},
+		"resources: {limits: {memory: 1.5G}}\n":       {"1200000000", "10922"},
 		"resources: {limits: {memory: 0}}\n":          {"", ""},
 		"config: {upload: {memory: 33554432}}\nresources: {limits: {memory: 256Mi}}\n":               {"214748364", "1146"},
 		"config: {links: {max_connections: 7}}\n":                                                    {"644245094", ""},

@@ -92,7 +92,7 @@ func edited(ts *testscript.TestScript, args []string, script string) string {
 
 // elsewhere are programs that commands of pages call which no test can run here: they
 // need a machine, a cluster or an account.
-var elsewhere = []string{"make", "go", "docker", "systemctl", "systemd-sysusers", "systemd-analyze", "kubectl", "helm", "terraform", "aws", "mc", "install", "umask", "apt-get", "journalctl", "jq", "promtool", "cd", "sh"}
+var elsewhere = []string{"make", "go", "docker", "systemctl", "systemd-sysusers", "systemd-analyze", "kubectl", "helm", "terraform", "aws", "mc", "install", "umask", "apt-get", "journalctl", "jq", "promtool", "cd", "sh", "sed", "nginx"}
 
 // Every command in a page is run by a script, or cannot be; then it is one all the
 // same. And all code says what it is.

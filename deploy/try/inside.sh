@@ -42,7 +42,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=files.example.com -a
 
 echo "== docs/deploy.md: systemd"
 # The bucket is that of another dev, at ports that nobody else wants.
-rm /root/dev.json
+rm -f /root/dev.json
 ./s3gate dev --public-addr 127.0.0.1:0 --api-addr 127.0.0.1:0 --s3-addr 127.0.0.1:0 --ready-file /root/dev.json >/root/dev.log &
 dev=$!
 until [ -e /root/dev.json ]; do kill -0 "$dev"; sleep 0.5; done

@@ -190,7 +190,7 @@ func TestACMERedirects(t *testing.T) {
 	}
 }
 
-// H5, H8: the port for challenges has the limits of that for links too, and waits for no
+// H5: the port for challenges has the limits of that for links too, and waits for no
 // body.
 func TestACMEPortIsBounded(t *testing.T) {
 	p := s3gatetest.NewPebble(t, s3gatetest.PebbleOptions{})

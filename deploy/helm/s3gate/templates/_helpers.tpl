@@ -45,13 +45,13 @@ S3GATE_{{ . | replace "." "_" | upper }}
 
 {{- /* How many connections fit into that, beside uploads, grants and 64 MiB for the gate
        itself: 40 KiB each, 192 KiB with TLS, as docs/limits.md has measured. Not more than a
-       quarter of 65,536 files. */}}
+       sixth of 65,536 files. */}}
 {{- define "s3gate.connections" -}}
 {{- $tls := or .Values.tls.links (dig "links" "acme" false .Values.config) }}
 {{- $kept := add (dig "upload" "memory" 268435456 .Values.config | int64) (dig "tokens" "cache_bytes" 67108864 .Values.config | int64) 67108864 }}
 {{- $fit := div (sub (include "s3gate.goMemory" . | int64) $kept) (ternary 196608 40960 (not (not $tls))) }}
 {{- if lt $fit 100 }}{{ fail "resources.limits.memory is too little: raise it, or lower config.upload.memory" }}{{ end }}
-{{- min $fit 16384 }}
+{{- min $fit 10922 }}
 {{- end }}
 
 {{- /* Settings that go together with nothing that the chart could make. */}}
