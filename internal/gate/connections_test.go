@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"s3gate/client"
 	"s3gate/internal/config"
+	"s3gate/internal/gate"
 	"s3gate/internal/s3gatetest"
 )
 
@@ -265,6 +267,61 @@ func TestLimitsOfTheAPI(t *testing.T) {
 		}
 		if strings.Contains(line, "minted") {
 			return
+		}
+	}
+}
+
+// A body that has come in time bounds nothing any more: who waits for the answer is not
+// taken for gone.
+func TestBodyTimeoutEndsWithTheBody(t *testing.T) {
+	g := newEmbedded(t).gate(func(c *config.Config) { c.API.BodyTimeout = 200 * time.Millisecond })
+	api := httptest.NewServer(gate.Limited(g.Gate, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			w.WriteHeader(http.StatusRequestTimeout)
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			w.WriteHeader(http.StatusGatewayTimeout)
+		case <-time.After(time.Second):
+		}
+	})))
+	defer api.Close()
+	if a := do(t, "POST", api.URL, []byte("{}")); a.status != 200 {
+		t.Errorf("a body that came: %d", a.status)
+	}
+	slow, feed := io.Pipe()
+	defer feed.Close()
+	if resp, err := http.Post(api.URL, "text/plain", slow); err != nil || resp.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("a body that does not: %v, %v", resp, err)
+	}
+}
+
+// A gate does not speak Multipath TCP, of which most kernels end no connection at once.
+func TestPlainTCP(t *testing.T) {
+	g := newEmbedded(t).gate(func(c *config.Config) { c.Ops.Addr = "localhost:0" })
+	offered := func(addr string) bool {
+		d := &net.Dialer{Timeout: patience}
+		d.SetMultipathTCP(true)
+		conn, err := d.DialContext(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		is, err := conn.(*net.TCPConn).MultipathTCP()
+		return err == nil && is
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if !offered(l.Addr().String()) {
+		t.Log("this kernel has no Multipath TCP: nothing can be seen here")
+	}
+	for _, url := range []string{g.LinksURL(), g.APIURL(), g.OpsURL()} {
+		if offered(strings.TrimPrefix(url, "http://")) {
+			t.Errorf("%s speaks Multipath TCP", url)
 		}
 	}
 }

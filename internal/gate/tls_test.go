@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -338,6 +339,7 @@ func TestHSTS(t *testing.T) {
 		{"plain, behind somebody else", func(c *config.Config) { behind(c); c.TrustedProxies = []string{"192.0.2.0/24"} }, "", ""},
 		{"plain, public URL without https", func(c *config.Config) { behind(c); c.PublicURL = "http://files.example.com" }, "", ""},
 		{"plain, behind a trusted proxy", behind, year, ""},
+		{"plain, behind one that speaks the PROXY protocol", func(c *config.Config) { behind(c); c.Links.ProxyProtocol = "required" }, year, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -345,6 +347,13 @@ func TestHSTS(t *testing.T) {
 			w.store("a", "text/plain", []byte("hello"))
 			g := w.gate(tt.change)
 			tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority.Pool()}}
+			tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+				if err == nil && strings.Contains(tt.name, "PROXY protocol") && strings.HasSuffix(g.LinksURL(), addr) {
+					_, err = io.WriteString(conn, proxied("198.51.100.7"))
+				}
+				return conn, err
+			}
 			defer tr.CloseIdleConnections()
 			g.api.HTTP = &http.Client{Transport: tr}
 			link := g.LinksURL() + "/" + g.mint("get", "a", nil).Token
