@@ -2,6 +2,7 @@
 # What fresh.sh runs on the fresh machine, as root: what the pages say, in their words.
 set -euo pipefail
 cd /root/s3gate
+systemctl disable --quiet --now s3gate nginx 2>/dev/null || true # of an earlier time
 
 # typed prints the commands in a section of a page.
 typed() {
