@@ -33,7 +33,7 @@ func (x *exchange) skipBody() error {
 	}
 	rc := http.NewResponseController(x.w)
 	_ = rc.SetReadDeadline(time.Now().Add(bodyGrace))
-	if n, err := io.CopyN(io.Discard, x.r.Body, maxNeedless); err != io.EOF {
+	if n, err := io.CopyN(io.Discard, x.r.Body, maxNeedless+1); err != io.EOF {
 		return fmt.Errorf("%w: %d bytes, %w", errNeedless, n, cmp.Or(err, errors.New("and more")))
 	}
 	return rc.SetReadDeadline(time.Time{}) // else net/http would take the client for gone

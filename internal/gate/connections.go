@@ -54,33 +54,43 @@ func connectionLimits(l config.Listener, proxies []netip.Prefix) conns.Limits {
 	}
 }
 
+// timeBodies bounds how long the body of a request to the API may take, also where it is
+// refused and nobody reads it: net/http waits for it.
+func (g *Gate) timeBodies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			rc := http.NewResponseController(w)
+			_ = rc.SetReadDeadline(time.Now().Add(g.live.cfg.Load().API.BodyTimeout))
+			r.Body = &timedBody{r.Body, rc}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // limitRequests bounds what one request to the API may take, and how many of one
 // network run, but for those of trusted proxies, which do not say for whom they ask, and
 // for what asks how the gate is.
 func (g *Gate) limitRequests(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := g.live.cfg.Load()
-		cfg, most := now.API, now.API.Requests()
+		cfg := now.API
 		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+		addr := peer.Addr().Unmap().WithZone("")
 		proxies, _ := now.Proxies() // they were validated
+		trusted := conns.Limits{Trusted: proxies}
 		probe := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
-		if trusted := (&conns.Limits{Trusted: proxies}); probe || trusted.Trusts(peer.Addr()) {
-			most = 0
+		if !probe && !trusted.Trusts(addr) {
+			leave, ok := g.connections.running.Take(addr, cfg.Requests())
+			if !ok {
+				crowded(w)
+				return
+			}
+			defer leave()
 		}
-		leave, ok := g.connections.running.Take(peer.Addr(), most)
-		if !ok {
-			crowded(w)
-			return
-		}
-		defer leave()
 		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 			w.Header().Set("Connection", "close") // what follows must be no request: see proxy
 		}
 		rc := http.NewResponseController(w)
-		if r.ContentLength != 0 {
-			_ = rc.SetReadDeadline(time.Now().Add(cfg.BodyTimeout))
-			r.Body = &timedBody{r.Body, rc}
-		}
 		if r.ProtoMajor > 1 { // otherwise the connection's pace says it
 			w = &timedWriter{w, rc, cfg.WriteTimeout}
 		}

@@ -249,6 +249,10 @@ func TestLimitsOfTheAPI(t *testing.T) {
 		resp, err := http.ReadResponse(dial("GET /v1/limits HTTP/1.1\r\n"+head+"Connection: close\r\n\r\n"), nil)
 		return err == nil && resp.StatusCode == 429 && resp.Header.Get("Retry-After") != ""
 	})
+	// The answer waits for what is left of the body, for as long as a body may take.
+	if resp, err := http.ReadResponse(dial("POST /v1/tokens HTTP/1.1\r\n"+head+"Content-Length: 1\r\n\r\n"), nil); err != nil || resp.StatusCode != 429 {
+		t.Errorf("a body that does not come, of a network with too many requests: %v, %v", resp, err)
+	}
 	for _, path := range []string{"/healthz", "/readyz"} { // which count for nobody
 		if resp, err := http.ReadResponse(dial("GET "+path+" HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n"), nil); err != nil || resp.StatusCode != 200 {
 			t.Errorf("%s: %v, %v", path, resp, err)
@@ -322,6 +326,39 @@ func TestPlainTCP(t *testing.T) {
 	for _, url := range []string{g.LinksURL(), g.APIURL(), g.OpsURL()} {
 		if offered(strings.TrimPrefix(url, "http://")) {
 			t.Errorf("%s speaks Multipath TCP", url)
+		}
+	}
+}
+
+// Who asks through a trusted proxy is in no network's count at the API, since the proxy
+// does not say who that is, and takes no place of others.
+func TestProxiesOfTheAPIDoNotCount(t *testing.T) {
+	g := newEmbedded(t).gate(func(c *config.Config) {
+		c.API.MaxRequestsPerNetwork, c.TrustedProxies = 1, []string{"127.0.0.1/32"}
+	})
+	from := func(ip byte) int {
+		d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, ip)}}
+		tr := &http.Transport{DialContext: d.DialContext}
+		t.Cleanup(tr.CloseIdleConnections)
+		r, err := http.NewRequestWithContext(t.Context(), "GET", g.APIURL()+"/v1/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", "text/event-stream")
+		r.Header.Set("Authorization", "Bearer "+g.bearer)
+		resp, err := tr.RoundTrip(r) // and goes on
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp.StatusCode
+	}
+	for _, tt := range []struct {
+		ip   byte
+		want int
+	}{{1, 200}, {1, 200}, {2, 200}, {2, 429}, {1, 200}} {
+		if got := from(tt.ip); got != tt.want {
+			t.Errorf("from 127.0.0.%d: %d, want %d", tt.ip, got, tt.want)
 		}
 	}
 }

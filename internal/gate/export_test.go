@@ -14,7 +14,7 @@ func Registry(g *Gate) *prometheus.Registry { return g.metrics }
 func Catching(g *Gate, h http.Handler) http.Handler { return g.catching(h, "links") }
 
 // Limited is what stands around the API, without what has its own tests.
-func Limited(g *Gate, h http.Handler) http.Handler { return g.limitRequests(h) }
+func Limited(g *Gate, h http.Handler) http.Handler { return g.timeBodies(g.limitRequests(h)) }
 
 // LogOfServers is where net/http writes what it has to say.
 func LogOfServers(logger *slog.Logger, text string) {

@@ -261,7 +261,7 @@ func (g *Gate) handle() error {
 	g.handler.Adjust(adjusted)
 	g.links.server.Handler = g.leaving(g.withHSTS(g.observing.traces.Links(g.handler), g.behindHTTPS))
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.leaving(g.withHSTS(g.withClients(g.limitRequests(g.observing.traces.API(g.withProfiles(g.withConsole(g.control)), g.live.known))), nil))
+	g.api.server.Handler = g.leaving(g.withHSTS(g.timeBodies(g.withClients(g.limitRequests(g.observing.traces.API(g.withProfiles(g.withConsole(g.control)), g.live.known)))), nil))
 	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()
@@ -462,11 +462,7 @@ func (g *Gate) Close() error {
 	if g.telling.reader != nil {
 		g.telling.reader.Close() // who follows it would keep the API open
 	}
-	for _, l := range []*listener{g.api, g.ops, g.tls.http} {
-		if l != nil {
-			errs = append(errs, l.shutdown())
-		}
-	}
+	errs = append(errs, shutdown(g.api, g.ops, g.tls.http))
 	g.stopSweep()
 	g.serving.Wait()
 	g.waitTransfers()

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -71,6 +72,19 @@ func (l *listener) serve() error {
 		return l.server.ServeTLS(l.Listener, "", "")
 	}
 	return l.server.Serve(l.Listener)
+}
+
+// shutdown ends servers whose requests are short, all at once. Some may be nil.
+func shutdown(all ...*listener) error {
+	errs := make([]error, len(all))
+	var ended sync.WaitGroup
+	for i, l := range all {
+		if l != nil {
+			ended.Go(func() { errs[i] = l.shutdown() })
+		}
+	}
+	ended.Wait()
+	return errors.Join(errs...)
 }
 
 // shutdown ends a server whose requests are short.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
+	"runtime"
 	"sync"
 	"time"
 
@@ -110,20 +110,11 @@ func (g *Gate) tellsAnswered() func(context.Context, proxy.Answer) {
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// registerBuild registers s3gate_build_info{version,goversion,revision}, which is 1.
+// registerBuild registers s3gate_build_info{version,goversion}, which is 1.
 func registerBuild(reg prometheus.Registerer, version string) {
-	revision, goVersion := "unknown", "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		goVersion = info.GoVersion
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				revision = s.Value
-			}
-		}
-	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "s3gate_build_info", Help: "Which s3gate this is; always 1.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": goVersion, "revision": revision},
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	reg.MustRegister(build)

@@ -3,7 +3,6 @@ package gate
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -41,11 +40,7 @@ func (g *Gate) called(ctx context.Context, request, route string, status int, to
 	traces.Call(ctx, request, route, status)
 	m := g.observing.calls
 	route = cmp.Or(route, "none")
-	class := "gone"
-	if status >= http.StatusContinue {
-		class = strconv.Itoa(status/100) + "xx"
-	}
-	m.requests.WithLabelValues(route, class).Inc()
+	m.requests.WithLabelValues(route, strconv.Itoa(status/100)+"xx").Inc()
 	m.seconds.WithLabelValues(route).Observe(took.Seconds())
 }
 

@@ -66,7 +66,7 @@ func Link(ctx context.Context, method, outcome string, status int, attributes ..
 	span.SetAttributes(attribute.String("http.request.method", method), attribute.String("http.route", "/{token}"),
 		attribute.Int("http.response.status_code", status), attribute.String("s3gate.outcome", outcome))
 	span.SetAttributes(attributes...)
-	if status >= http.StatusInternalServerError || outcome == "broken" {
+	if status >= http.StatusInternalServerError || outcome == "broken" || outcome == "panic" {
 		span.SetStatus(codes.Error, outcome)
 	}
 }

@@ -141,7 +141,7 @@ func (b *bounded) OnEnd(s sdktrace.ReadOnlySpan) {
 	}
 	if b.to.waiting.Add(1) > b.most {
 		b.to.waiting.Add(-1)
-		b.to.lost(1, errFull)
+		b.to.lost(1, &b.to.full, errFull)
 		return
 	}
 	b.SpanProcessor.OnEnd(s)
@@ -156,23 +156,24 @@ type counted struct {
 	metrics *metrics
 	logger  *slog.Logger
 	said    atomic.Int64 // when, in Unix seconds
+	full    atomic.Int64 // when it was said that the queue is
 	waiting atomic.Int64 // spans
 }
 
 func (c *counted) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	c.waiting.Add(-int64(len(spans)))
 	if err := c.SpanExporter.ExportSpans(ctx, spans); err != nil {
-		c.lost(len(spans), err)
+		c.lost(len(spans), &c.said, err)
 		return nil
 	}
 	c.metrics.sent.Add(float64(len(spans)))
 	return nil
 }
 
-func (c *counted) lost(spans int, err error) {
+func (c *counted) lost(spans int, said *atomic.Int64, err error) {
 	c.metrics.failed.Add(float64(spans))
-	if now := time.Now().Unix(); now-c.said.Load() >= 60 {
-		c.said.Store(now)
+	if now := time.Now().Unix(); now-said.Load() >= 60 {
+		said.Store(now)
 		c.logger.Warn("sending traces; spans are lost until that works again", "err", err)
 	}
 }
