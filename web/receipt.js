@@ -11,10 +11,13 @@ function offerReceipt() {
   receipt.hidden = !done;
 }
 
+// asked is who has asked for the files, as the page says it.
+const asked = [...document.querySelectorAll(".by bdi")].map((by) => by.textContent);
+
 // written is the receipt as text, which holds no secret: no link and no key.
 function written() {
   const stored = uploads.filter((u) => u.state === "stored");
-  const lines = [t("Receipt for {0} files", stored.length), location.host, new Date().toLocaleString(lang, { dateStyle: "long", timeStyle: "long" })];
+  const lines = [t("Receipt for {0} files", stored.length), location.host, ...asked, new Date().toLocaleString(lang, { dateStyle: "long", timeStyle: "long" })];
   for (const u of stored) {
     lines.push("", u.row.name);
     const facts = [

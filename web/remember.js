@@ -47,9 +47,9 @@ class Remembered {
   async look() {
     try {
       if (!await speaksTus()) return;
-      const x = await tus("HEAD", address("", recall(this.key)));
+      const upload = recall(this.key), x = await tus("HEAD", address("", upload));
       if (x.status === 200) {
-        remember(this.key, recall(this.key));
+        if (recall(this.key) === upload) remember(this.key, upload); // and not what has ended meanwhile
         this.show(Number(x.getResponseHeader("Upload-Offset")));
       }
       if (isGone(x)) this.close();

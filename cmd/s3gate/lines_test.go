@@ -16,7 +16,7 @@ var samples = map[string]string{
 	"subject": "ada@example.com", "issuer": "https://id.example.com", "label": "team=press", "labels": "team=press", "bucket": "docs", "prefix": "2030/",
 	"state": "active", "reason": "laptop stolen", "issued_before": "2030-01-31T12:00:00Z", "expires_in": "1h", "max_uses": "3", "all": "", "standing": "",
 	"dry_run": "", "type": "s3gate.token.minted.v1", "below": "", "passcode_file": "-", "filename": "a b.pdf", "list": "", "max_bytes": "1000", "overwrite": "",
-	"confirm": "always",
+	"confirm": "always", "shared_by": "The press office", "message": "Here are the figures.", "previews": "",
 }
 
 // Each line that the console says, with each flag that it may add, is one that this

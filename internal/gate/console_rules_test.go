@@ -179,8 +179,9 @@ func TestConsoleMints(t *testing.T) {
 	w, o := operating(t)
 	w.store("reports/2030.pdf", "application/pdf", []byte("the report"))
 	o.signIn("mint", o.bearer)
-	o.fill(map[string]string{"bucket": "docs", "key": "reports/2030.pdf", "expires_in": "2d", "max_uses": "5", "subject": "ada@example.com", "labels": "team=press, ticket=42"})
-	o.wantLine("s3gate token mint get docs/reports/2030.pdf --expires-in 2d --max-uses 5 --subject ada@example.com --label team=press --label ticket=42")
+	o.fill(map[string]string{"bucket": "docs", "key": "reports/2030.pdf", "expires_in": "2d", "max_uses": "5", "subject": "ada@example.com", "labels": "team=press, ticket=42",
+		"shared_by": "The press office", "message": "Here are the figures."})
+	o.wantLine("s3gate token mint get docs/reports/2030.pdf --expires-in 2d --max-uses 5 --subject ada@example.com --label team=press --label ticket=42 --shared-by 'The press office' --message 'Here are the figures.'")
 	o.click("#view", "Mint")
 	o.until("the code is there", `document.querySelector(".qr") !== null`)
 	link := ask(o.chrome, chromedp.Evaluate[string](`document.querySelector("#url").value`))
@@ -192,7 +193,8 @@ func TestConsoleMints(t *testing.T) {
 		t.Errorf("the link answers %d %.100s", a.status, a.body)
 	}
 	page, err := o.g.api.List(t.Context(), client.ListQuery{Subject: "ada@example.com"})
-	if err != nil || len(page.Tokens) != 1 || page.Tokens[0].MaxUses != 5 || page.Tokens[0].Labels["ticket"] != "42" {
+	if err != nil || len(page.Tokens) != 1 || page.Tokens[0].MaxUses != 5 || page.Tokens[0].Labels["ticket"] != "42" ||
+		page.Tokens[0].SharedBy != "The press office" || page.Tokens[0].Message != "Here are the figures." {
 		t.Errorf("minted: %+v, %v", page, err)
 	}
 	o.follow("Gates")

@@ -263,7 +263,7 @@ window.setTimeout = (f, ms, ...more) => real(f, ms > 490 && ms <= 1000 ? 3600000
 // kept; it names neither the link nor the key.
 func TestUploadPageReceipt(t *testing.T) {
 	c, w := newChrome(t), newEmbedded(t)
-	box := w.gate(nil).newBox(5, nil)
+	box := w.gate(nil).newBox(5, func(r *client.MintRequest) { r.SharedBy = "The press office" })
 	for _, name := range []string{"clipboard-read", "clipboard-write"} {
 		if _, err := chromedp.CallBrowser(c.ctx, browser.SetPermission, browser.SetPermissionParams{
 			Permission: &browser.PermissionDescriptor{Name: name}, Setting: browser.PermissionSettingGranted,
@@ -301,7 +301,7 @@ func TestUploadPageReceipt(t *testing.T) {
 			t.Errorf("%s: the receipt says\n%s", file, entry)
 		}
 	}
-	if strings.Contains(string(data), "s3g_") || strings.Contains(string(data), "incoming/") {
+	if strings.Contains(string(data), "s3g_") || strings.Contains(string(data), "incoming/") || !strings.Contains(string(data), "\r\nRequested by The press office\r\n") {
 		t.Errorf("the receipt:\n%s", data)
 	}
 	call(c, cdppage.BringToFront, cdp.Empty{})

@@ -9,12 +9,14 @@ function showMint(root) {
       field("expires_in", t("Works for"), { placeholder: "1h" }, t("Such as 90s, 1h or 30d. One hour if left out.")),
       field("max_uses", t("Uses"), { type: "number", min: "0" }, t("Without limit for downloads, once for uploads, if left out.")),
       field("subject", t("For whom"), { placeholder: "ada@example.com" }),
+      field("shared_by", t("Shared by, or requested by"), { maxlength: 100 }, t("The page of the link says it, and nobody checks it.")),
+      field("message", t("Message"), { maxlength: 1000 }, t("The page of the link shows it.")),
       field("labels", t("Labels"), { placeholder: "team=press, ticket=42" }),
       field("passcode", t("Passcode"), { type: "password", autocomplete: "new-password" }),
       field("filename", t("Name to save under")),
       field("confirm", t("Page before the download"), { options: [["", t("for limited tokens")], ["always", t("always")], ["never", t("never")]] }),
       field("max_bytes", t("Largest upload in bytes"), { type: "number", min: "1" })),
-    field("below", t("Everything below the key"), { type: "checkbox" }), field("list", t("May be listed"), { type: "checkbox" }), field("overwrite", t("May replace an object"), { type: "checkbox" }),
+    field("below", t("Everything below the key"), { type: "checkbox" }), field("list", t("May be listed"), { type: "checkbox" }), field("previews", t("Previews of images"), { type: "checkbox" }), field("overwrite", t("May replace an object"), { type: "checkbox" }),
     el("button", { type: "submit" }, t("Mint")));
   const aliases = el("datalist", { id: "aliases" });
   root.append(form, aliases, made);
@@ -25,7 +27,7 @@ function showMint(root) {
   // turn shows the fields that belong to the operation.
   function turn() {
     const put = form.elements.operation.value === "put";
-    for (const [name, shown] of [["filename", !put], ["confirm", !put], ["list", !put && form.elements.below.checked], ["max_bytes", put], ["overwrite", put && !form.elements.below.checked]]) {
+    for (const [name, shown] of [["filename", !put], ["confirm", !put], ["list", !put && form.elements.below.checked], ["previews", !put && form.elements.below.checked && form.elements.list.checked], ["max_bytes", put], ["overwrite", put && !form.elements.below.checked]]) {
       const f = form.elements[name];
       f.closest(".field").hidden = !shown;
       f.disabled = !shown;
