@@ -134,6 +134,28 @@ func TestCommandsInPages(t *testing.T) {
 	}
 }
 
+// Code in a page is in a fence, where its kind stands, and a table ends with an empty
+// line: otherwise what follows becomes a row of it.
+func TestFormOfPages(t *testing.T) {
+	for _, page := range pages(t) {
+		raw, err := os.ReadFile(filepath.Join("../..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := ""
+		for line := range strings.Lines(fences.ReplaceAllString(string(raw), "```\n")) {
+			line = strings.TrimRight(line, "\n")
+			if before == "" && strings.HasPrefix(line, "    ") {
+				t.Errorf("%s has code without a fence: %s", page, line)
+			}
+			if strings.HasPrefix(before, "|") && line != "" && !strings.HasPrefix(line, "|") {
+				t.Errorf("%s has text in a table: %s", page, line)
+			}
+			before = line
+		}
+	}
+}
+
 // pages are those for users and operators.
 func pages(t *testing.T) []string {
 	t.Helper()

@@ -34,7 +34,7 @@ func TestReport(t *testing.T) {
 			[]string{"get-4k s3gate, unlimited CPU 31.0 µs/request 0.80–0.90–1.20 nginx + Lua ≤ 1.0 × yes", "put-1g FAILED: nobody answers"}},
 		{"page", func(b *bytes.Buffer) error { return r.page(b) },
 			[]string{"| [small downloads](#get-4k) | s3gate, unlimited | CPU | nginx + Lua | ≤ 1.0 × | 0.80–0.90–1.20 | 31.0 µs/request | yes |",
-				"| processor | A processor, 2 cores |", "| 0.10: of what else ran |", "| nginx | 1.2 |", "    go run ./loadtest/peers\n", "31 January 2030, 12:00 UTC", "    nobody answers", "write their access logs",
+				"| processor | A processor, 2 cores |", "| 0.10: of what else ran |", "| nginx | 1.2 |", "```sh elsewhere\ngo run ./loadtest/peers\n```\n", "31 January 2030, 12:00 UTC", "    nobody answers", "write their access logs",
 				"| s3gate, unlimited | CPU | 30.0–31.0–35.0 µs/request | 0.80–0.90–1.20 | nginx + Lua |\n| nginx + Lua | CPU |"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
