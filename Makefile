@@ -9,6 +9,9 @@
 # make leaks    how fast the leak watch reads an access log of 1 GiB, and what it takes
 # make rolling  three gates behind HAProxy and nginx are restarted in turn, under load for
 #               ROLLING, and nothing may fail
+# make fresh    tries the guides on a fresh Debian 12, in a container that boots systemd; as
+#               root. With MAKE_TEST=1 "make test" too
+# make screenshots  a picture of every page and state, in SCREENSHOTS
 # make million  what a million tokens take in Redis, and how long
 # make build    the binary, for this machine; BIN=FILE says where to
 # make man      manual pages, in ./man
@@ -23,6 +26,7 @@ FUZZTIME ?= 1m
 TIMEOUT  ?= 40m
 SOAK_OPS ?= 1000000
 ROLLING  ?= 1m
+SCREENSHOTS ?= dist/screenshots
 BIN      ?= s3gate
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -60,7 +64,7 @@ H2SPEC         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3gate/h2spec-$(H2SPEC_
 PACKAGES := redis-server:redis-server promtool:prometheus curl:curl wget:wget aria2c:aria2 node:nodejs npm:npm python3:python3 /usr/sbin/nginx:nginx chromium:chromium faketime:faketime groff:groff-base systemd-analyze:systemd openssl:openssl /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf:fonts-ipafont-gothic \
 	/usr/sbin/haproxy:haproxy slowhttptest:slowhttptest h2load:nghttp2-client taskset:util-linux /usr/lib/nginx/modules/ngx_http_lua_module.so:libnginx-mod-http-lua /usr/share/lua/5.1/nginx/redis.lua:lua-nginx-redis
 
-.PHONY: test unit lint cross deps programs build man site licences gosec vulns bench gobench fuzz soak leaks rolling million
+.PHONY: test unit lint cross deps programs build man site licences gosec vulns bench gobench fuzz soak leaks rolling million fresh screenshots
 
 test: deps lint gosec cross unit
 
@@ -195,6 +199,14 @@ leaks:
 rolling: export S3GATE_TEST_MINIO = $(MINIO)
 rolling: programs $(MINIO)
 	S3GATE_TEST_ROLLING=$(ROLLING) $(GO) test -v -count 1 -timeout 0 -run RollingRestart ./internal/gate
+
+fresh:
+	$(if $(shell command -v debootstrap && command -v systemd-nspawn),,apt-get install -qy --no-install-recommends systemd-container debootstrap)
+	deploy/try/fresh.sh
+
+screenshots: export S3GATE_TEST_UPLOADERS = $(UPLOADERS_DIR)
+screenshots: programs $(UPLOADERS)
+	S3GATE_SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(GO) test -count 1 -timeout 0 -run 'Screenshots|Looks' ./internal/gate
 
 million:
 	S3GATE_TEST_TOKENS=1000000 $(GO) test -v -count 1 -timeout 0 -run ManyTokens ./tokens
