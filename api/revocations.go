@@ -120,7 +120,22 @@ type reach struct {
 	// that have not expired.
 	Scanned  int  `json:"scanned"`
 	Complete bool `json:"complete"`
+	// Examples are some of the tokens, as far as the caller may see them.
+	Examples []hit `json:"examples,omitempty"`
 }
+
+// hit is a token that a rule would end.
+type hit struct {
+	ID        tokens.ID        `json:"id"`
+	Operation tokens.Operation `json:"operation"`
+	Bucket    string           `json:"bucket"`
+	Key       string           `json:"key,omitempty"`
+	Prefix    string           `json:"prefix,omitempty"`
+	Subject   string           `json:"subject,omitempty"`
+}
+
+// maxExamples bounds how many tokens a dry run names.
+const maxExamples = 20
 
 // maxDryRun bounds how many tokens a dry run looks at.
 const maxDryRun = 100_000
@@ -137,7 +152,7 @@ func (h *Handler) dryRun(c *call, rule *revocation.Rule) (reach, error) {
 		if err != nil {
 			return reach{}, err
 		}
-		h.count(&found, rule, []tokens.Status{status})
+		h.count(c, &found, rule, []tokens.Status{status})
 		found.Complete = true
 		return found, nil
 	}
@@ -146,7 +161,7 @@ func (h *Handler) dryRun(c *call, rule *revocation.Rule) (reach, error) {
 		if err != nil {
 			return reach{}, err
 		}
-		found.Complete = h.count(&found, rule, page.Tokens) || page.Next == ""
+		found.Complete = h.count(c, &found, rule, page.Tokens) || page.Next == ""
 		if q.Cursor = page.Next; found.Complete || found.Scanned >= maxDryRun {
 			return found, nil
 		}
@@ -155,7 +170,7 @@ func (h *Handler) dryRun(c *call, rule *revocation.Rule) (reach, error) {
 
 // count adds the tokens that the rule would end. It reports whether it has
 // come to those that have expired, after which there are no others.
-func (h *Handler) count(found *reach, rule *revocation.Rule, page []tokens.Status) (expired bool) {
+func (h *Handler) count(c *call, found *reach, rule *revocation.Rule, page []tokens.Status) (expired bool) {
 	rules := h.cfg.Member.Rules()
 	for i := range page {
 		st := &page[i]
@@ -166,6 +181,9 @@ func (h *Handler) count(found *reach, rule *revocation.Rule, page []tokens.Statu
 		case st.State != tokens.Active && st.State != tokens.Pending, rules.Covers(&st.Grant) != nil:
 		case rule.Covers(&st.Grant):
 			found.Tokens++
+			if g := &st.Grant; len(found.Examples) < maxExamples && c.caller.Sees(origin(g)) {
+				found.Examples = append(found.Examples, hit{st.ID, g.Operation, g.Bucket, g.Key, g.Prefix, g.Subject})
+			}
 		}
 	}
 	return false

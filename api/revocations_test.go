@@ -69,6 +69,9 @@ func TestRulesCoverWhatTheySay(t *testing.T) {
 			if dry["tokens"] != float64(want) || dry["complete"] != true || dry["dry_run"] != true {
 				t.Errorf("the dry run says %v, want %d", dry, want)
 			}
+			if named, _ := dry["examples"].([]any); len(named) != want {
+				t.Errorf("the dry run names %v, want %d", named, want)
+			}
 			if tt.name == "token" {
 				return // that one cannot be lifted: see the other test
 			}
@@ -280,7 +283,7 @@ type crowd struct {
 func (c crowd) List(_ context.Context, q tokens.Query) (tokens.Page, error) {
 	page := tokens.Page{Next: "more"}
 	for range q.Limit {
-		page.Tokens = append(page.Tokens, tokens.Status{Grant: tokens.Grant{Subject: "ada"}, State: c.state})
+		page.Tokens = append(page.Tokens, tokens.Status{Grant: tokens.Grant{Operation: tokens.Get, Bucket: "docs", Key: "k", Subject: "ada"}, State: c.state})
 	}
 	return page, nil
 }
@@ -318,5 +321,26 @@ func TestDryRunsDoNothing(t *testing.T) {
 	g.revoke(`{"subject": "ada"}`)
 	if !errors.Is(transfer.Err(), revocation.ErrCut) {
 		t.Errorf("the transfer ended with %v", transfer.Err())
+	}
+}
+
+// A dry run names twenty tokens at most, and none that the caller may not see.
+func TestDryRunNamesSome(t *testing.T) {
+	g := newIssuers(t)
+	for range 25 {
+		g.as(as(t, "ada@acme", "chief"), "POST", "/v1/tokens", strings.NewReader(get(`"subject": "bob"`)))
+	}
+	for role, want := range map[string]int{"chief": 20, "incident": 20, "blind": 0} {
+		a := g.as(as(t, "eve@acme", role), "POST", "/v1/revocations", strings.NewReader(`{"all": true, "dry_run": true}`))
+		reach := a.object(t)
+		named, _ := reach["examples"].([]any)
+		if a.status != http.StatusOK || reach["tokens"] != 25.0 || len(named) != want {
+			t.Errorf("%s: %d, %v tokens, %d named, want %d", role, a.status, reach["tokens"], len(named), want)
+		}
+		for _, hit := range named {
+			if h := hit.(map[string]any); h["subject"] != "bob" || h["bucket"] != "docs" || h["operation"] != "get" || h["key"] == "" || h["id"] == "" {
+				t.Errorf("named %v", h)
+			}
+		}
 	}
 }

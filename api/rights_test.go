@@ -39,6 +39,7 @@ func roleRules() []auth.Rule {
 		rule("reader", auth.Allow{List: auth.ScopeIssuer}),
 		rule("ops", auth.Allow{List: auth.ScopeIssuer, Revoke: auth.ScopeIssuer, RevokeByRule: true}),
 		rule("incident", auth.Allow{List: auth.ScopeAll, Revoke: auth.ScopeAll, RevokeByRule: true}),
+		rule("blind", auth.Allow{Revoke: auth.ScopeAll, RevokeByRule: true}),
 		rule("librarian", auth.Allow{AdminBuckets: auth.Texts{"docs"}, RevokeByRule: true}),
 		rule("chief", auth.Allow{Admin: true}),
 		rule("writer", auth.Allow{Operations: auth.Texts{"put"}, Buckets: map[string]auth.Texts{"inbox": {"a/"}}, MaxBytes: 10}),

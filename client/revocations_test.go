@@ -61,7 +61,8 @@ func TestARuleIsTriedAndThenMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	reach, err := c.DryRun(ctx, client.Rule{All: true})
-	if err != nil || *reach != (client.Reach{DryRun: true, Tokens: 1, Scanned: 1, Complete: true}) {
+	if err != nil || !reflect.DeepEqual(*reach, client.Reach{DryRun: true, Tokens: 1, Scanned: 1, Complete: true,
+		Examples: []client.Hit{{ID: minted.ID, Operation: "get", Bucket: "docs", Key: "k"}}}) {
 		t.Errorf("%+v, %v", reach, err)
 	}
 	if page, err := c.Revocations(ctx, client.RuleQuery{}); err != nil || len(page.Revocations) != 0 {

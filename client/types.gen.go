@@ -299,6 +299,27 @@ type Grant struct {
 	IssuedAt time.Time `json:"issued_at"`
 }
 
+// Hit is a token that a rule would end.
+type Hit struct {
+	// Its ID.
+	ID string `json:"id"`
+
+	// What it permits.
+	Operation string `json:"operation"`
+
+	// The alias of the bucket.
+	Bucket string `json:"bucket"`
+
+	// The object; absent where the token has a prefix.
+	Key string `json:"key,omitempty"`
+
+	// What all keys begin with.
+	Prefix string `json:"prefix,omitempty"`
+
+	// For whom it is.
+	Subject string `json:"subject,omitempty"`
+}
+
 // JudgedRequest is a request, and what the bucket's policy makes of it.
 type JudgedRequest struct {
 	// The request, which stays the same.
@@ -724,6 +745,9 @@ type Reach struct {
 
 	// Whether those were all that have not expired.
 	Complete bool `json:"complete"`
+
+	// Some of the tokens, 20 at most, those that expire last first; only those that the caller may see.
+	Examples []Hit `json:"examples,omitempty"`
 }
 
 // Receipt is what a revocation, or a lift, can show for itself.

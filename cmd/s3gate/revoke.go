@@ -138,6 +138,14 @@ func tryRule(cmd *cobra.Command, c *client.Client, r client.Rule) error {
 	return newPrinter(cmd).print(reach, func(p *printer) {
 		fmt.Fprintf(p.out, "would revoke %s and cut %s through this gate\n",
 			count(reach.Tokens, "token"), count(reach.Transfers, "transfer"))
+		t := p.rows()
+		for _, h := range reach.Examples {
+			row(t, h.ID, h.Operation, h.Bucket+"/"+h.Key+h.Prefix, h.Subject)
+		}
+		_ = t.Flush()
+		if more := reach.Tokens - len(reach.Examples); more > 0 {
+			fmt.Fprintf(p.out, "and %d more\n", more)
+		}
 		if !reach.Complete {
 			p.say("only the %d tokens that expire last were looked at; there are more", reach.Scanned)
 		}

@@ -30,6 +30,7 @@ func TestConsoleRevokesByRule(t *testing.T) {
 	o.click("#view", "Dry run")
 	o.shows("1 token would end.")
 	o.shows("1 transfer would be cut on this gate.")
+	o.until("it is named", `document.querySelector(".hits").innerText.includes("docs/film.mp4")`)
 	o.wantLine(`s3gate revoke --subject 'o'\''neill & co' --standing --reason 'laptop stolen'`)
 	select {
 	case <-over:

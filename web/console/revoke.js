@@ -31,7 +31,7 @@ function showRevoke(root) {
       if (tried !== JSON.stringify(wish())) return;
       const make = means(twice(t("Revoke"), t("Revoke now?"), () => revoke(rule)), "revoke", () => rule);
       outcome.replaceChildren(el("div", { class: "reach" }, el("p", null, el("strong", null, t("{0} tokens would end.", reach.tokens)), " ", t("{0} transfers would be cut on this gate.", reach.transfers)),
-        reach.complete ? "" : el("p", { class: "warning" }, t("Only {0} tokens were looked at; there may be more.", reach.scanned)), make));
+        reach.complete ? "" : el("p", { class: "warning" }, t("Only {0} tokens were looked at; there may be more.", reach.scanned)), hits(reach), make));
       make.focus();
     } catch (problem) { outcome.replaceChildren(box(problem)); }
   }
@@ -43,6 +43,13 @@ function showRevoke(root) {
       tell(t("Revoked. The rule holds on every gate."));
     } catch (problem) { outcome.replaceChildren(box(problem)); }
   }
+}
+
+// hits names some of the tokens that a rule would end.
+function hits({ tokens, examples = [] }) {
+  const more = tokens - examples.length;
+  return examples.length ? el("ul", { class: "hits" }, examples.map((h) => el("li", null, tokenLink(h.id), " ", own(h.bucket + "/" + (h.key || h.prefix || "")), h.subject ? [" ", own(h.subject, "small")] : "")),
+    more > 0 ? el("li", null, t("and {0} more", more)) : "") : "";
 }
 
 // selection says what a rule selects.
