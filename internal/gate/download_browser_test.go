@@ -8,10 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/chromedp/chromedp"
 
 	"s3gate/client"
 	"s3gate/internal/config"
+	"s3gate/internal/s3gatetest"
 	"s3gate/web"
 )
 
@@ -192,7 +194,8 @@ return document.querySelectorAll("td a").length === 4 && all.length === 2 && all
 // What goes wrong is said in words that tell what to do, in the language of the
 // reader; what passes by itself can be tried again with a press.
 func TestBrowserIsToldWhatIsWrong(t *testing.T) {
-	c, w := newChrome(t), newEmbedded(t)
+	redis := miniredis.RunT(t)
+	c, w := newChrome(t), newWorld(t, s3gatetest.DevS3(t), redis.Addr())
 	w.store(browsed, "application/pdf", []byte("hello"))
 	g := w.gate(nil)
 	used := g.mint("get", browsed, uses(1))
@@ -237,6 +240,8 @@ func TestBrowserIsToldWhatIsWrong(t *testing.T) {
 	c.speak(web.Speak("ja"))
 	open(used.URL, "このリンクは使用済みです", "ダウンロード一覧")
 	c.speak(web.Language{})
+	redis.Close()
+	open(later.URL, "Not available right now", "cannot be checked", "Nothing was used up", "Try again")
 	c.wantLoopback()
 }
 
