@@ -86,9 +86,11 @@ func (w *world) resume(ctx context.Context, upload *url.URL) (sent int64, err er
 // rest comes too, and breaks off.
 func (w *world) patch(ctx context.Context, upload *url.URL, at, to int64) (status int, err error) {
 	header := http.Header{"Content-Type": {"application/offset+octet-stream"}, "Upload-Offset": {strconv.FormatInt(at, 10)}}
-	body := io.Reader(w.content.reader(at, to))
-	if to < w.cfg.Size {
-		body = io.MultiReader(body, broken{})
+	body := func() io.Reader {
+		if to < w.cfg.Size {
+			return io.MultiReader(w.content.reader(at, to), broken{})
+		}
+		return w.content.reader(at, to)
 	}
 	resp, err := w.tusRequest(ctx, http.MethodPatch, upload.String(), body, w.cfg.Size-at, header)
 	if err != nil {
@@ -119,13 +121,13 @@ func (w *world) offset(ctx context.Context, upload *url.URL) (int64, error) {
 	return at, nil
 }
 
-func (w *world) tusRequest(ctx context.Context, method, link string, body io.Reader, size int64, header http.Header) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, method, link, body)
+func (w *world) tusRequest(ctx context.Context, method, link string, body func() io.Reader, size int64, header http.Header) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, link, nil)
 	if err != nil {
 		return nil, cause(err)
 	}
 	if body != nil {
-		r.Body, r.ContentLength = io.NopCloser(body), size
+		carry(r, size, body)
 	}
 	r.Header = header
 	r.Header.Set("Tus-Resumable", "1.0.0")

@@ -135,14 +135,22 @@ func (w *world) send(r *http.Request) (*http.Response, time.Time, error) {
 	return resp, first, nil
 }
 
+// carry gives a request its body, which can be read anew: a server may refuse a request
+// that it has not begun with, as by GOAWAY (RFC 9113, section 6.8), and the client then
+// sends it again.
+func carry(r *http.Request, size int64, body func() io.Reader) {
+	r.ContentLength = size
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(body()), nil }
+	r.Body, _ = r.GetBody()
+}
+
 // put uploads the run's object to a link.
 func (w *world) put(ctx context.Context, link string) outcome {
-	body := w.content.reader(0, w.content.size)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut, link, io.NopCloser(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, link, nil)
 	if err != nil {
 		return outcome{err: cause(err)}
 	}
-	r.ContentLength = w.content.size
+	carry(r, w.content.size, func() io.Reader { return w.content.reader(0, w.content.size) })
 	resp, first, err := w.send(r)
 	if err != nil {
 		return outcome{err: err}
