@@ -39,7 +39,7 @@ func TestRollingRestart(t *testing.T) {
 
 // The same behind nginx, which finds out by itself that a gate has gone.
 func TestRollingRestartBehindNginx(t *testing.T) {
-	rolling(t, "0s", threeBehindNginx, func(*front) { time.Sleep(3 * time.Second) }) // more than fail_timeout
+	rolling(t, "1s", threeBehindNginx, func(*front) { time.Sleep(3 * time.Second) }) // more than fail_timeout
 }
 
 // rolling is a rolling restart of gates with a drain_delay; settle waits until the front
