@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -33,9 +34,24 @@ func (g *Gate) leaving(h http.Handler) http.Handler {
 // nobody answers: a client who connects to a gate that has just been begun again gets
 // what it wants, and not 503.
 func (g *Gate) begin(ctx context.Context) {
+	defer close(g.begun)
 	soon, cancel := context.WithTimeout(ctx, beginning)
 	defer cancel()
 	_ = g.member.Await(soon) // else it answers 503
+}
+
+// afterBegin has calls of the API wait for the same, but not those that ask how the gate
+// is.
+func (g *Gate) afterBegin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/") {
+			select {
+			case <-g.begun:
+			case <-r.Context().Done():
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // beginning is how long those who connect first may wait. A gate that joins others has

@@ -93,6 +93,7 @@ type Gate struct {
 	publicURL       string
 	serving         sync.WaitGroup
 	stopSweep       context.CancelFunc
+	begun           chan struct{} // closed when begin is over
 	failed          chan error
 }
 
@@ -101,7 +102,7 @@ type Gate struct {
 func Open(ctx context.Context, cfg *config.Config, opts Options) (*Gate, error) {
 	g := &Gate{
 		cfg: cfg, name: gateName(), logger: opts.Logger, level: cmp.Or(opts.Level, new(slog.LevelVar)), transfers: &revocation.Transfers{},
-		buckets: map[string]*s3client.Bucket{}, failed: make(chan error, 4), stopSweep: func() {},
+		buckets: map[string]*s3client.Bucket{}, begun: make(chan struct{}), failed: make(chan error, 4), stopSweep: func() {},
 	}
 	if g.logger == nil {
 		g.logger = slog.New(slog.DiscardHandler)
@@ -261,7 +262,7 @@ func (g *Gate) handle() error {
 	g.handler.Adjust(adjusted)
 	g.links.server.Handler = g.leaving(g.withHSTS(g.observing.traces.Links(g.handler), g.behindHTTPS))
 	g.control = g.apiHandler(metrics, registerLimits(reg))
-	g.api.server.Handler = g.leaving(g.withHSTS(g.timeBodies(g.withClients(g.limitRequests(g.observing.traces.API(g.withProfiles(g.withConsole(g.control)), g.live.known)))), nil))
+	g.api.server.Handler = g.leaving(g.withHSTS(g.timeBodies(g.withClients(g.limitRequests(g.afterBegin(g.observing.traces.API(g.withProfiles(g.withConsole(g.control)), g.live.known))))), nil))
 	g.api.server.RegisterOnShutdown(g.control.Stop)
 	if g.ops != nil {
 		mux := http.NewServeMux()

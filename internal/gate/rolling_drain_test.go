@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"s3gate/auth"
 	"s3gate/internal/config"
 	"s3gate/internal/gate"
+
+	"github.com/alicebob/miniredis/v2"
 )
 
 // alone asks over a connection of its own.
@@ -158,6 +161,44 @@ func TestReadinessComesLater(t *testing.T) {
 	w.redis = redis
 	if a := do(t, "GET", w.gate(nil).APIURL()+"/readyz", nil); a.status != 200 {
 		t.Errorf("/readyz: %d", a.status)
+	}
+}
+
+// Who calls the API of a gate that has just been begun waits until that has its lease,
+// and is not told that nothing can be proven.
+func TestCallsWaitForTheLease(t *testing.T) {
+	w, addrs := newEmbedded(t), [2]string{}
+	for i := range addrs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs[i] = l.Addr().String()
+		l.Close()
+	}
+	bearer, err := auth.Sign(jwtKey, auth.Caller{Subject: "tester", Admin: true}, "", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan answer, 1)
+	go func() {
+		for t.Context().Err() == nil {
+			a, err := try(t.Context(), http.DefaultTransport, "POST", "http://"+addrs[0]+"/v1/tokens",
+				[]byte(`{"operation": "get", "bucket": "docs", "key": "k"}`), "Authorization: Bearer "+bearer, "Content-Type: application/json")
+			if err == nil {
+				first <- a
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	redis := miniredis.NewMiniRedis()
+	defer redis.Close()
+	time.AfterFunc(300*time.Millisecond, func() { _ = redis.StartAddr(addrs[1]) })
+	w.redis = addrs[1]
+	w.gate(func(c *config.Config) { c.API.Addr, c.Ops.Addr = addrs[0], "" })
+	if a := <-first; a.status != http.StatusCreated {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 
