@@ -194,7 +194,9 @@ func TestSharesOfNetworks(t *testing.T) {
 	if got := b.ask(proxied("192.0.2.8"), b.link, "Range: bytes=0-9\r\n"); got != 206 {
 		t.Errorf("the second request: %d", got)
 	}
-	await(t, "it is over", func() bool { return b.number("s3gate_transfers") == 1 && b.number(`s3gate_connections{listener="links"}`) == 1 })
+	await(t, "it is over", func() bool {
+		return b.number("s3gate_transfers") == 1 && b.number(`s3gate_connections{listener="links"}`) == 1
+	})
 	open("192.0.2.8")
 	await(t, "two transfers run", func() bool { return b.number("s3gate_transfers") == 2 })
 	if got := b.ask(proxied("192.0.2.9"), b.link); got != 429 {
