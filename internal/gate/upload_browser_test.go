@@ -369,17 +369,23 @@ func TestBrowserUploadAfterReload(t *testing.T) {
 	}
 }
 
+// interrupts begins an upload and loads the page anew in the middle, which then remembers it.
+func (c *chrome) interrupts(link, path string) {
+	c.t.Helper()
+	c.open(link)
+	c.choose(path)
+	c.partly()
+	c.run(chromedp.Reload())
+	c.until("how far it was", `/Interrupted at [0-9.]+ MB/.test(document.body.innerText)`)
+}
+
 // What was interrupted may be given up after a reload: the link is free again.
 func TestBrowserDiscards(t *testing.T) {
 	c, w := newChrome(t), newEmbedded(t)
 	g := w.gate(nil)
 	link := g.mint("put", "in/discarded", slow)
 	path, _ := fileOf(t, "a.bin", pictured)
-	c.open(link.URL)
-	c.choose(path)
-	c.partly()
-	c.run(chromedp.Reload())
-	c.until("how far it was", `/Interrupted at [0-9.]+ MB/.test(document.body.innerText)`)
+	c.interrupts(link.URL, path)
 	c.does("Discard")
 	eventually(t, "the use comes back", func() bool {
 		status, err := g.api.Show(t.Context(), link.ID)

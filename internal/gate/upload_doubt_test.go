@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"s3gate/client"
 )
 
@@ -97,11 +95,7 @@ func TestBrowserUploadBesideAnInterruptedOne(t *testing.T) {
 	g := w.gate(nil)
 	link := g.mint("put", "in/file", slow)
 	path, _ := fileOf(t, "a.bin", pictured)
-	c.open(link.URL)
-	c.choose(path)
-	c.partly()
-	c.run(chromedp.Reload())
-	c.until("how far it was", `/Interrupted at [0-9.]+ MB/.test(document.body.innerText)`)
+	c.interrupts(link.URL, path)
 	other, sum := fileOf(t, "b.bin", 1<<20)
 	c.choose(other)
 	c.until("it says why not", `/Go on with it, or discard it first/.test(document.body.innerText)`)
