@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -42,14 +41,11 @@ func (g *Gate) catching(next http.Handler, listener string) http.Handler {
 // saidBy is what a panic says, without what could be of the request: the runtime names
 // types and numbers, our own panics are constants, and of all else the type is kept.
 func saidBy(p any) string {
-	if err, ok := p.(error); ok {
-		if _, ok := errors.AsType[runtime.Error](err); !ok {
-			return fmt.Sprintf("%T", p)
-		}
-		return err.Error()
-	}
-	if text, ok := p.(string); ok {
-		return text
+	switch p := p.(type) {
+	case runtime.Error:
+		return p.Error()
+	case string:
+		return p
 	}
 	return fmt.Sprintf("%T", p)
 }
