@@ -37,8 +37,7 @@ type Limits struct {
 	MinRate int64
 }
 
-// Trusts reports whether an address is one of the proxies.
-func (l *Limits) Trusts(a netip.Addr) bool {
+func (l *Limits) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(l.Trusted, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
@@ -89,7 +88,7 @@ func (l *Listener) admit(c net.Conn) *conn {
 	own.watch()
 	l.metrics.opened()
 	total := l.total.Add(1)
-	switch trusted := limits.Trusts(own.peer); {
+	switch trusted := limits.trusts(own.peer); {
 	case limits.Max > 0 && total > int64(limits.Max):
 		own.refuse(reasonTotal)
 	case trusted && limits.Proxy != ProxyOff:

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"s3gate/api"
@@ -18,6 +20,14 @@ type connections struct {
 	metrics               *conns.Metrics
 	links, api, ops, acme *conns.Listener // nil until they listen
 	running               conns.Networks  // requests to the API
+	proxies               atomic.Pointer[[]netip.Prefix]
+}
+
+// peer is where a request comes from, and whether that is a trusted proxy.
+func (c *connections) peer(r *http.Request) (addr netip.Addr, trusted bool) {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	addr = peer.Addr().Unmap().WithZone("")
+	return addr, slices.ContainsFunc(*c.proxies.Load(), func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // bound puts limits on what a listener accepts, right above TCP.
@@ -35,6 +45,7 @@ func (g *Gate) bound(l *listener) net.Listener {
 // adjust makes limits count for connections that come from now on.
 func (c *connections) adjust(cfg *config.Config) {
 	proxies, _ := cfg.Proxies() // they were validated
+	c.proxies.Store(&proxies)
 	links, api := connectionLimits(cfg.Links, proxies), connectionLimits(cfg.API.Listener, proxies)
 	links.Idle, links.MinRate = cfg.Download.IdleTimeout, cfg.Download.MinRate
 	api.Idle = cfg.API.WriteTimeout
@@ -72,14 +83,10 @@ func (g *Gate) timeBodies(next http.Handler) http.Handler {
 // for what asks how the gate is.
 func (g *Gate) limitRequests(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		now := g.live.cfg.Load()
-		cfg := now.API
-		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-		addr := peer.Addr().Unmap().WithZone("")
-		proxies, _ := now.Proxies() // they were validated
-		trusted := conns.Limits{Trusted: proxies}
+		cfg := g.live.cfg.Load().API
+		addr, trusted := g.connections.peer(r)
 		probe := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
-		if !probe && !trusted.Trusts(addr) {
+		if !probe && !trusted {
 			leave, ok := g.connections.running.Take(addr, cfg.Requests())
 			if !ok {
 				crowded(w)
@@ -90,9 +97,8 @@ func (g *Gate) limitRequests(handler http.Handler) http.Handler {
 		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 			w.Header().Set("Connection", "close") // what follows must be no request: see proxy
 		}
-		rc := http.NewResponseController(w)
 		if r.ProtoMajor > 1 { // otherwise the connection's pace says it
-			w = &timedWriter{w, rc, cfg.WriteTimeout}
+			w = &timedWriter{w, http.NewResponseController(w), cfg.WriteTimeout}
 		}
 		handler.ServeHTTP(w, r)
 	})

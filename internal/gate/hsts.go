@@ -3,8 +3,6 @@ package gate
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,15 +43,9 @@ func (g *Gate) behindHTTPS(r *http.Request) bool {
 	if !strings.HasPrefix(g.publicURL, "https://") {
 		return false
 	}
-	cfg := g.live.cfg.Load()
-	if mode, _ := conns.ParseProxy(cfg.Links.ProxyProtocol); mode == conns.ProxyRequired {
+	if mode, _ := conns.ParseProxy(g.live.cfg.Load().Links.ProxyProtocol); mode == conns.ProxyRequired {
 		return true
 	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	proxies, err := cfg.Proxies()
-	addr := peer.Addr().Unmap().WithZone("")
-	return err == nil && slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(addr) })
+	_, trusted := g.connections.peer(r)
+	return trusted
 }
