@@ -72,7 +72,7 @@ if journalctl --no-pager -u s3gate | grep s3g_; then echo "a token is in the jou
 
 echo "== docs/fronts.md: nginx"
 DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends nginx >/dev/null 2>&1
-rm -f /etc/nginx/sites-enabled/default
+rm -f /etc/nginx/sites-enabled/default /etc/nginx/conf.d/s3gate.conf
 systemctl restart nginx
 # One machine has it all: nginx has the ports of the edge, and the gate those behind it.
 sed -i '/^links:/d; /^public_url:/d' /etc/s3gate/s3gate.yaml
